@@ -1,0 +1,28 @@
+/* One pool of POSIX threads carries all our parallel work.
+ *
+ * Work is cut into tasks of fixed size that do not depend on the number of threads, so results do not either. Workers
+ * flush denormals (FTZ, DAZ); the caller's thread is never touched and only waits. */
+#ifndef DECO_BASE_THREADS_H
+#define DECO_BASE_THREADS_H
+
+#include "base/status.h"
+
+typedef struct deco_pool deco_pool;
+
+/* One task: `index` counts from 0; `worker` is below deco_pool_threads() and is this thread's alone while it runs. */
+typedef deco_status (*deco_task)(void *context, int64_t index, int worker);
+
+/* `threads` 0: the cores this process may use. `start`, if not NULL, runs once in every worker (a library's per-thread setting). */
+deco_status deco_pool_create(deco_pool **out, int threads, void (*start)(void));
+void deco_pool_free(deco_pool *pool);
+int deco_pool_threads(const deco_pool *pool);
+
+/* Runs task(context, i, worker) for every i in [0, n), in any order, and waits. May be called from several threads at
+ * once; from inside a task it runs in place. Fails with the status and message of the lowest failing index; tasks not
+ * yet begun are then left out. */
+deco_status deco_pool_run(deco_pool *pool, deco_task task, void *context, int64_t n);
+
+/* Cores this process may use: affinity and cgroup limit (v1 and v2). */
+int deco_cores_allowed(void);
+
+#endif

@@ -1,0 +1,29 @@
+/* Where the numbers of a step live and are worked on. The CPU device is in compute/cpu; others are opened at run time. */
+#ifndef DECO_COMPUTE_DEVICE_H
+#define DECO_COMPUTE_DEVICE_H
+
+#include "base/status.h"
+#include "base/threads.h"
+
+typedef struct deco_device deco_device;
+
+/* `name`: "cpu" ("auto" is the CPU where there is no NVIDIA card; "cuda", "cuda:N" need libcryodeco_cuda.so).
+ * `threads` 0: the cores this process may use. */
+deco_status deco_device_create(deco_device **out, const char *name, int threads);
+void deco_device_free(deco_device *dev); /* takes NULL */
+
+const char *deco_device_name(const deco_device *dev);      /* "cpu" */
+const char *deco_device_libraries(const deco_device *dev); /* "oneDNN 2.6.3 (avx512_core), FFTW 3.3.10" */
+deco_pool *deco_device_pool(deco_device *dev);             /* the host's workers: also for host code */
+
+/* Device memory, 64-byte aligned, zeroed. */
+deco_status deco_device_alloc(deco_device *dev, void *out_pointer, size_t bytes, const char *what);
+void deco_device_release(deco_device *dev, void *p); /* takes NULL */
+deco_status deco_device_upload(deco_device *dev, void *device, const void *host, size_t bytes);
+deco_status deco_device_download(deco_device *dev, void *host, const void *device, size_t bytes); /* waits for what was enqueued before */
+deco_status deco_device_wait(deco_device *dev);
+
+/* Scratch of the operations themselves (packed weights, tiles), made on first need and kept. The peak in bytes. */
+size_t deco_device_scratch_bytes(const deco_device *dev);
+
+#endif

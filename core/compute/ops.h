@@ -1,0 +1,118 @@
+/* The operation table: what runs on the data of a training step, on pose search and on decoding.
+ *
+ * Each deco_<op>() checks dtypes and shapes, times the call and calls the device's table. Operations are enqueued: they do
+ * not wait or read back, and numbers that change each step are read from device memory. Fails: ARGUMENT (a shape or dtype:
+ * the operation, the argument, what it is and what it must be), MEMORY, DEVICE.
+ *
+ * Gradients are overwritten unless said otherwise; an output that is not wanted is deco_none(). Letters: B batch, P points
+ * in the mask, M rows, D box, L = D + 1, N table rows, Z latent, H hidden. */
+#ifndef DECO_COMPUTE_OPS_H
+#define DECO_COMPUTE_OPS_H
+
+#include "compute/array.h"
+#include "compute/device.h"
+#include "compute/hypervolume.h"
+#include "formulas/ctf.h"
+
+typedef enum deco_activation { DECO_LINEAR, DECO_RELU } deco_activation;
+
+/* ---- primitives: layers ---------------------------------------------------------------------------------------- */
+
+/* y = act(x wᵀ + b).  y [M,O]  x [M,I]  w [O,I]  b [O] or none */
+deco_status deco_linear(deco_device *dev, deco_array y, deco_array x, deco_array w, deco_array b, deco_activation act);
+/* dx [M,I], dw [O,I], db [O], each or none; dy is the gradient before the activation. */
+deco_status deco_linear_backward(deco_device *dev, deco_array dx, deco_array dw, deco_array db, deco_array dy, deco_array x, deco_array w);
+
+/* y = LayerNorm(x) over the last axis, eps 1e-5. `stats` [M,2] f32 keeps mean and 1/σ for backward, or none.  gamma, beta [C] */
+deco_status deco_layer_norm(deco_device *dev, deco_array y, deco_array stats, deco_array x, deco_array gamma, deco_array beta, float eps);
+deco_status deco_layer_norm_backward(deco_device *dev, deco_array dx, deco_array dgamma, deco_array dbeta, deco_array dy, deco_array x,
+                                     deco_array stats, deco_array gamma);
+
+/* y = max(x + r, 0); r none: y = max(x, 0). Any equal shapes; y may be x. */
+deco_status deco_add_relu(deco_device *dev, deco_array y, deco_array x, deco_array r);
+/* dx = dy where y > 0, else 0 (the gradient of r is the same). dx may be dy. */
+deco_status deco_relu_backward(deco_device *dev, deco_array dx, deco_array dy, deco_array y);
+
+/* [sin k, cos k], k_j = (L // 2) Σ_i x_i f_ji.  pe [M,6·pe]  x [M,3]  freqs [3·pe,3] */
+deco_status deco_positional_encoding(deco_device *dev, deco_array pe, deco_array x, deco_array freqs, int64_t L);
+/* dx [M,3] */
+deco_status deco_positional_encoding_backward(deco_device *dev, deco_array dx, deco_array dpe, deco_array x, deco_array freqs, int64_t L);
+
+/* ---- primitives: images ---------------------------------------------------------------------------------------- */
+
+/* Points of slices: x[b,p] = (k[p], 0) @ R[b].  x [B,P,3]  k [P,2]  R [B,3,3];  dR [B,3,3] = Σ_p (k, 0)ᵀ dx */
+deco_status deco_slice_points(deco_device *dev, deco_array x, deco_array k, deco_array R);
+deco_status deco_slice_points_backward(deco_device *dev, deco_array dR, deco_array dx, deco_array k);
+
+/* CTF values [B,P] of `ctf` [B] deco_ctf_row (BYTES) at k [P,2] cycles per pixel: 1/Å are k / row's psize_A. */
+deco_status deco_ctf_values(deco_device *dev, deco_array out, deco_array ctf, deco_array k);
+
+/* y = x · c, element by element, any equal shapes (CTF · slice; its backward is the same call). y may be x. */
+deco_status deco_multiply(deco_device *dev, deco_array y, deco_array x, deco_array c);
+
+/* Image b shifted by t[b] pixels: y(k) = cos(2π k·t) x(k) + sin(2π k·t) x(-k).  y, x [B,P] (not the same memory)  t [B,2]  k [P,2] */
+deco_status deco_shift(deco_device *dev, deco_array y, deco_array x, deco_array t, deco_array k);
+/* dt [B,2] */
+deco_status deco_shift_backward(deco_device *dev, deco_array dt, deco_array dy, deco_array x, deco_array t, deco_array k);
+
+/* loss [1] f64 = mean (pred - target)² over all elements; dpred = 2 (pred - target) / count, or none. */
+deco_status deco_squared_error(deco_device *dev, deco_array loss, deco_array dpred, deco_array pred, deco_array target);
+
+/* y [B,D,D] = centred Hartley transform of x [B,D,D], unscaled; `inverse` divides by D². y may be x. METHOD.md 1.3 */
+deco_status deco_hartley_2d(deco_device *dev, deco_array y, deco_array x, bool inverse);
+/* y [D,D,D] of x [D,D,D]; `inverse` divides by D³. */
+deco_status deco_hartley_3d(deco_device *dev, deco_array y, deco_array x, bool inverse);
+
+/* y[b,p] = scale[b] · x[b, point p of the D×D transform]: mask indices count on the L×L lattice, whose last row and column
+ * repeat the first.  y [B,P]  x [B,D,D]  index [P] i32  scale [B] */
+deco_status deco_mask_gather(deco_device *dev, deco_array y, deco_array x, deco_array index, deco_array scale);
+
+/* Σ and Σ² over the symmetrised L×L lattice of each D×D transform, in double.  out [B,2] f64  x [B,D,D] */
+deco_status deco_lattice_sums(deco_device *dev, deco_array out, deco_array x);
+
+/* ---- primitives: tables and optimisers -------------------------------------------------------------------------- */
+
+/* y[i] = table[row[i]].  y [B,W]  table [N,W]  row [B] i64 */
+deco_status deco_rows_gather(deco_device *dev, deco_array y, deco_array table, deco_array row);
+/* table[row[i]] += x[i], rows in rising i (a row may come twice). */
+deco_status deco_rows_add(deco_device *dev, deco_array table, deco_array x, deco_array row);
+/* x = 0 */
+deco_status deco_clear(deco_device *dev, deco_array x);
+
+/* Adam's numbers, read on the device at each step. `decay` is AdamW's (decoupled, 0 for Adam); `step` counts from 1. */
+typedef struct deco_adam_step {
+    float lr, beta1, beta2, eps, decay;
+    int64_t step;
+} deco_adam_step;
+/* One step on x [n] with gradient g, moments m and v. `hyper` [1] deco_adam_step (BYTES). As PyTorch's AdamW: bias corrections
+ * 1 - βᵗ in double, x -= lr·decay·x first. */
+deco_status deco_adam(deco_device *dev, deco_array x, deco_array g, deco_array m, deco_array v, deco_array hyper);
+
+/* ---- blocks ---------------------------------------------------------------------------------------------------- */
+
+/* Hartley values of the hypervolume.
+ *   out [B,P]   params [n]   freqs [3·pe,3]   z [B,Z] or none when Z = 0
+ *   R [B,3,3] with x = k [P,2]: slices;   R none with x [B,P,3]: any points
+ * `saved` [bytes] U8 keeps what backward needs; none: no backward follows, and less is written. Worked on in chunks of points. */
+deco_status deco_hypervolume_values(deco_device *dev, const deco_hypervolume *h, deco_array out, deco_array saved, deco_array params,
+                                    deco_array freqs, deco_array x, deco_array R, deco_array z);
+/* Gradients of Σ dout·out: dparams [n], dz [B,Z], and dR [B,3,3] (with R) or dx [B,P,3] (without); each or none. */
+deco_status deco_hypervolume_backward(deco_device *dev, const deco_hypervolume *h, deco_array dparams, deco_array dz, deco_array dpose,
+                                      deco_array dout, deco_array saved, deco_array params, deco_array freqs, deco_array x, deco_array R,
+                                      deco_array z);
+size_t deco_hypervolume_saved_bytes(deco_device *dev, const deco_hypervolume *h, int64_t B, int64_t P);
+
+/* One batch of images against their slices, forward and backward in one: METHOD.md section 5.
+ *   loss [1] f64     mean (CTF·slice - target)²
+ *   dparams [n]  dz [B,Z] or none  dR [B,3,3] or none   dpred [B,P] or none: gradient of CTF·slice (that of the target is -dpred)
+ *   k [P,2]  R [B,3,3]  z [B,Z] or none  ctf [B,P]  target [B,P] */
+deco_status deco_slice_loss(deco_device *dev, const deco_hypervolume *h, deco_array loss, deco_array dparams, deco_array dz, deco_array dR,
+                            deco_array dpred, deco_array params, deco_array freqs, deco_array k, deco_array R, deco_array z, deco_array ctf,
+                            deco_array target);
+
+/* ---- timing ---------------------------------------------------------------------------------------------------- */
+
+/* Seconds spent in operation `i` and calls of it since the device was made; name NULL past the last. For the log and bench. */
+const char *deco_op_timing(const deco_device *dev, int i, double *seconds, int64_t *calls);
+
+#endif

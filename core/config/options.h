@@ -1,0 +1,76 @@
+/* The option table: name, type, default, range, unit, help, where it applies. YAML, the command line, --help, the
+ * resolved job.yaml and the plugin's parameter list all come from it; no option is parsed or checked anywhere else.
+ *
+ * options.def holds one line an option; its name is the field's name here. */
+#ifndef DECO_CONFIG_OPTIONS_H
+#define DECO_CONFIG_OPTIONS_H
+
+#include "base/status.h"
+#include <stdio.h>
+
+/* Where an option applies, as bits. */
+enum {
+    DECO_FOR_RUN = 1,
+    DECO_FOR_ANALYZE = 2,
+    DECO_FOR_SIMULATE = 4,
+    DECO_FOR_INFO = 8,
+    DECO_FOR_BENCH = 16,
+    DECO_FOR_SUBSET = 32,
+    DECO_FOR_ALL = 63
+};
+
+/* C types of the kinds: BOOL bool, INT int64_t, REAL double, TEXT and CHOICE char * (NULL when not given and without
+ * default), LIST deco_list. */
+typedef struct deco_list {
+    char **items;
+    int64_t count;
+} deco_list;
+
+#define DECO_FIELD_BOOL bool
+#define DECO_FIELD_INT int64_t
+#define DECO_FIELD_REAL double
+#define DECO_FIELD_TEXT char *
+#define DECO_FIELD_CHOICE char *
+#define DECO_FIELD_LIST deco_list
+
+/* OPTION(kind, name, default text, range text, unit, commands, group, help) — see options.def */
+#define OPTION(kind, name, ...) DECO_OPT_##name,
+typedef enum deco_option_id {
+#include "config/options.def"
+    DECO_OPTIONS
+} deco_option_id;
+#undef OPTION
+
+/* Who set a value; the larger wins. */
+typedef enum deco_origin { DECO_FROM_DEFAULT, DECO_FROM_PRESET, DECO_FROM_CONFIG, DECO_FROM_COMMAND } deco_origin;
+
+struct deco_options {
+#define OPTION(kind, name, ...) DECO_FIELD_##kind name;
+#include "config/options.def"
+#undef OPTION
+    deco_origin origin[DECO_OPTIONS];
+};
+
+/* True when the user (or a preset) gave it: not its default. */
+static inline bool deco_option_given(const deco_options *o, deco_option_id id) { return o->origin[id] != DECO_FROM_DEFAULT; }
+
+deco_status deco_options_copy(deco_options **out, const deco_options *o);
+
+/* Sets with an origin; a value of a weaker origin leaves a stronger one alone. */
+deco_status deco_options_put(deco_options *o, const char *name, const char *value, deco_origin origin);
+
+/* YAML mapping of name: value (scalars, lists). Fails: FILE, FORMAT with file and line, ARGUMENT. */
+deco_status deco_options_read_yaml(deco_options *o, const char *path, deco_origin origin);
+
+/* The resolved parameters of `command` as YAML text that deco_options_read_yaml takes back with the same values
+ * (reals to 17 digits where needed). Free with free(). */
+deco_status deco_options_write_yaml(char **out, const deco_options *o, int command);
+
+/* Combinations that cannot be: checked once, before anything is read or written (METHOD.md names with no meaning here,
+ * options that need one another, what this version cannot do yet). */
+deco_status deco_options_check(const deco_options *o, int command);
+
+/* JSON array of the options that apply to `command`: name, type, default, minimum, maximum, choices, unit, group, help. */
+deco_status deco_options_json(char **out, int command);
+
+#endif

@@ -1,0 +1,13 @@
+/* CryoSPARC datasets (.cs): NPY record arrays and CSDAT, told apart by their first bytes. FORMATS.md section 2. */
+#ifndef DECO_FORMATS_CS_H
+#define DECO_FORMATS_CS_H
+
+#include "formats/table.h"
+
+/* Fails: FILE; FORMAT naming file, and row or byte (truncated, lying header, object dtype, shapes that overflow). */
+deco_status deco_cs_read(deco_table **out, const char *path);
+
+/* NPY form, whole or absent: every column kept bit for bit, rows in the table's order. */
+deco_status deco_cs_write(const char *path, const deco_table *t);
+
+#endif

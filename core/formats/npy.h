@@ -1,0 +1,29 @@
+/* NumPy's .npy, versions 1 to 3: plain arrays, and one-dimensional record arrays as tables. No pickles, ever. */
+#ifndef DECO_FORMATS_NPY_H
+#define DECO_FORMATS_NPY_H
+
+#include "formats/table.h"
+
+#define DECO_NPY_DIMS 8
+
+typedef struct deco_npy {
+    char kind;      /* as in deco_column */
+    size_t item;
+    int dims;
+    int64_t shape[DECO_NPY_DIMS];
+    int64_t count;  /* product of shape */
+    void *data;     /* C order, native byte order; aligned */
+} deco_npy;
+
+/* A plain array. Fortran order and big-endian data are converted. Fails: FILE, FORMAT (record array, object dtype, sizes). */
+deco_status deco_npy_read(deco_npy *out, const char *path);
+void deco_npy_free(deco_npy *a); /* frees the data, zeroes the struct */
+
+/* `descr` is "<f4", "<i4", "<u8" ... Whole or absent (base/file.h). */
+deco_status deco_npy_write(const char *path, const char *descr, int dims, const int64_t *shape, const void *data);
+
+/* Record arrays. */
+deco_status deco_npy_read_table(deco_table **out, const char *path);
+deco_status deco_npy_write_table(const char *path, const deco_table *t); /* columns with their names, packed in order; header version 1 when it fits 64 KiB, else 2 or 3 */
+
+#endif

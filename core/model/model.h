@@ -1,0 +1,55 @@
+/* What is trained, on its device: decoder parameters with their moments, the latent table, and what a checkpoint holds. */
+#ifndef DECO_MODEL_MODEL_H
+#define DECO_MODEL_MODEL_H
+
+#include "compute/ops.h"
+
+/* Parameters and the two moments of Adam, all f32 [count] on the device. */
+typedef struct deco_trained {
+    int64_t count;
+    float *x, *m, *v;
+} deco_trained;
+
+struct deco_model {
+    deco_device *dev;
+    bool owns_device;
+    deco_hypervolume shape;
+    int64_t D, radius;      /* box; mask radius trained and decoded inside, at most L // 2 */
+    double psize_A;
+    double std;             /* of the dataset: maps are multiplied by it */
+    deco_trained decoder;   /* [parameters] */
+    float *freqs;           /* [3·pe,3] on the device, not trained */
+    int64_t N;              /* rows of the table */
+    deco_trained latents;   /* [N·Z]; count 0 when opened for decoding alone or Z = 0 */
+    int64_t decoder_steps, latent_steps; /* Adam's step counts so far */
+};
+
+/* Fresh: frequencies N(0, feat_sigma²), weights uniform ±1/sqrt(fan_in), norms 1 and 0, latents 0.1·N(0,1), all a function of the
+ * seed. METHOD.md sections 3 and 4. */
+typedef struct deco_model_config {
+    deco_hypervolume shape;
+    double feat_sigma, psize_A, std;
+    int64_t D, radius, N;
+    uint64_t seed;
+} deco_model_config;
+deco_status deco_model_create(deco_model **out, deco_device *dev, const deco_model_config *c);
+
+/* Density map at one latent, [D,D,D] on the host: deco_volume_decode of cryodeco.h. `progress` of a long decode goes to no one. */
+deco_status deco_model_decode(float *out, deco_model *m, const float *z);
+
+/* Where training stands; saved with the weights. */
+typedef struct deco_position {
+    int64_t epoch;   /* last finished epoch, -1: pretraining, -2: nothing yet */
+    int64_t step;    /* batches done in epoch + 1 (0: none) */
+    uint64_t seed;
+    char digest[17]; /* of the particle set */
+} deco_position;
+
+/* OUTDIR/out/weights.<epoch>.safetensors: tensors, moments, tables, position, everything needed to go on exactly. Whole or absent. */
+deco_status deco_checkpoint_write(const char *path, deco_model *m, const deco_position *at);
+
+/* `for_training`: moments and tables too. Makes the model of the file's own shape. Fails: FILE, FORMAT (tensors missing or
+ * misshapen, all named; checksum). */
+deco_status deco_checkpoint_read(deco_model **out, deco_position *at, deco_device *dev, const char *path, bool for_training);
+
+#endif

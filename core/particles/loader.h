@@ -1,0 +1,38 @@
+/* From images on disk to batches: window, Hartley, mask, sign and scale (METHOD.md section 1), read ahead by threads of its own
+ * in bounded memory. */
+#ifndef DECO_PARTICLES_LOADER_H
+#define DECO_PARTICLES_LOADER_H
+
+#include "compute/device.h"
+#include "geometry/lattice.h"
+#include "particles/particles.h"
+
+/* One streaming pass over all images: METHOD.md 1.5. Each pixel is looked at. Fails: FORMAT for NaN or infinite pixels and
+ * constant images (file, row of the input, image of the stack), FILE, STOPPED. The same bits on any number of threads. */
+typedef struct deco_image_stats {
+    double mean, std; /* of the L×L Hartley values of the windowed, sign-corrected images */
+} deco_image_stats;
+deco_status deco_images_survey(deco_image_stats *out, const deco_particles *p, deco_device *dev, deco_monitor *m);
+
+typedef struct deco_loader deco_loader;
+
+/* `batch` images a batch, `ahead` batches read before they are asked for. */
+deco_status deco_loader_create(deco_loader **out, const deco_particles *p, const deco_mask *mask, double std, deco_device *dev, int64_t batch,
+                               int ahead);
+void deco_loader_free(deco_loader *l); /* stops its threads; takes NULL */
+
+/* Start a pass over `order` [n] (row numbers, kept by the caller until the pass ends). A pass not finished is dropped. */
+deco_status deco_loader_start(deco_loader *l, const int64_t *order, int64_t n);
+
+/* The next batch in order: rows [B] and images [B,P] in host memory, good until the next call. B = 0 at the end of the pass.
+ * *waited adds the seconds this call waited for the disk. */
+typedef struct deco_batch {
+    int64_t B;
+    const int64_t *row;
+    const float *images;
+} deco_batch;
+deco_status deco_loader_next(deco_loader *l, deco_batch *out, double *waited);
+
+size_t deco_loader_bytes(int64_t D, int64_t P, int64_t batch, int ahead, int threads); /* its memory, for the forecast */
+
+#endif

@@ -1,0 +1,51 @@
+/* A particle set: one row a particle, joined from the files of a CryoSPARC job. FORMATS.md sections 2 and 3; read-only. */
+#ifndef DECO_PARTICLES_PARTICLES_H
+#define DECO_PARTICLES_PARTICLES_H
+
+#include "base/monitor.h"
+#include "config/options.h"
+#include "formats/table.h"
+#include "formulas/ctf.h"
+
+/* Where a row's image is. */
+typedef struct deco_image_ref {
+    int32_t stack;
+    int32_t index; /* 0-based in the stack */
+} deco_image_ref;
+
+typedef struct deco_particles {
+    char *source;           /* what the user named */
+    char *cs_path;          /* the .cs file the rows (and their order) come from */
+    char *project;          /* directory that blob/path counts from */
+    char *version;          /* CryoSPARC's, from job.json; NULL when unknown */
+    deco_table *rows;       /* every column, joined */
+    int64_t N, D;           /* D: box of the stacks, even */
+    double psize_A;
+    const deco_column *uid;
+    int64_t stacks;
+    char **stack;           /* paths that exist */
+    deco_image_ref *image;  /* [N] */
+    float *sign;            /* [N] -blob/sign: what the Hartley data are multiplied by */
+    deco_ctf_row *ctf;      /* [N] */
+    float *R, *shift;       /* [N,9], [N,2] pixels of D; NULL when the input has no poses (or for info, none were asked for) */
+    const char *poses;      /* prefix they came from, "alignments3D"; NULL */
+} deco_particles;
+
+/* What to look for while opening. */
+enum { DECO_NEED_POSES = 1, DECO_NEED_SHIFTS = 2, DECO_NEED_STACKS = 4 };
+
+/* Opens a job directory or one .cs file and checks every row: columns, uids, CTF ranges, stacks (header and index range), one
+ * box, one pixel size, poses when needed. Pixels are not read. Fails: FILE, FORMAT; every message names file and row, and for a
+ * missing stack all places tried. */
+deco_status deco_particles_open(deco_particles **out, const char *path, const char *datadir, int need, deco_monitor *m);
+void deco_particles_free(deco_particles *p);
+
+static inline uint64_t deco_particles_uid(const deco_particles *p, int64_t row) { return deco_cell_u64(p->uid, row, 0); }
+
+/* A 64-bit digest of uids, image paths, indices, box and pixel size, as 16 hex digits: "the same input". */
+void deco_particles_digest(char out[17], const deco_particles *p);
+
+/* `cryodeco info PATH`: text, or JSON. */
+deco_status deco_particles_info(char **out, const deco_options *o, deco_monitor *m);
+
+#endif
