@@ -3,6 +3,7 @@
 #define DECO_FORMATS_MRC_H
 
 #include "base/status.h"
+#include "formats/mrc_half.h"
 
 typedef struct deco_mrc {
     char *path;
@@ -19,22 +20,19 @@ typedef struct deco_mrc {
 deco_status deco_mrc_open(deco_mrc **out, const char *path);
 void deco_mrc_close(deco_mrc *m); /* takes NULL */
 
-/* Images first .. first+n-1 as f32, [n, ny, nx]. Thread-safe (pread). Fails: ARGUMENT (out of range, with nz), FILE, FORMAT.
- * `scratch`, if not NULL, has room for n*ny*nx*4 bytes and avoids an allocation. */
+/* Images first .. first+n-1 as f32, [n, ny, nx]. Thread-safe (pread), allocates nothing. Fails: ARGUMENT (out of range, with nz),
+ * FILE, FORMAT (the file was cut since it was opened). */
 deco_status deco_mrc_read(const deco_mrc *m, float *out, int64_t first, int64_t n);
 
 /* A map [nz,ny,nx], z slowest: mode 2, ispg 1, cell, origin 0, statistics, one label. Whole or absent. */
 deco_status deco_mrc_write_volume(const char *path, const float *values, int64_t nx, int64_t ny, int64_t nz, double psize_A, const char *label);
 
-/* A stack of images written one after another: mode 2 or 12 (float16), ispg 0; statistics in the header at close. Whole or absent. */
+/* A stack of images written one after another: mode 2 or 12 (float16), ispg 0; statistics in the header at commit. Whole or absent.
+ * Commit fails with ARGUMENT when other than `images` images were appended. */
 typedef struct deco_mrc_writer deco_mrc_writer;
 deco_status deco_mrc_stack_create(deco_mrc_writer **out, const char *path, int64_t nx, int64_t ny, int64_t images, double psize_A, int mode);
 deco_status deco_mrc_stack_append(deco_mrc_writer *w, const float *image);
-deco_status deco_mrc_stack_commit(deco_mrc_writer *w); /* w is gone afterwards */
-void deco_mrc_stack_abandon(deco_mrc_writer *w);
-
-/* IEEE half precision, round to nearest even; finite values too large become infinite. */
-uint16_t deco_half_from_float(float x);
-float deco_float_from_half(uint16_t h);
+deco_status deco_mrc_stack_commit(deco_mrc_writer *w); /* w is gone afterwards, also on failure */
+void deco_mrc_stack_abandon(deco_mrc_writer *w);       /* takes NULL */
 
 #endif
