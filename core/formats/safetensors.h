@@ -14,13 +14,13 @@ typedef struct deco_tensor {
     int dims;
     int64_t shape[DECO_TENSOR_DIMS];
     int64_t count;
-    const void *data; /* in the file's mapping or buffer; may be unaligned to its item */
+    const void *data; /* in the file's buffer; may be unaligned to its item */
 } deco_tensor;
 
 typedef struct deco_tensors {
     char *path;
     int64_t count;
-    deco_tensor *tensor;
+    deco_tensor *tensor; /* sorted by name */
     int64_t metadata_count;
     char **metadata_key, **metadata_value;
     void *buffer;
@@ -32,6 +32,9 @@ deco_status deco_safetensors_read(deco_tensors **out, const char *path);
 void deco_safetensors_free(deco_tensors *t);
 const deco_tensor *deco_safetensors_find(const deco_tensors *t, const char *name);
 const char *deco_safetensors_metadata(const deco_tensors *t, const char *key); /* NULL when there is none */
+
+/* Bytes a value of a dtype; 0 when it is not known. */
+size_t deco_safetensors_item(const char *dtype);
 
 /* Values as f32 (from F32, F16, BF16, F64). Fails: FORMAT. */
 deco_status deco_tensor_floats(float *out, const deco_tensor *t, const char *path);
