@@ -5,10 +5,13 @@
 #include "base/monitor.h"
 #include "config/options.h"
 
-/* `cryodeco run`. *wrote becomes true once something was written (exit code 1 instead of 2 from there on). */
+/* `cryodeco run`. *wrote becomes true once something is written (exit code 1 instead of 2 from there on); *summary is for stdout. */
 deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, char **summary);
 
-/* `cryodeco analyze OUTDIR`, and run with skip_train. */
+/* `cryodeco analyze OUTDIR`, and run with skip_train: the analysis alone, of a run's newest or given epoch. */
 deco_status deco_job_analyze(const deco_options *o, deco_monitor *m, bool *wrote, char **summary);
+
+/* Where the maps, plots and subsets of an analysis are, a line each; NULL without memory. */
+char *deco_job_summary(const char *directory, const deco_options *o);
 
 #endif

@@ -1,0 +1,129 @@
+/* `cryodeco analyze`: the analysis of a finished run again, with other settings. */
+#include "analysis/analysis.h"
+#include "base/file.h"
+#include "job/head.h"
+#include "job/job.h"
+#include "job/outdir.h"
+#include "job/record.h"
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The run's own parameters under those given now. */
+static deco_status merge_run_options(deco_options **out, const deco_options *o)
+{
+    deco_status st = DECO_OK;
+    deco_options *merged = NULL;
+    char *path = NULL;
+
+    if (!o->outdir || !*o->outdir)
+        return deco_fail(DECO_E_ARGUMENT, "outdir is not given: name the directory of a run");
+    TRY(deco_options_copy(&merged, o));
+    if (!(path = deco_path_join(o->outdir, "job.yaml")))
+        TRY(deco_fail_memory(strlen(o->outdir), "a file's name"));
+    if (!deco_path_exists(path))
+        TRY(deco_fail(DECO_E_FILE, "%s: not found; %s does not hold a run of cryodeco", path, o->outdir));
+    TRY(deco_options_read_yaml(merged, path, DECO_FROM_CONFIG));
+    *out = merged;
+    merged = NULL;
+out:
+    free(path);
+    deco_options_free(merged);
+    return st;
+}
+
+/* The given epoch, or the newest that left its weights. */
+static deco_status find_epoch(int64_t *epoch, const deco_options *o)
+{
+    deco_status st = DECO_OK;
+    char *folder = deco_path_join(o->outdir, "out");
+    DIR *d = folder ? opendir(folder) : NULL;
+    bool found = false;
+
+    if (!d)
+        TRY(deco_fail_errno(DECO_E_FILE, "%s/out: cannot be read", o->outdir));
+    for (struct dirent *e; (e = readdir(d));) {
+        int64_t n;
+        int end = 0;
+        if (sscanf(e->d_name, "weights.%" SCNd64 ".safetensors%n", &n, &end) != 1 || !end || e->d_name[end])
+            continue;
+        if (deco_option_given(o, DECO_OPT_epoch) ? n == o->epoch : !found || n > *epoch) {
+            *epoch = n;
+            found = true;
+        }
+    }
+    if (!found && deco_option_given(o, DECO_OPT_epoch))
+        TRY(deco_fail(DECO_E_ARGUMENT, "%s holds no weights of epoch %" PRId64, folder, o->epoch));
+    if (!found)
+        TRY(deco_fail(DECO_E_FILE, "%s holds no weights.<epoch>.safetensors; the run has not got to its first checkpoint", folder));
+out:
+    if (d)
+        closedir(d);
+    free(folder);
+    return st;
+}
+
+deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *wrote, char **summary)
+{
+    deco_status st = DECO_OK;
+    deco_options *o = NULL;
+    deco_device *dev = NULL;
+    deco_particles *p = NULL;
+    deco_model *model = NULL;
+    deco_record record = {0};
+    deco_record_paths path = {0};
+    deco_position at;
+    char *directory = NULL, digest[17];
+    int64_t epoch = 0;
+
+    TRY(merge_run_options(&o, given));
+    TRY(find_epoch(&epoch, o));
+    if (o->particles.count != 1)
+        TRY(deco_fail(DECO_E_ARGUMENT, "particles is not given, and %s/job.yaml does not name one input", o->outdir));
+    TRY(deco_particles_open(&p, o->particles.items[0], o->datadir, 0, m));
+    if (o->k_num > p->N)
+        TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one", o->k_num, p->source,
+                      p->N));
+    TRY(deco_device_create(&dev, o->device, (int)o->threads));
+    TRY(deco_record_paths_of(&path, o->outdir, epoch));
+    TRY(deco_checkpoint_read(&model, &at, dev, path.weights, false));
+    deco_particles_digest(digest, p);
+    if (strcmp(digest, at.digest))
+        TRY(deco_fail(DECO_E_FORMAT, "%s: the input changed since the run (its digest is %s, the run's %s)", p->source, digest, at.digest));
+    TRY(deco_record_read(&record, o->outdir, epoch, model->shape.Z, p));
+    if (!(directory = deco_format("%s/analysis_%" PRId64, o->outdir, epoch)))
+        TRY(deco_fail_memory(strlen(o->outdir), "a folder's name"));
+    if (access(o->outdir, W_OK | X_OK))
+        TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be written to", o->outdir));
+
+    *wrote = true;
+    TRY(deco_monitor_attach(m, o->outdir));
+    deco_log_head(m, dev, deco_pool_threads(deco_device_pool(dev)), (uint64_t)o->seed);
+    deco_info(m, "analysis of epoch %" PRId64, epoch);
+    TRY(deco_analysis_write(directory,
+                            &(deco_analysis_input){.model = model, .particles = p, .z = record.latents, .R = record.R, .shift = record.shift,
+                                                   .seed = (uint64_t)o->seed},
+                            o, m));
+    *summary = deco_job_summary(directory, o);
+out:
+    free(directory);
+    deco_record_free(&record);
+    deco_record_paths_free(&path);
+    deco_model_free(model);
+    deco_device_free(dev);
+    deco_particles_free(p);
+    deco_options_free(o);
+    return st;
+}
+
+char *deco_job_summary(const char *directory, const deco_options *o)
+{
+    return deco_format("maps      %s/clustering%" PRId64 "/vol_*.mrc\n"
+                       "plot      %s/clustering%" PRId64 "/z_pca.png\n"
+                       "subsets   %s/clustering%" PRId64 "/clustering_cs_star/cluster_*.{cs,csg,star}\n"
+                       "along PCs %s/pc1_10, %s/pc2_10\n",
+                       directory, o->k_num, directory, o->k_num, directory, o->k_num, directory, directory);
+}

@@ -1,0 +1,95 @@
+/* One place that knows the commands: each runs to its end and gives an exit code. */
+#include "base/file.h"
+#include "compute/bench.h"
+#include "job/job.h"
+#include "particles/particles.h"
+#include "particles/simulate.h"
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct command {
+    const char *name;
+    int applies; /* DECO_FOR_* whose options it takes */
+    /* *wrote says whether something is on disk when it fails; text for stdout goes to *out */
+    deco_status (*run)(const deco_options *o, deco_monitor *m, bool *wrote, char **out);
+} command;
+
+static deco_status run_job(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
+{
+    return o->skip_train ? deco_job_analyze(o, m, wrote, out) : deco_job_run(o, m, wrote, out);
+}
+
+static deco_status run_info(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
+{
+    (void)wrote;
+    return deco_particles_info(out, o, m);
+}
+
+static deco_status run_simulate(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
+{
+    (void)wrote; /* nothing stays when it fails */
+    return deco_simulate(out, o, m);
+}
+
+static deco_status run_bench(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
+{
+    *wrote = true;
+    return deco_bench_run(out, o, m);
+}
+
+static deco_status run_options(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
+{
+    (void)m, (void)wrote;
+    return o->json ? deco_options_json(out, DECO_FOR_ALL) : deco_options_help(out, NULL, true);
+}
+
+static deco_status run_plugin(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
+{
+    (void)o, (void)m, (void)wrote;
+    return deco_plugin_describe(out);
+}
+
+static const command commands[] = {
+    {"run", DECO_FOR_RUN, run_job},
+    {"analyze", DECO_FOR_ANALYZE, deco_job_analyze},
+    {"info", DECO_FOR_INFO, run_info},
+    {"simulate", DECO_FOR_SIMULATE, run_simulate},
+    {"bench", DECO_FOR_BENCH, run_bench},
+    {"options", 0, run_options},
+    {"plugin", 0, run_plugin},
+};
+
+static int exit_code_of(deco_status st, bool wrote)
+{
+    if (!st)
+        return DECO_EXIT_DONE;
+    if (st == DECO_E_STOPPED)
+        return wrote ? DECO_EXIT_CHECKPOINTED : DECO_EXIT_FAILED;
+    return wrote ? DECO_EXIT_FAILED : DECO_EXIT_BAD_INPUT;
+}
+
+deco_status deco_command_run(const char *name, const deco_options *o, deco_monitor *monitor, char **out, int *exit_code)
+{
+    deco_status st;
+    bool wrote = false;
+    char *text = NULL;
+    const command *c = NULL;
+
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (!strcmp(name, commands[i].name))
+            c = &commands[i];
+    if (!c)
+        st = deco_fail(DECO_E_ARGUMENT, "there is no command '%s'; cryodeco --help lists them", name);
+    else if (!(st = c->applies ? deco_options_check(o, c->applies) : DECO_OK))
+        st = c->run(o, monitor, &wrote, &text);
+
+    if (st)
+        deco_log(monitor, st == DECO_E_STOPPED ? DECO_LOG_WARNING : DECO_LOG_ERROR, "%s", deco_error());
+    if (exit_code)
+        *exit_code = exit_code_of(st, wrote);
+    if (out)
+        *out = text;
+    else
+        free(text);
+    return st;
+}

@@ -1,0 +1,121 @@
+/* What a run will take, told before it starts: time from steps measured on this machine, memory and disk from its sizes. */
+#include "job/forecast.h"
+#include "geometry/lattice.h"
+#include "particles/loader.h"
+#include "training/step.h"
+#include "training/train.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MEASURED_STEPS = 3 };
+
+deco_status deco_job_shape(deco_hypervolume *out, const deco_options *o, const deco_particles *p)
+{
+    *out = (deco_hypervolume){.L = p->D + 1,
+                              .pe_dim = o->pe_dim,
+                              .H = o->hypervolume_dim,
+                              .n = o->hypervolume_layers,
+                              .Z = o->conf_table_dim,
+                              .layer_norm = o->decoder_ln};
+    return deco_hypervolume_check(out);
+}
+
+/* Seconds an image of a training step, the best of a few. */
+static deco_status seconds_an_image(double *out, const deco_hypervolume *shape, const deco_options *o, const deco_particles *p, deco_device *dev)
+{
+    deco_status st = DECO_OK;
+    deco_model *model = NULL;
+    deco_mask *mask = NULL;
+    deco_step *step = NULL;
+    float *images = NULL, *R = NULL, *shift = NULL;
+    deco_ctf_row *ctf = NULL;
+    int64_t *row = NULL, B = o->batch_size_known_poses < p->N ? o->batch_size_known_poses : p->N;
+
+    TRY(deco_model_create(&model, dev,
+                          &(deco_model_config){.shape = *shape, .feat_sigma = o->feat_sigma, .psize_A = p->psize_A, .std = 1, .D = p->D,
+                                               .radius = p->D / 2, .N = B, .seed = 1}));
+    TRY(deco_mask_create(&mask, p->D + 1, p->D / 2));
+    TRY(deco_step_create(&step, model, mask, B));
+    TRY(deco_alloc(&images, (size_t)(B * mask->P), sizeof *images, "images"));
+    TRY(deco_alloc(&R, (size_t)B * 9, sizeof *R, "rotations"));
+    TRY(deco_alloc(&shift, (size_t)B * 2, sizeof *shift, "shifts"));
+    TRY(deco_alloc(&ctf, (size_t)B, sizeof *ctf, "CTF rows"));
+    TRY(deco_alloc(&row, (size_t)B, sizeof *row, "row numbers"));
+    for (int64_t i = 0; i < B; i++) {
+        row[i] = i;
+        ctf[i] = p->ctf[i];
+        R[9 * i] = R[9 * i + 4] = R[9 * i + 8] = 1;
+    }
+    *out = INFINITY;
+    for (int i = 0; i < MEASURED_STEPS; i++) {
+        double mean, start = deco_seconds();
+        int64_t n;
+        TRY(deco_step_run(step, &(deco_step_input){.B = B, .row = row, .images = images, .ctf = ctf, .R = R, .shift = shift}));
+        TRY(deco_step_loss(step, &mean, &n));
+        *out = fmin(*out, (deco_seconds() - start) / (double)B);
+    }
+out:
+    deco_step_free(step);
+    deco_mask_free(mask);
+    deco_model_free(model);
+    free(images);
+    free(R);
+    free(shift);
+    free(ctf);
+    free(row);
+    return st;
+}
+
+deco_status deco_forecast_measure(deco_forecast *out, const deco_options *o, const deco_particles *p, deco_device *dev)
+{
+    deco_status st = DECO_OK;
+    deco_hypervolume shape;
+    double each = 0, N = (double)p->N, D = (double)p->D;
+
+    *out = (deco_forecast){0};
+    TRY(deco_job_shape(&shape, o, p));
+    TRY(seconds_an_image(&each, &shape, o, p, dev));
+    double parameters = (double)deco_hypervolume_parameters(&shape), table = 0;
+    for (int64_t c = 0; c < p->rows->columns; c++)
+        table += (double)p->rows->column[c].item * (double)p->rows->column[c].cells * N;
+    double maps = (double)(o->k_num + 2 * 10 + 1) * D * D * D * sizeof(float);
+    out->images = deco_schedule_of(o, p->N).total * p->N;
+    out->seconds = each * (double)out->images;
+    out->memory_bytes = table + (double)deco_train_bytes(o, &shape, p->N, p->D, deco_pool_threads(deco_device_pool(dev))) + 4 * D * D * D * sizeof(float);
+    out->disk_bytes = 12 * parameters + N * (12.0 * (double)shape.Z + 4.0 * (double)shape.Z + 88 + 8) + maps + table;
+out:
+    return st;
+}
+
+static char *rotating(void)
+{
+    static _Thread_local char text[4][32];
+    static _Thread_local int next;
+    return text[next++ % 4];
+}
+
+const char *deco_time_text(double seconds)
+{
+    char *out = rotating();
+    if (seconds < 99.5)
+        snprintf(out, 32, "%.0f s", seconds);
+    else if (seconds < 99.5 * 60)
+        snprintf(out, 32, "%.0f min", seconds / 60);
+    else if (seconds < 72 * 3600.0)
+        snprintf(out, 32, "%.1f h", seconds / 3600);
+    else
+        snprintf(out, 32, "%.1f days", seconds / 86400);
+    return out;
+}
+
+const char *deco_size_text(double bytes)
+{
+    static const char *const unit[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    char *out = rotating();
+    int i = 0;
+    for (; bytes >= 999.5 && i < 5; i++)
+        bytes /= 1000;
+    snprintf(out, 32, bytes < 9.95 && i ? "%.1f %s" : "%.0f %s", bytes, unit[i]);
+    return out;
+}

@@ -1,0 +1,134 @@
+/* The run's directory: checked before anything is read, made after everything was checked. */
+#include "job/outdir.h"
+#include "base/file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The nearest folder above (or at) `path` that exists, allocated. */
+static char *existing_ancestor(const char *path)
+{
+    char *at = strdup(path);
+    while (at && !deco_path_exists(at)) {
+        char *up = deco_path_directory(at);
+        free(at);
+        at = up;
+    }
+    return at;
+}
+
+/* Is `path`, which may not exist yet, inside `folder`? Compared after links are followed. */
+static bool lies_inside(const char *path, const char *folder)
+{
+    char real_path[PATH_MAX], real_folder[PATH_MAX];
+    char *at = existing_ancestor(path);
+    bool known = at && realpath(at, real_path) && realpath(folder, real_folder);
+    free(at);
+    if (!known)
+        return false;
+    size_t n = strlen(real_folder);
+    return !strncmp(real_path, real_folder, n) && (real_path[n] == '/' || real_path[n] == 0);
+}
+
+deco_status deco_outdir_check(const char *outdir, const char *input)
+{
+    deco_status st = DECO_OK;
+    char *at = NULL, *job = NULL;
+
+    if (!outdir || !*outdir)
+        return deco_fail(DECO_E_ARGUMENT, "outdir is not given: say where the results go with --outdir DIR");
+    if (!(job = deco_path_is_directory(input) ? strdup(input) : deco_path_directory(input)) || !(at = existing_ancestor(outdir)))
+        TRY(deco_fail_memory(strlen(outdir), "the output directory's name"));
+    if (lies_inside(outdir, job))
+        TRY(deco_fail(DECO_E_ARGUMENT, "outdir %s is inside the input %s, which is never written to; choose another place", outdir, job));
+    if (!deco_path_is_directory(at))
+        TRY(deco_fail(DECO_E_FILE, "outdir %s: %s is not a directory", outdir, at));
+    if (access(at, W_OK | X_OK))
+        TRY(deco_fail_errno(DECO_E_FILE, "outdir %s: %s cannot be written to", outdir, at));
+out:
+    free(job);
+    free(at);
+    return st;
+}
+
+static int is_left_by_a_run(const struct dirent *e)
+{
+    const char *name = e->d_name;
+    return !strcmp(name, "job.yaml") || !strcmp(name, "run.log") || !strcmp(name, "metrics.jsonl") || !strcmp(name, "out") ||
+           !strncmp(name, "analysis_", 9);
+}
+
+/* Makes the first outdir/old-out_NNN that does not exist yet. */
+static deco_status make_aside(char **out, const char *outdir)
+{
+    for (int n = 0;; n++) {
+        char *path = deco_format("%s/old-out_%03d", outdir, n);
+        if (!path)
+            return deco_fail_memory(strlen(outdir), "a folder's name");
+        if (!mkdir(path, 0777)) {
+            *out = path;
+            return DECO_OK;
+        }
+        deco_status st = errno == EEXIST ? DECO_OK : deco_fail_errno(DECO_E_FILE, "%s: cannot be made", path);
+        free(path);
+        if (st)
+            return st;
+    }
+}
+
+static deco_status move_into(const char *aside, const char *outdir, const char *name)
+{
+    deco_status st = DECO_OK;
+    char *from = deco_path_join(outdir, name), *to = deco_path_join(aside, name);
+
+    if (!from || !to)
+        st = deco_fail_memory(strlen(outdir), "a file's name");
+    else if (rename(from, to))
+        st = deco_fail_errno(DECO_E_FILE, "%s: cannot be moved to %s", from, to);
+    free(from);
+    free(to);
+    return st;
+}
+
+/* Moves what a run left in `outdir` to a new folder old-out_NNN; without such things, does nothing. */
+static deco_status keep_aside(const char *outdir, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    struct dirent **left = NULL;
+    char *aside = NULL;
+    int n = scandir(outdir, &left, is_left_by_a_run, alphasort);
+
+    if (n < 0)
+        return deco_fail_errno(DECO_E_FILE, "%s: cannot be read", outdir);
+    if (n > 0)
+        TRY(make_aside(&aside, outdir));
+    for (int i = 0; i < n; i++)
+        TRY(move_into(aside, outdir, left[i]->d_name));
+    if (n > 0)
+        deco_info(m, "%s held another run; it is now in %s", outdir, aside);
+out:
+    for (int i = 0; i < n; i++)
+        free(left[i]);
+    free(left);
+    free(aside);
+    return st;
+}
+
+deco_status deco_outdir_prepare(const char *outdir, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    char *out = NULL;
+
+    TRY(deco_directory_make(outdir));
+    TRY(keep_aside(outdir, m));
+    if (!(out = deco_path_join(outdir, "out")))
+        TRY(deco_fail_memory(strlen(outdir), "a folder's name"));
+    TRY(deco_directory_make(out));
+out:
+    free(out);
+    return st;
+}

@@ -1,0 +1,13 @@
+/* The run's directory: checked before anything is read, made after everything was checked. */
+#ifndef DECO_JOB_OUTDIR_H
+#define DECO_JOB_OUTDIR_H
+
+#include "base/monitor.h"
+
+/* Can `outdir` be made or written to, and does it lie outside the input job's directory? Writes nothing. Fails: ARGUMENT, FILE. */
+deco_status deco_outdir_check(const char *outdir, const char *input);
+
+/* Makes `outdir` and `outdir/out`. What another run left there is moved to outdir/old-out_NNN, never overwritten. */
+deco_status deco_outdir_prepare(const char *outdir, deco_monitor *m);
+
+#endif

@@ -1,0 +1,28 @@
+/* What a run keeps of its particles beside the weights: arrays whose rows are the rows of the joined input. docs/formats.md. */
+#ifndef DECO_JOB_RECORD_H
+#define DECO_JOB_RECORD_H
+
+#include "model/model.h"
+#include "particles/particles.h"
+
+/* The paths of one epoch's files in OUTDIR/out; freed with deco_record_paths_free. */
+typedef struct deco_record_paths {
+    char *weights, *latents, *pose, *rotation, *shift, *map, *uid;
+} deco_record_paths;
+deco_status deco_record_paths_of(deco_record_paths *p, const char *outdir, int64_t epoch);
+void deco_record_paths_free(deco_record_paths *p);
+
+/* out/uid.npy, once at the start. */
+deco_status deco_record_uids(const char *outdir, const deco_particles *p);
+
+/* weights, conf, pose, rotation, shift and reconstruct of the epoch that *at stands at. R [N,9], shift [N,2]. */
+deco_status deco_record_epoch(const char *outdir, deco_model *m, const deco_position *at, const float *R, const float *shift);
+
+/* The same read back: latents [N,Z], R [N,9], shift [N,2], allocated. Fails: FORMAT when rows or uids are not those of `p`. */
+typedef struct deco_record {
+    float *latents, *R, *shift;
+} deco_record;
+deco_status deco_record_read(deco_record *out, const char *outdir, int64_t epoch, int64_t Z, const deco_particles *p);
+void deco_record_free(deco_record *r);
+
+#endif

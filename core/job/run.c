@@ -1,0 +1,231 @@
+/* `cryodeco run`: everything is checked before anything is written; then train, keep, analyse. */
+#include "analysis/analysis.h"
+#include "base/file.h"
+#include "job/forecast.h"
+#include "job/head.h"
+#include "job/job.h"
+#include "job/outdir.h"
+#include "job/record.h"
+#include "particles/loader.h"
+#include "training/train.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+typedef struct run_job {
+    deco_options *o; /* resolved: the seed is in it */
+    deco_monitor *m;
+    deco_device *dev;
+    deco_particles *particles;
+    deco_image_stats stats;
+    deco_model *model;
+    deco_position at;
+    int64_t kept[2];        /* epochs of the last two checkpoints on schedule; INT64_MIN: none */
+    double last_checkpoint; /* deco_seconds() */
+} run_job;
+
+/* A seed not given is drawn, and from then on recorded like a given one. It stays below 2^53, so that any program can read it. */
+static deco_status draw_seed(deco_options *o)
+{
+    uint64_t seed;
+    char text[24];
+
+    if (deco_option_given(o, DECO_OPT_seed))
+        return DECO_OK;
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+        return deco_fail_errno(DECO_E_FILE, "no random seed from the system; give one with --seed");
+    snprintf(text, sizeof text, "%" PRIu64, seed >> 33);
+    return deco_options_put(o, "seed", text, DECO_FROM_COMMAND);
+}
+
+/* All that can be said without reading pixels. */
+static deco_status check_input(run_job *j)
+{
+    deco_status st = DECO_OK;
+    const deco_options *o = j->o;
+    int need = DECO_NEED_STACKS | (o->use_gt_poses ? DECO_NEED_POSES : 0) | (o->use_gt_poses || o->use_gt_trans ? DECO_NEED_SHIFTS : 0);
+
+    if (!o->particles.count)
+        return deco_fail(DECO_E_ARGUMENT, "particles is not given: name a CryoSPARC job directory or .cs file with --particles PATH");
+    if (o->particles.count > 1)
+        return deco_fail(DECO_E_UNSUPPORTED, "particles is given %" PRId64 " times; this version takes one job directory or .cs file a run",
+                         o->particles.count);
+    TRY(deco_outdir_check(o->outdir, o->particles.items[0]));
+    TRY(deco_device_create(&j->dev, o->device, (int)o->threads));
+    TRY(deco_particles_open(&j->particles, o->particles.items[0], o->datadir, need, j->m));
+    if (o->k_num > j->particles->N)
+        TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one", o->k_num,
+                      j->particles->source, j->particles->N));
+out:
+    return st;
+}
+
+/* What will be done and what it will take. */
+static deco_status log_plan(run_job *j)
+{
+    deco_status st = DECO_OK;
+    const deco_particles *p = j->particles;
+    const deco_options *o = j->o;
+    deco_schedule s = deco_schedule_of(o, p->N);
+    deco_forecast f;
+
+    deco_info(j->m, "%s: %" PRId64 " particles, box %" PRId64 " px, %.4g Å per pixel, %" PRId64 " stacks, poses from %s", p->source, p->N, p->D, p->psize_A,
+              p->stacks, p->poses ? p->poses : "nowhere");
+    if (o->n_imgs_pose_search)
+        deco_info(j->m,
+                  "%" PRId64 " epochs: METHOD's n_imgs_pose_search = %" PRId64 " images are %" PRId64 " epochs of %" PRId64 " particles, and epochs_sgd adds %" PRId64
+                  "; --n_imgs_pose_search 0 leaves %" PRId64,
+                  s.total, o->n_imgs_pose_search, s.search_epochs, p->N, s.sgd_epochs, s.sgd_epochs + 2);
+    else
+        deco_info(j->m, "%" PRId64 " epochs: 2, and epochs_sgd adds %" PRId64, s.total, s.sgd_epochs);
+    TRY(deco_forecast_measure(&f, o, p, j->dev));
+    deco_info(j->m, "forecast: %s for %" PRId64 " training images, %s of memory, %s on disk", deco_time_text(f.seconds), f.images,
+              deco_size_text(f.memory_bytes), deco_size_text(f.disk_bytes));
+out:
+    return st;
+}
+
+/* The output directory, with the log and the resolved parameters in it. */
+static deco_status begin_output(run_job *j)
+{
+    deco_status st = DECO_OK;
+    char *yaml = NULL, *path = NULL;
+
+    TRY(deco_outdir_prepare(j->o->outdir, j->m));
+    TRY(deco_monitor_attach(j->m, j->o->outdir));
+    TRY(deco_options_write_yaml(&yaml, j->o, DECO_FOR_RUN));
+    if (!(path = deco_path_join(j->o->outdir, "job.yaml")))
+        TRY(deco_fail_memory(16, "a file's name"));
+    TRY(deco_file_put(path, yaml, strlen(yaml)));
+    TRY(deco_record_uids(j->o->outdir, j->particles));
+out:
+    free(yaml);
+    free(path);
+    return st;
+}
+
+static deco_status create_model(run_job *j)
+{
+    deco_model_config c = {.feat_sigma = j->o->feat_sigma,
+                           .psize_A = j->particles->psize_A,
+                           .std = j->stats.std,
+                           .D = j->particles->D,
+                           .radius = j->particles->D / 2,
+                           .N = j->particles->N,
+                           .seed = (uint64_t)j->o->seed};
+    deco_status st = deco_job_shape(&c.shape, j->o, j->particles);
+
+    if (st)
+        return st;
+    j->at = (deco_position){.epoch = -2, .step = 0, .seed = c.seed};
+    deco_particles_digest(j->at.digest, j->particles);
+    return deco_model_create(&j->model, j->dev, &c);
+}
+
+static void remove_record(const char *outdir, int64_t epoch)
+{
+    deco_record_paths p;
+    if (deco_record_paths_of(&p, outdir, epoch))
+        return;
+    char *const file[] = {p.weights, p.latents, p.pose, p.rotation, p.shift, p.map}; /* weights first: no epoch without its arrays */
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++)
+        unlink(file[i]);
+    deco_record_paths_free(&p);
+}
+
+static deco_status keep_epoch(run_job *j, const deco_position *at)
+{
+    return deco_record_epoch(j->o->outdir, j->model, at, j->particles->R, j->particles->shift);
+}
+
+/* A checkpoint every checkpoint_minutes; the last two stay. */
+static deco_status epoch_done(void *context, const deco_epoch_record *r, const deco_position *at)
+{
+    run_job *j = context;
+    double minutes = (deco_seconds() - j->last_checkpoint) / 60;
+    deco_status st;
+
+    (void)r;
+    if (minutes < j->o->checkpoint_minutes)
+        return DECO_OK;
+    if ((st = keep_epoch(j, at)))
+        return st;
+    deco_info(j->m, "checkpoint of epoch %" PRId64 " written", at->epoch);
+    if (j->kept[0] != INT64_MIN)
+        remove_record(j->o->outdir, j->kept[0]);
+    j->kept[0] = j->kept[1], j->kept[1] = at->epoch;
+    j->last_checkpoint = deco_seconds();
+    return DECO_OK;
+}
+
+static deco_status train(run_job *j)
+{
+    deco_status st;
+
+    j->last_checkpoint = deco_seconds();
+    st = deco_train(j->model, &j->at, j->particles, &j->stats, j->o, epoch_done, j, j->m);
+    if (st && st != DECO_E_STOPPED)
+        return st;
+    deco_status kept = keep_epoch(j, &j->at);
+    if (kept)
+        return kept;
+    if (st)
+        return deco_fail(st, "stopped on request in epoch %" PRId64 "; %s/out/weights.%" PRId64 ".safetensors holds everything up to there", j->at.epoch + 1,
+                         j->o->outdir, j->at.epoch);
+    return DECO_OK;
+}
+
+static deco_status analyse(run_job *j, char **summary)
+{
+    deco_status st = DECO_OK;
+    const deco_particles *p = j->particles;
+    int64_t N = p->N, Z = j->model->shape.Z;
+    float *z = NULL;
+    char *directory = deco_format("%s/analysis_%" PRId64, j->o->outdir, j->at.epoch);
+
+    if (!directory)
+        TRY(deco_fail_memory(64, "a folder's name"));
+    TRY(deco_alloc(&z, (size_t)(N * Z) + 1, sizeof *z, "latents"));
+    if (Z)
+        TRY(deco_device_download(j->dev, z, j->model->latents.x, (size_t)(N * Z) * sizeof *z));
+    TRY(deco_analysis_write(directory,
+                            &(deco_analysis_input){.model = j->model, .particles = p, .z = z, .R = p->R, .shift = p->shift, .seed = (uint64_t)j->o->seed},
+                            j->o, j->m));
+    *summary = deco_job_summary(directory, j->o);
+out:
+    free(z);
+    free(directory);
+    return st;
+}
+
+deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, char **summary)
+{
+    deco_status st = DECO_OK;
+    run_job j = {.m = m, .kept = {INT64_MIN, INT64_MIN}};
+    double start = deco_seconds();
+
+    TRY(deco_options_copy(&j.o, o));
+    TRY(draw_seed(j.o));
+    TRY(check_input(&j));
+    deco_log_head(m, j.dev, deco_pool_threads(deco_device_pool(j.dev)), (uint64_t)j.o->seed);
+    TRY(log_plan(&j));
+    TRY(deco_images_survey(&j.stats, j.particles, j.dev, m));
+    if (o->dry_run) {
+        *summary = deco_format("The input is sound; nothing was written.\n");
+        goto out;
+    }
+    *wrote = true;
+    TRY(begin_output(&j));
+    TRY(create_model(&j));
+    TRY(train(&j));
+    TRY(analyse(&j, summary));
+    deco_info(m, "done in %s", deco_time_text(deco_seconds() - start));
+out:
+    deco_model_free(j.model);
+    deco_particles_free(j.particles);
+    deco_device_free(j.dev);
+    deco_options_free(j.o);
+    return st;
+}
