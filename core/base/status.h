@@ -4,6 +4,9 @@
 
 #include "cryodeco.h"
 
+/* Longest message, its zero byte included; longer ones are cut between characters and end in "...". */
+enum { DECO_MESSAGE_SIZE = 8192 };
+
 /* Sets this thread's message and returns `status`. Write it where the facts are known; everyone above passes it on. */
 deco_status deco_fail(deco_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

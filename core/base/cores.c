@@ -1,0 +1,111 @@
+/* Cores this process may use: the affinity mask, cut by the control groups' CPU quota. */
+#include "base/cores.h"
+#include "base/file.h"
+#include "base/threads.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int cores_by_affinity(void)
+{
+    /* The kernel refuses a mask smaller than its own: grow it. */
+    for (int cpus = 1024; cpus <= 1 << 20; cpus *= 2) {
+        cpu_set_t *set = CPU_ALLOC(cpus);
+        size_t bytes = CPU_ALLOC_SIZE(cpus);
+        if (!set)
+            break;
+        int n = sched_getaffinity(0, bytes, set) == 0 ? CPU_COUNT_S(bytes, set) : 0;
+        CPU_FREE(set);
+        if (n > 0)
+            return n;
+    }
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 && n < 1 << 20 ? (int)n : 1;
+}
+
+/* Microseconds in the file dir/name, its first word; -1 when there is none, or it says "max". */
+static long long first_number(const char *dir, const char *name, long long *second)
+{
+    char *path = deco_path_join(dir, name);
+    FILE *f = path ? fopen(path, "re") : NULL;
+    long long a = -1;
+
+    if (f) {
+        int n = second ? fscanf(f, "%lld %lld", &a, second) : fscanf(f, "%lld", &a);
+        if (n != (second ? 2 : 1))
+            a = -1;
+        fclose(f);
+    }
+    free(path);
+    return a;
+}
+
+static int cores_of_group(const char *dir)
+{
+    long long period = 0, quota = first_number(dir, "cpu.max", &period);
+
+    if (quota < 0) {
+        quota = first_number(dir, "cpu.cfs_quota_us", NULL);
+        period = first_number(dir, "cpu.cfs_period_us", NULL);
+    }
+    if (quota <= 0 || period <= 0 || quota / period > 1 << 20)
+        return 0;
+    return (int)((quota + period - 1) / period);
+}
+
+static int smaller(int a, int b) { return !a ? b : !b ? a : a < b ? a : b; }
+
+/* The group `path` under `root` and all above it. In a container the path may not be there, but the root is. */
+static int cores_of_groups(const char *root, const char *path)
+{
+    char *dir = deco_format("%s%s", root, path);
+    int cores = 0;
+
+    while (dir && strlen(dir) >= strlen(root)) {
+        cores = smaller(cores, cores_of_group(dir));
+        char *slash = strrchr(dir, '/');
+        if (!slash)
+            break;
+        *slash = 0;
+    }
+    free(dir);
+    return cores;
+}
+
+static bool has_word(const char *list, size_t n, const char *word)
+{
+    size_t k = strlen(word);
+
+    for (size_t i = 0; i + k <= n; i++)
+        if (!strncmp(list + i, word, k) && (i == 0 || list[i - 1] == ',') && (i + k == n || list[i + k] == ','))
+            return true;
+    return false;
+}
+
+int deco_cores_by_quota(const char *list, const char *mount)
+{
+    int cores = 0;
+    char *line = NULL;
+    size_t size = 0;
+    FILE *f = fopen(list, "re");
+
+    while (f && getline(&line, &size, f) > 0) { /* "0::/path" (v2) or "4:cpu,cpuacct:/path" (v1) */
+        line[strcspn(line, "\n")] = 0;
+        char *names = strchr(line, ':'), *path = names ? strchr(names + 1, ':') : NULL;
+        if (!path)
+            continue;
+        size_t n = (size_t)(path - names - 1);
+        char *root = n == 0 ? strdup(mount) : has_word(names + 1, n, "cpu") ? deco_format("%s/%.*s", mount, (int)n, names + 1) : NULL;
+        if (root)
+            cores = smaller(cores, cores_of_groups(root, path + 1));
+        free(root);
+    }
+    free(line);
+    if (f)
+        fclose(f);
+    return cores;
+}
+
+int deco_cores_allowed(void) { return smaller(deco_cores_by_quota("/proc/self/cgroup", "/sys/fs/cgroup"), cores_by_affinity()); }

@@ -1,0 +1,9 @@
+/* How many cores the control groups of this process leave it. */
+#ifndef DECO_BASE_CORES_H
+#define DECO_BASE_CORES_H
+
+/* Cores by CPU quota, rounded up; 0 when there is no limit. `list` is /proc/self/cgroup, `mount` /sys/fs/cgroup: a process
+ * has the smallest quota of its group and all groups above, v1 and v2. */
+int deco_cores_by_quota(const char *list, const char *mount);
+
+#endif

@@ -1,0 +1,235 @@
+/* The pool. A run is a list entry on its caller's stack; workers take its tasks by counting up one number. */
+#include "base/threads.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#endif
+
+enum { STACK_BYTES = 8 << 20 };
+
+typedef struct run {
+    deco_task task;
+    void *context;
+    int64_t n;
+    _Atomic int64_t next;     /* lowest task not yet begun */
+    int workers;              /* inside it now */
+    int64_t failed;           /* lowest failing index; n: none */
+    deco_status status;
+    char message[DECO_MESSAGE_SIZE];
+    pthread_cond_t done;
+    struct run *behind;
+} run;
+
+typedef struct worker {
+    pthread_t thread;
+    deco_pool *pool;
+    int number;
+} worker;
+
+struct deco_pool {
+    int threads;
+    void (*start)(void);
+    pthread_mutex_t lock;     /* runs, closing, and all of a run but `next` */
+    pthread_cond_t work;
+    run *first;               /* oldest run with tasks not yet begun */
+    bool closing;
+    worker workers[];
+};
+
+/* Set in workers only: which pool this thread belongs to. */
+static _Thread_local const worker *here;
+
+/* Denormals cost a GEMM a factor of 200. This is a setting of this thread alone. */
+static void flush_denormals(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    _mm_setcsr(_mm_getcsr() | 0x8040); /* FTZ, DAZ */
+#elif defined(__aarch64__)
+    uint64_t control;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+    __asm__ volatile("msr fpcr, %0" : : "r"(control | (uint64_t)1 << 24));
+#endif
+}
+
+static void leave(deco_pool *pool, run *r)
+{
+    for (run **p = &pool->first; *p; p = &(*p)->behind)
+        if (*p == r) {
+            *p = r->behind;
+            break;
+        }
+}
+
+/* Under the lock. Indices are begun in rising order, so when one fails all lower ones have begun, and the lowest failing index
+ * does not depend on timing. */
+static void note_failure(run *r, int64_t index, deco_status st)
+{
+    atomic_store(&r->next, r->n);
+    if (index >= r->failed)
+        return;
+    r->failed = index;
+    r->status = st;
+    strcpy(r->message, deco_error());
+}
+
+static void work_on(deco_pool *pool, run *r, int number)
+{
+    for (;;) {
+        int64_t i = atomic_fetch_add(&r->next, 1);
+        if (i >= r->n)
+            return;
+        deco_status st = r->task(r->context, i, number);
+        if (st) {
+            pthread_mutex_lock(&pool->lock);
+            note_failure(r, i, st);
+            pthread_mutex_unlock(&pool->lock);
+        }
+    }
+}
+
+static void *worker_main(void *argument)
+{
+    const worker *self = argument;
+    deco_pool *pool = self->pool;
+
+    here = self;
+    flush_denormals();
+    if (pool->start)
+        pool->start();
+    pthread_mutex_lock(&pool->lock);
+    for (;;) {
+        while (!pool->first && !pool->closing)
+            pthread_cond_wait(&pool->work, &pool->lock);
+        run *r = pool->first;
+        if (!r)
+            break;
+        r->workers++;
+        pthread_mutex_unlock(&pool->lock);
+        work_on(pool, r, self->number);
+        pthread_mutex_lock(&pool->lock);
+        leave(pool, r);
+        if (--r->workers == 0)
+            pthread_cond_signal(&r->done);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+/* Workers are born with every signal blocked, so that handlers run in the host's threads; faults stay open, or a debugger's and
+ * a sanitizer's handlers would never see them. */
+static deco_status start_worker(worker *w, int wanted)
+{
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+
+    sigfillset(&all);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(&all, faults[i]);
+    if (pthread_attr_init(&attributes))
+        return deco_fail_memory(sizeof attributes, "thread");
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int failed = pthread_create(&w->thread, &attributes, worker_main, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    if (failed) {
+        errno = failed;
+        return deco_fail_errno(DECO_E_MEMORY, "thread %d of %d cannot be started; fewer --threads may do", w->number + 1, wanted);
+    }
+    return DECO_OK;
+}
+
+deco_status deco_pool_create(deco_pool **out, int threads, void (*start)(void))
+{
+    deco_status st = DECO_OK;
+    deco_pool *pool = NULL;
+    int wanted = threads > 0 ? threads : deco_cores_allowed();
+
+    *out = NULL;
+    TRY(deco_alloc(&pool, 1, sizeof *pool + (size_t)wanted * sizeof *pool->workers, "threads"));
+    pool->start = start;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->work, NULL);
+    for (int i = 0; i < wanted; i++) {
+        pool->workers[i] = (worker){.pool = pool, .number = i};
+        TRY(start_worker(&pool->workers[i], wanted));
+        pool->threads++;
+    }
+    *out = pool;
+    pool = NULL;
+out:
+    deco_pool_free(pool);
+    return st;
+}
+
+void deco_pool_free(deco_pool *pool)
+{
+    if (!pool)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    pool->closing = true;
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->lock);
+    for (int i = 0; i < pool->threads; i++)
+        pthread_join(pool->workers[i].thread, NULL);
+    pthread_cond_destroy(&pool->work);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool);
+}
+
+int deco_pool_threads(const deco_pool *pool) { return pool->threads; }
+
+/* Inside a task: the other workers may all be waiting for this one, so it does the work itself. */
+static deco_status run_in_place(deco_task task, void *context, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        deco_status st = task(context, i, here->number);
+        if (st)
+            return st;
+    }
+    return DECO_OK;
+}
+
+deco_status deco_pool_run(deco_pool *pool, deco_task task, void *context, int64_t n)
+{
+    if (n <= 0)
+        return DECO_OK;
+    if (here && here->pool == pool)
+        return run_in_place(task, context, n);
+
+    run r;
+    r.task = task;
+    r.context = context;
+    r.n = n;
+    atomic_init(&r.next, 0);
+    r.workers = 0;
+    r.failed = n;
+    r.status = DECO_OK;
+    r.message[0] = 0; /* all the rest of it stays untouched: a run must cost no 8 kB of writing */
+    r.behind = NULL;
+    pthread_cond_init(&r.done, NULL);
+
+    pthread_mutex_lock(&pool->lock);
+    run **end = &pool->first;
+    while (*end)
+        end = &(*end)->behind;
+    *end = &r;
+    if (n == 1)
+        pthread_cond_signal(&pool->work);
+    else
+        pthread_cond_broadcast(&pool->work);
+    while (r.workers || atomic_load(&r.next) < n)
+        pthread_cond_wait(&r.done, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
+    pthread_cond_destroy(&r.done);
+    if (r.status)
+        deco_error_set(r.message);
+    return r.status;
+}
