@@ -2,7 +2,7 @@
 #ifndef DECO_FORMATS_STAR_H
 #define DECO_FORMATS_STAR_H
 
-#include "formats/table.h"
+#include "base/status.h"
 
 /* One loop (or the single items of a block as a loop of one row). Names without their leading '_'. */
 typedef struct deco_star_loop {
