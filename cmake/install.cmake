@@ -1,0 +1,16 @@
+# bin/cryodeco, libcryodeco.so, the header, pkg-config and CMake packages, presets and structures.
+include(CMakePackageConfigHelpers)
+
+install(TARGETS cryodeco EXPORT cryodecoTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS cryodeco_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES core/include/cryodeco.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(DIRECTORY blueprints examples/structures DESTINATION ${CMAKE_INSTALL_DATADIR}/cryodeco)
+install(FILES LICENSE README.md CITATION.cff DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+file(RELATIVE_PATH DECO_PC_TO_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
+configure_file(cmake/cryodeco.pc.in ${PROJECT_BINARY_DIR}/cryodeco.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/cryodeco.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(EXPORT cryodecoTargets NAMESPACE cryodeco:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/cryodeco FILE cryodecoConfig.cmake)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/cryodecoConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/cryodecoConfigVersion.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/cryodeco)

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The whole test suite, fastest findings first: style, warnings, tests, sanitizers, fuzzing. LONG=1 adds the long runs.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export PATH="$PWD/.venv/bin:$PATH"
+
+say() { printf '\033[1m== %s\033[0m\n' "$*"; }
+configure_and_build() {
+    local preset=$1
+    shift
+    say "building ($preset)"
+    cmake --preset "$preset" "$@" >"build/$preset.configure.log" 2>&1 || { cat "build/$preset.configure.log"; exit 1; }
+    cmake --build --preset "$preset" -- --quiet
+}
+
+say "style"
+tests/style/check.sh
+
+configure_and_build release -DCRYODECO_WERROR=ON -DCRYODECO_TESTS=ON -DCRYODECO_LONG="${LONG:-0}"
+say "clang-tidy"
+tests/style/tidy.sh build/release
+
+configure_and_build sanitize -DCRYODECO_TESTS=ON
+say "tests under the address and undefined-behaviour sanitizers"
+ctest --test-dir build/sanitize -L 'unit|golden' -j2 --output-on-failure --quiet
+
+configure_and_build tsan -DCRYODECO_TESTS=ON
+say "tests under the thread sanitizer"
+ctest --test-dir build/tsan -L threads -j2 --output-on-failure --quiet
+
+configure_and_build fuzz
+say "fuzzing, ${FUZZ_SECONDS:-5} s a reader"
+tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-5}"
+
+say "all tests (release)"
+ctest --test-dir build/release -j2 --output-on-failure
