@@ -1,4 +1,4 @@
-/* From latents to answers: METHOD.md section 7, into OUTDIR/analysis_<epoch>/. */
+/* From latents to answers: METHOD.md section 7, into OUTDIR/out/analysis_<epoch>/. */
 #ifndef DECO_ANALYSIS_ANALYSIS_H
 #define DECO_ANALYSIS_ANALYSIS_H
 

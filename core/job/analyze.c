@@ -94,7 +94,7 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     if (strcmp(digest, at.digest))
         TRY(deco_fail(DECO_E_FORMAT, "%s: the input changed since the run (its digest is %s, the run's %s)", p->source, digest, at.digest));
     TRY(deco_record_read(&record, o->outdir, epoch, model->shape.Z, p));
-    if (!(directory = deco_format("%s/analysis_%" PRId64, o->outdir, epoch)))
+    if (!(directory = deco_format("%s/out/analysis_%" PRId64, o->outdir, epoch)))
         TRY(deco_fail_memory(strlen(o->outdir), "a folder's name"));
     if (access(o->outdir, W_OK | X_OK))
         TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be written to", o->outdir));

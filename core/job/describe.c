@@ -40,9 +40,9 @@ static void add_output(cJSON *list, const char *name, const char *type, const ch
 static cJSON *outputs(void)
 {
     cJSON *list = cJSON_CreateArray();
-    add_output(list, "cluster_<k>", "particle", "analysis_<epoch>/clustering<K>/clustering_cs_star/cluster_<k>.csg",
+    add_output(list, "cluster_<k>", "particle", "out/analysis_<epoch>/clustering<K>/clustering_cs_star/cluster_<k>.csg",
                "Particles of cluster k, every column and uid of the input");
-    add_output(list, "volume_<k>", "volume", "analysis_<epoch>/clustering<K>/vol_<kkk>.mrc", "Density map of cluster k");
+    add_output(list, "volume_<k>", "volume", "out/analysis_<epoch>/clustering<K>/vol_<kkk>.mrc", "Density map of cluster k");
     return list;
 }
 

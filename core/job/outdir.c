@@ -58,8 +58,7 @@ out:
 static int is_left_by_a_run(const struct dirent *e)
 {
     const char *name = e->d_name;
-    return !strcmp(name, "job.yaml") || !strcmp(name, "run.log") || !strcmp(name, "metrics.jsonl") || !strcmp(name, "out") ||
-           !strncmp(name, "analysis_", 9);
+    return !strcmp(name, "job.yaml") || !strcmp(name, "run.log") || !strcmp(name, "metrics.jsonl") || !strcmp(name, "out");
 }
 
 /* Makes the first outdir/old-out_NNN that does not exist yet. */

@@ -183,7 +183,7 @@ static deco_status analyse(run_job *j, char **summary)
     const deco_particles *p = j->particles;
     int64_t N = p->N, Z = j->model->shape.Z;
     float *z = NULL;
-    char *directory = deco_format("%s/analysis_%" PRId64, j->o->outdir, j->at.epoch);
+    char *directory = deco_format("%s/out/analysis_%" PRId64, j->o->outdir, j->at.epoch);
 
     if (!directory)
         TRY(deco_fail_memory(64, "a folder's name"));
