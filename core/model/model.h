@@ -2,6 +2,7 @@
 #ifndef DECO_MODEL_MODEL_H
 #define DECO_MODEL_MODEL_H
 
+#include "base/philox.h"
 #include "compute/ops.h"
 
 /* Parameters and the two moments of Adam, all f32 [count] on the device. */
@@ -34,6 +35,13 @@ typedef struct deco_model_config {
 } deco_model_config;
 deco_status deco_model_create(deco_model **out, deco_device *dev, const deco_model_config *c);
 
+/* z [Z] ~ 0.1·N(0,1), a function of seed, stream and row alone. */
+void deco_latent_draw(float *z, int64_t Z, uint64_t seed, deco_stream stream, int64_t row);
+
+/* Memory for a model of this shape, all zero: what create and checkpoint_read fill. Without `moments` there is room for the decoder's
+ * values alone and no table. Fails: ARGUMENT, MEMORY. */
+deco_status deco_model_allocate(deco_model **out, deco_device *dev, const deco_hypervolume *shape, int64_t N, bool moments);
+
 /* Density map at one latent, [D,D,D] on the host: deco_volume_decode of cryodeco.h. `progress` of a long decode goes to no one. */
 deco_status deco_model_decode(float *out, deco_model *m, const float *z);
 
@@ -47,6 +55,9 @@ typedef struct deco_position {
 
 /* OUTDIR/out/weights.<epoch>.safetensors: tensors, moments, tables, position, everything needed to go on exactly. Whole or absent. */
 deco_status deco_checkpoint_write(const char *path, deco_model *m, const deco_position *at);
+
+/* The path of one: `epoch` -2 finds the newest, by number, in OUTDIR/out. Free with free(). Fails: FILE (there is none). */
+deco_status deco_checkpoint_path(char **out, const char *outdir, int64_t epoch);
 
 /* `for_training`: moments and tables too. Makes the model of the file's own shape. Fails: FILE, FORMAT (tensors missing or
  * misshapen, all named; checksum). */

@@ -7,30 +7,38 @@
 
 typedef struct deco_step deco_step;
 
-/* Device memory for batches of up to `batch` images inside `mask`. */
+/* Device memory for batches of up to `batch` images inside `mask`; a step itself allocates nothing. */
 deco_status deco_step_create(deco_step **out, deco_model *m, const deco_mask *mask, int64_t batch);
 void deco_step_free(deco_step *s);
+size_t deco_step_bytes(const deco_hypervolume *h, int64_t N, int64_t P, int64_t batch); /* its memory, for the forecast */
 
-/* Host inputs of one batch. */
+/* Host inputs of one batch, read before the call returns. */
 typedef struct deco_step_input {
     int64_t B;
-    const int64_t *row;      /* [B] rows of the latent table */
+    const int64_t *row;      /* [B] rows of the latent table; not read when z is given */
     const float *images;     /* [B,P] normalised Hartley values */
-    const deco_ctf_row *ctf; /* [B] */
+    const deco_ctf_row *ctf; /* [B]; not read when ctf_values are given */
+    const float *ctf_values; /* [B,P], or NULL: worked out from ctf */
     const float *R, *shift;  /* [B,9], [B,2] pixels */
+    const float *z;          /* [B,Z] latents of pretraining: decoder only, the table stays as it is. NULL: rows of the table */
     double lr_decoder, lr_latents, decay; /* decay: AdamW's, of the decoder */
 } deco_step_input;
 
-/* Forward, backward and the optimisers. Gradients stay readable until the next step (deco_step_gradients: tests). */
+/* Forward, backward and the optimisers. Gradients stay readable until the next step (deco_step_gradients: tests).
+ * Fails: ARGUMENT; DIVERGED (noticed some steps late: nothing waits for the loss). */
 deco_status deco_step_run(deco_step *s, const deco_step_input *in);
 
-/* Mean loss of the steps since the last call; waits for them. Fails: DIVERGED when it is not finite. */
+/* Mean loss an image of the steps since the last call; waits for them. Fails: DIVERGED when it is not finite. */
 deco_status deco_step_loss(deco_step *s, double *mean, int64_t *images);
 
 typedef struct deco_step_gradients {
-    deco_array decoder, latents, R, shift, predicted, shifted; /* on the device */
+    deco_array decoder;    /* [parameters] */
+    deco_array latents;    /* [N,Z]: of the whole table, zero outside the batch */
+    deco_array R, shift;   /* [B,3,3], [B,2], when wanted */
+    deco_array dpredicted; /* [B,P], when wanted: 2 (CTF·slice - shifted) / (B·P) */
+    deco_array shifted;    /* [B,P] */
 } deco_step_gradients;
-/* Pose gradients cost time, so they are worked out only when asked for before the step. */
+/* On the device, of the last step. Pose gradients cost time, so they are worked out only when asked for before the step. */
 deco_step_gradients deco_step_gradients_of(deco_step *s);
 void deco_step_want_pose_gradients(deco_step *s, bool want);
 

@@ -1,0 +1,155 @@
+/* What a checkpoint says about its tensors: shape of the decoder, box and scale, and where training stands. */
+#include "model/checkpoint_notes.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <locale.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FORMAT_NAME "cryodeco checkpoint"
+#define MOST INT64_C(4000000000000000) /* no count of ours comes near, and sums of a few stay inside 64 bits */
+
+void deco_notes_add(deco_notes *n, const char *key, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    n->key[n->count] = key;
+    vsnprintf(n->text[n->count], sizeof n->text[0], format, args);
+    va_end(args);
+    n->count++;
+}
+
+static void note_whole(deco_notes *n, const char *key, int64_t value) { deco_notes_add(n, key, "%" PRId64, value); }
+
+deco_status deco_notes_of(deco_notes *n, const deco_model *m, const deco_position *at)
+{
+    const deco_hypervolume *h = &m->shape;
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0), before; /* the host's language may write 1,5 */
+
+    if (!c)
+        return deco_fail_memory(0, "the C locale");
+    before = uselocale(c);
+    deco_notes_add(n, "format", "%s", FORMAT_NAME);
+    note_whole(n, "version", 1);
+    note_whole(n, "epoch", at->epoch);
+    note_whole(n, "step", at->step);
+    deco_notes_add(n, "seed", "%" PRIu64, at->seed);
+    deco_notes_add(n, "digest", "%s", at->digest);
+    note_whole(n, "box", m->D);
+    note_whole(n, "radius", m->radius);
+    deco_notes_add(n, "psize_A", "%.17g", m->psize_A);
+    deco_notes_add(n, "std", "%.17g", m->std);
+    note_whole(n, "pe_dim", h->pe_dim);
+    note_whole(n, "hypervolume_dim", h->H);
+    note_whole(n, "hypervolume_layers", h->n);
+    note_whole(n, "latent_dim", h->Z);
+    note_whole(n, "decoder_ln", h->layer_norm);
+    note_whole(n, "particles", m->latents.count ? m->N : 0);
+    note_whole(n, "decoder_steps", m->decoder_steps);
+    note_whole(n, "latent_steps", m->latent_steps);
+    uselocale(before);
+    freelocale(c);
+    return DECO_OK;
+}
+
+/* Reads one note after another; the first that is wrong stops the rest. */
+typedef struct reader {
+    const deco_tensors *t;
+    deco_notes *n;
+    locale_t c;
+    deco_status st;
+} reader;
+
+static const char *next_text(reader *r, const char *key)
+{
+    const char *text = deco_safetensors_metadata(r->t, key);
+    if (r->st)
+        return "";
+    if (!text || strlen(text) >= sizeof r->n->text[0]) {
+        r->st = deco_fail(DECO_E_FORMAT, "%s: its metadata has no %s \"%s\"; this is no checkpoint of cryodeco", r->t->path, text ? "usable" : "entry", key);
+        return "";
+    }
+    deco_notes_add(r->n, key, "%s", text);
+    return text;
+}
+
+static int64_t next_whole(reader *r, const char *key, int64_t least, int64_t most)
+{
+    const char *text = next_text(r, key);
+    char *end;
+    errno = 0;
+    long long v = strtoll(text, &end, 10);
+    if (!r->st && (end == text || *end || errno || v < least || v > most))
+        r->st = deco_fail(DECO_E_FORMAT, "%s: its metadata says %s = \"%s\"; it must be a whole number from %lld to %lld", r->t->path, key, text,
+                          (long long)least, (long long)most);
+    return r->st ? 0 : v;
+}
+
+static double next_real(reader *r, const char *key)
+{
+    const char *text = next_text(r, key);
+    char *end;
+    double v = strtod_l(text, &end, r->c);
+    if (!r->st && (end == text || *end || !isfinite(v) || !(v >= 0)))
+        r->st = deco_fail(DECO_E_FORMAT, "%s: its metadata says %s = \"%s\"; it must be a number of at least 0", r->t->path, key, text);
+    return r->st ? 0 : v;
+}
+
+static void read_position(reader *r, deco_position *at)
+{
+    const char *text;
+    char *end;
+
+    at->epoch = next_whole(r, "epoch", -2, MOST);
+    at->step = next_whole(r, "step", 0, MOST);
+    text = next_text(r, "seed");
+    errno = 0;
+    at->seed = strtoull(text, &end, 10);
+    if (!r->st && (end == text || *end || *text == '-' || errno))
+        r->st = deco_fail(DECO_E_FORMAT, "%s: its metadata says seed = \"%s\"; it must be a whole number below 2^64", r->t->path, text);
+    text = next_text(r, "digest");
+    if (!r->st && strlen(text) >= sizeof at->digest)
+        r->st = deco_fail(DECO_E_FORMAT, "%s: its metadata says digest = \"%s\"; it has at most 16 characters", r->t->path, text);
+    snprintf(at->digest, sizeof at->digest, "%.16s", text);
+}
+
+static void read_facts(reader *r, deco_model *f)
+{
+    f->D = next_whole(r, "box", 2, 1 << 15);
+    if (!r->st && f->D % 2)
+        r->st = deco_fail(DECO_E_FORMAT, "%s: its metadata says box = %lld; boxes are even", r->t->path, (long long)f->D);
+    f->radius = next_whole(r, "radius", 1, f->D / 2);
+    f->psize_A = next_real(r, "psize_A");
+    f->std = next_real(r, "std");
+    f->shape.L = f->D + 1;
+    f->shape.pe_dim = next_whole(r, "pe_dim", 1, 1 << 20);
+    f->shape.H = next_whole(r, "hypervolume_dim", 1, 1 << 20);
+    f->shape.n = next_whole(r, "hypervolume_layers", 0, 1 << 20);
+    f->shape.Z = next_whole(r, "latent_dim", 0, 1 << 20);
+    f->shape.layer_norm = next_whole(r, "decoder_ln", 0, 1);
+    f->N = next_whole(r, "particles", 0, MOST / (f->shape.Z + 1));
+    f->decoder_steps = next_whole(r, "decoder_steps", 0, MOST);
+    f->latent_steps = next_whole(r, "latent_steps", 0, MOST);
+}
+
+deco_status deco_notes_read(deco_model *facts, deco_position *at, deco_notes *n, const deco_tensors *t)
+{
+    reader r = {t, n, newlocale(LC_ALL_MASK, "C", (locale_t)0), DECO_OK};
+
+    if (!r.c)
+        return deco_fail_memory(0, "the C locale");
+    const char *format = next_text(&r, "format");
+    if (!r.st && strcmp(format, FORMAT_NAME))
+        r.st = deco_fail(DECO_E_FORMAT, "%s: its metadata says format = \"%s\"; this is no checkpoint of cryodeco", t->path, format);
+    next_whole(&r, "version", 1, 1);
+    read_position(&r, at);
+    read_facts(&r, facts);
+    freelocale(r.c);
+    if (!r.st && deco_hypervolume_check(&facts->shape))
+        r.st = deco_fail_context(DECO_E_FORMAT, "%s", t->path);
+    return r.st;
+}

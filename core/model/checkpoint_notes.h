@@ -1,0 +1,24 @@
+/* The numbers of a checkpoint that are no tensors, as text in the file's metadata. */
+#ifndef DECO_MODEL_CHECKPOINT_NOTES_H
+#define DECO_MODEL_CHECKPOINT_NOTES_H
+
+#include "formats/safetensors.h"
+#include "model/model.h"
+
+enum { DECO_NOTES = 24 };
+
+typedef struct deco_notes {
+    int count;
+    const char *key[DECO_NOTES];
+    char text[DECO_NOTES][40];
+} deco_notes;
+
+void deco_notes_add(deco_notes *n, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* In a fixed order, reals to 17 digits: reading gives the same bits back. */
+deco_status deco_notes_of(deco_notes *n, const deco_model *m, const deco_position *at);
+
+/* The model's shape and numbers (no memory), the position, and the notes as they stood, for the checksum. Fails: FORMAT. */
+deco_status deco_notes_read(deco_model *facts, deco_position *at, deco_notes *n, const deco_tensors *t);
+
+#endif

@@ -1,0 +1,310 @@
+/* One gradient step of METHOD.md section 5: loss of CTF · slice against the shifted image, its gradients, AdamW on the decoder, Adam on
+ * the latent table. */
+#include "training/step.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LOSSES = 64 }; /* steps between two looks at the loss */
+
+struct deco_step {
+    deco_model *m;
+    deco_device *dev;
+    int64_t P, Z, batch;
+    bool want_pose;
+    unsigned char *block; /* all of the device memory below */
+
+    float *k;             /* [P,2] */
+    float *images, *target, *ctf_values, *dpredicted; /* [batch,P] */
+    deco_ctf_row *ctf;    /* [batch] */
+    float *R, *shift, *z; /* [batch,9], [batch,2], [batch,Z] */
+    int64_t *row;         /* [batch] */
+    float *dparams, *dz, *dtable, *dR, *dshift, *minus; /* dtable [N,Z]; minus [batch,2]: -1 */
+    deco_adam_step *adam; /* [2]: decoder, latents */
+    double *loss;         /* [LOSSES], one slot a step */
+
+    int64_t B;            /* of the last step */
+    int64_t touched;      /* rows of the gradient table that the last step filled: row[0 .. touched) */
+    int64_t *touched_row; /* [batch], host */
+    int losses;           /* slots in use */
+    int64_t loss_images[LOSSES], images_seen;
+    double loss_sum;      /* over images, of the slots already read */
+};
+
+/* What a step keeps on the device, as {where its address goes, numbers, bytes a number}. */
+typedef struct piece {
+    void *pointer;
+    int64_t count;
+    size_t item;
+} piece;
+
+enum { PIECES = 18 };
+
+static void list_pieces(piece out[PIECES], deco_step *s, const deco_hypervolume *h, int64_t N, int64_t P, int64_t batch)
+{
+    const size_t f = sizeof(float);
+    int64_t BP = batch * P, BZ = batch * h->Z;
+    const piece list[PIECES] = {
+        {&s->k, 2 * P, f},          {&s->images, BP, f},     {&s->target, BP, f},
+        {&s->ctf_values, BP, f},    {&s->dpredicted, BP, f}, {&s->ctf, batch, sizeof(deco_ctf_row)},
+        {&s->R, 9 * batch, f},      {&s->shift, 2 * batch, f}, {&s->z, BZ, f},
+        {&s->row, batch, sizeof(int64_t)}, {&s->dparams, deco_hypervolume_parameters(h), f}, {&s->dz, BZ, f},
+        {&s->dtable, N * h->Z, f},  {&s->dR, 9 * batch, f},  {&s->dshift, 2 * batch, f},
+        {&s->minus, 2 * batch, f},  {&s->adam, 2, sizeof(deco_adam_step)}, {&s->loss, LOSSES, sizeof(double)},
+    };
+    memcpy(out, list, sizeof list);
+}
+
+static size_t piece_bytes(const piece *p) { return ((size_t)p->count * p->item + 63) & ~(size_t)63; }
+
+size_t deco_step_bytes(const deco_hypervolume *h, int64_t N, int64_t P, int64_t batch)
+{
+    deco_step none;
+    piece list[PIECES];
+    size_t sum = 0;
+
+    list_pieces(list, &none, h, N, P, batch);
+    for (int i = 0; i < PIECES; i++)
+        sum += piece_bytes(&list[i]);
+    return sum;
+}
+
+deco_status deco_step_create(deco_step **out, deco_model *m, const deco_mask *mask, int64_t batch)
+{
+    deco_status st = DECO_OK;
+    deco_step *s = NULL;
+    float *minus = NULL;
+    piece list[PIECES];
+
+    *out = NULL;
+    if (batch < 1 || batch > INT64_MAX / 64 / mask->P || mask->L != m->shape.L)
+        return deco_fail(DECO_E_ARGUMENT, "a step of %lld images on a lattice of %lld with a model of %lld cannot be", (long long)batch, (long long)mask->L,
+                         (long long)m->shape.L);
+    TRY(deco_alloc(&s, 1, sizeof *s, "a training step"));
+    s->m = m;
+    s->dev = m->dev;
+    s->P = mask->P;
+    s->Z = m->shape.Z;
+    s->batch = batch;
+    TRY(deco_alloc(&s->touched_row, (size_t)batch, sizeof *s->touched_row, "a training step"));
+    TRY(deco_device_alloc(s->dev, &s->block, deco_step_bytes(&m->shape, m->N, s->P, batch), "a training step"));
+    list_pieces(list, s, &m->shape, m->N, s->P, batch);
+    unsigned char *next = s->block;
+    for (int i = 0; i < PIECES; i++) {
+        memcpy(list[i].pointer, &next, sizeof next); /* pointers to numbers of several types, through one list */
+        next += piece_bytes(&list[i]);
+    }
+    TRY(deco_device_upload(s->dev, s->k, mask->k, (size_t)(2 * s->P) * sizeof *s->k));
+    TRY(deco_alloc(&minus, (size_t)(2 * batch), sizeof *minus, "a training step"));
+    for (int64_t i = 0; i < 2 * batch; i++)
+        minus[i] = -1;
+    TRY(deco_device_upload(s->dev, s->minus, minus, (size_t)(2 * batch) * sizeof *minus));
+    *out = s;
+    s = NULL;
+out:
+    free(minus);
+    deco_step_free(s);
+    return st;
+}
+
+void deco_step_free(deco_step *s)
+{
+    if (!s)
+        return;
+    deco_device_release(s->dev, s->block);
+    free(s->touched_row);
+    free(s);
+}
+
+void deco_step_want_pose_gradients(deco_step *s, bool want) { s->want_pose = want; }
+
+static deco_array per_point(const deco_step *s, float *p) { return deco_f32_2(p, s->B, s->P); }
+static deco_array lattice(const deco_step *s) { return deco_f32_2(s->k, s->P, 2); }
+static deco_array rotations(const deco_step *s, float *p) { return deco_f32_3(p, s->B, 3, 3); }
+static deco_array shifts(const deco_step *s, float *p) { return deco_f32_2(p, s->B, 2); }
+static deco_array latents(const deco_step *s, float *p) { return s->Z ? deco_f32_2(p, s->B, s->Z) : deco_none(); }
+static deco_array rows(const deco_step *s) { return deco_i64_1(s->row, s->B); }
+static deco_array table(const deco_step *s, float *p) { return deco_f32_2(p, s->m->N, s->Z); }
+
+static deco_array records(void *data, int64_t n, size_t item)
+{
+    deco_array a = deco_array_of(data, DECO_BYTES, 1, n, 1, 1, 1);
+    a.item = item;
+    return a;
+}
+
+static bool trains_table(const deco_step *s, const deco_step_input *in) { return s->Z && !in->z; }
+
+static deco_status check_input(const deco_step *s, const deco_step_input *in)
+{
+    if (in->B < 1 || in->B > s->batch)
+        return deco_fail(DECO_E_ARGUMENT, "a batch of %lld images; this step takes 1 to %lld", (long long)in->B, (long long)s->batch);
+    if (trains_table(s, in))
+        for (int64_t i = 0; i < in->B; i++)
+            if (in->row[i] < 0 || in->row[i] >= s->m->N)
+                return deco_fail(DECO_E_ARGUMENT, "image %lld of a batch is row %lld; the latent table has %lld rows", (long long)i, (long long)in->row[i],
+                                 (long long)s->m->N);
+    return DECO_OK;
+}
+
+/* The batch's images, CTFs, poses and latents on the device. */
+static deco_status load_batch(deco_step *s, const deco_step_input *in)
+{
+    deco_status st = DECO_OK;
+    size_t B = (size_t)in->B, P = (size_t)s->P, f = sizeof(float);
+
+    s->B = in->B;
+    TRY(deco_device_upload(s->dev, s->images, in->images, B * P * f));
+    if (in->ctf_values) {
+        TRY(deco_device_upload(s->dev, s->ctf_values, in->ctf_values, B * P * f));
+    } else {
+        TRY(deco_device_upload(s->dev, s->ctf, in->ctf, B * sizeof *s->ctf));
+        TRY(deco_ctf_values(s->dev, per_point(s, s->ctf_values), records(s->ctf, s->B, sizeof *s->ctf), lattice(s)));
+    }
+    TRY(deco_device_upload(s->dev, s->R, in->R, B * 9 * f));
+    TRY(deco_device_upload(s->dev, s->shift, in->shift, B * 2 * f));
+    if (trains_table(s, in)) {
+        TRY(deco_device_upload(s->dev, s->row, in->row, B * sizeof *s->row));
+        TRY(deco_rows_gather(s->dev, latents(s, s->z), table(s, s->m->latents.x), rows(s)));
+    } else if (s->Z) {
+        TRY(deco_device_upload(s->dev, s->z, in->z, B * (size_t)s->Z * f));
+    }
+out:
+    return st;
+}
+
+/* Mean squared error over batch and masked points between CTF · slice and the shifted image, with its gradients. */
+static deco_status forward_and_backward(deco_step *s, const deco_step_input *in)
+{
+    deco_status st = DECO_OK;
+    const deco_model *m = s->m;
+    deco_array dR = s->want_pose ? rotations(s, s->dR) : deco_none(), dz = trains_table(s, in) ? latents(s, s->dz) : deco_none();
+    deco_array dpredicted = s->want_pose ? per_point(s, s->dpredicted) : deco_none(), loss = deco_f64_1(s->loss + s->losses, 1);
+
+    TRY(deco_shift(s->dev, per_point(s, s->target), per_point(s, s->images), shifts(s, s->shift), lattice(s)));
+    TRY(deco_slice_loss(s->dev, &m->shape, loss, deco_f32_1(s->dparams, m->decoder.count), dz, dR, dpredicted, deco_f32_1(m->decoder.x, m->decoder.count),
+                        deco_f32_2(m->freqs, 3 * m->shape.pe_dim, 3), lattice(s), rotations(s, s->R), latents(s, s->z), per_point(s, s->ctf_values),
+                        per_point(s, s->target)));
+    s->loss_images[s->losses++] = s->B;
+    if (s->want_pose) { /* the image is on the other side of the difference: its gradient is -dpredicted */
+        TRY(deco_shift_backward(s->dev, shifts(s, s->dshift), dpredicted, per_point(s, s->images), shifts(s, s->shift), lattice(s)));
+        TRY(deco_multiply(s->dev, shifts(s, s->dshift), shifts(s, s->dshift), shifts(s, s->minus)));
+    }
+out:
+    return st;
+}
+
+/* AdamW; weight decay falls on every decoder tensor, biases and norms too. */
+static deco_status update_decoder(deco_step *s)
+{
+    deco_trained *d = &s->m->decoder;
+    return deco_adam(s->dev, deco_f32_1(d->x, d->count), deco_f32_1(s->dparams, d->count), deco_f32_1(d->m, d->count), deco_f32_1(d->v, d->count),
+                     records(&s->adam[0], 1, sizeof *s->adam));
+}
+
+/* The gradient table is clear but for the rows of the step before. */
+static deco_status clear_touched(deco_step *s)
+{
+    deco_status st = DECO_OK;
+    for (int64_t i = 0; i < s->touched; i++)
+        TRY(deco_clear(s->dev, deco_f32_1(s->dtable + s->touched_row[i] * s->Z, s->Z)));
+    s->touched = 0;
+out:
+    return st;
+}
+
+/* Adam on the dense table: a row outside the batch has zero gradient and still moves by its old moments. */
+static deco_status update_latents(deco_step *s, const deco_step_input *in)
+{
+    deco_status st = DECO_OK;
+    deco_trained *t = &s->m->latents;
+
+    memcpy(s->touched_row, in->row, (size_t)s->B * sizeof *s->touched_row);
+    s->touched = s->B;
+    TRY(deco_rows_add(s->dev, table(s, s->dtable), latents(s, s->dz), rows(s)));
+    TRY(deco_adam(s->dev, deco_f32_1(t->x, t->count), deco_f32_1(s->dtable, t->count), deco_f32_1(t->m, t->count), deco_f32_1(t->v, t->count),
+                  records(&s->adam[1], 1, sizeof *s->adam)));
+out:
+    return st;
+}
+
+/* The optimisers' numbers of this step. */
+static deco_status load_rates(deco_step *s, const deco_step_input *in)
+{
+    deco_model *m = s->m;
+    deco_adam_step a = {.beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f}, both[2] = {a, a};
+
+    both[0].lr = (float)in->lr_decoder;
+    both[0].decay = (float)in->decay;
+    both[0].step = ++m->decoder_steps;
+    both[1].lr = (float)in->lr_latents;
+    both[1].step = trains_table(s, in) ? ++m->latent_steps : 1;
+    return deco_device_upload(s->dev, s->adam, both, sizeof both);
+}
+
+/* Reads the losses of the steps since the last look. */
+static deco_status read_losses(deco_step *s)
+{
+    deco_status st = DECO_OK;
+    double loss[LOSSES];
+    int n = s->losses;
+
+    s->losses = 0;
+    if (!n)
+        return DECO_OK;
+    TRY(deco_device_download(s->dev, loss, s->loss, (size_t)n * sizeof *loss));
+    for (int i = 0; i < n; i++) {
+        if (!isfinite(loss[i])) {
+            st = deco_fail(DECO_E_DIVERGED, "the loss became %g in step %lld of the decoder", loss[i], (long long)(s->m->decoder_steps - n + 1 + i));
+            goto out;
+        }
+        s->loss_sum += loss[i] * (double)s->loss_images[i];
+        s->images_seen += s->loss_images[i];
+    }
+out:
+    return st;
+}
+
+deco_status deco_step_run(deco_step *s, const deco_step_input *in)
+{
+    deco_status st = DECO_OK;
+
+    TRY(check_input(s, in));
+    if (s->losses == LOSSES)
+        TRY(read_losses(s));
+    TRY(load_batch(s, in));
+    TRY(forward_and_backward(s, in));
+    TRY(load_rates(s, in));
+    TRY(update_decoder(s));
+    TRY(clear_touched(s));
+    if (trains_table(s, in))
+        TRY(update_latents(s, in));
+out:
+    return st;
+}
+
+deco_status deco_step_loss(deco_step *s, double *mean, int64_t *images)
+{
+    deco_status st = DECO_OK;
+
+    TRY(read_losses(s));
+    *images = s->images_seen;
+    *mean = s->images_seen ? s->loss_sum / (double)s->images_seen : 0;
+out:
+    s->loss_sum = 0;
+    s->images_seen = 0;
+    return st;
+}
+
+deco_step_gradients deco_step_gradients_of(deco_step *s)
+{
+    return (deco_step_gradients){
+        .decoder = deco_f32_1(s->dparams, s->m->decoder.count),
+        .latents = s->Z ? table(s, s->dtable) : deco_none(),
+        .R = s->want_pose ? rotations(s, s->dR) : deco_none(),
+        .shift = s->want_pose ? shifts(s, s->dshift) : deco_none(),
+        .dpredicted = s->want_pose ? per_point(s, s->dpredicted) : deco_none(),
+        .shifted = per_point(s, s->target),
+    };
+}
