@@ -21,7 +21,7 @@ typedef struct deco_column {
 typedef struct deco_table {
     char *source;                      /* the file's path, for messages */
     int64_t rows;
-    int64_t columns;
+    int64_t columns, column_room;
     deco_column *column;
     void **blocks;                     /* what the columns' data points into */
     int64_t block_count;

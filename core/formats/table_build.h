@@ -1,0 +1,16 @@
+/* For the readers of this folder: a table made from memory that a file's bytes already fill. */
+#ifndef DECO_FORMATS_TABLE_BUILD_H
+#define DECO_FORMATS_TABLE_BUILD_H
+
+#include "formats/table.h"
+
+/* Room for that many columns in all; `column` may move. */
+deco_status deco_table_reserve(deco_table *t, int64_t columns);
+
+/* `t` owns `block` (from malloc) from now on, also when the call fails. */
+deco_status deco_table_take_block(deco_table *t, void *block);
+
+/* Fails: FORMAT when two columns have one name. O(n log n): a hostile header may name very many. */
+deco_status deco_table_check_names(const deco_table *t);
+
+#endif
