@@ -1,0 +1,129 @@
+/* Record arrays in .npy files, as tables. */
+#include "base/file.h"
+#include "formats/npy_header.h"
+#include "formats/npy_text.h"
+#include "formats/table_build.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The column of a field, in rows that stand in `block`. The name moves. */
+static deco_status take_field(deco_table *t, npy_field *f, unsigned char *block, size_t row_bytes)
+{
+    deco_column *c = &t->column[t->columns];
+
+    if (f->dims > DECO_COLUMN_DIMS)
+        return deco_fail(DECO_E_FORMAT, "%s: column '%s' has %d dimensions; at most %d are read", t->source, f->name, f->dims, DECO_COLUMN_DIMS);
+    *c = (deco_column){.name = f->name, .kind = f->type.kind, .item = f->type.item, .dims = f->dims, .cells = f->cells,
+                       .data = block + f->offset, .stride = row_bytes};
+    memcpy(c->shape, f->shape, sizeof c->shape);
+    f->name = NULL;
+    t->columns++;
+    if (f->type.swapped)
+        for (int64_t i = 0; i < t->rows; i++)
+            deco_dtype_swap(c->data + (size_t)i * row_bytes, f->type, f->cells);
+    return DECO_OK;
+}
+
+deco_status deco_npy_read_table(deco_table **out, const char *path)
+{
+    deco_status st = DECO_OK;
+    npy_header h = {0};
+    deco_table *t = NULL;
+    unsigned char *block = NULL;
+    int fd = -1;
+    size_t bytes;
+
+    *out = NULL;
+    TRY(npy_open(&h, &fd, path));
+    if (!h.record || h.dims != 1) {
+        st = deco_fail(DECO_E_FORMAT, "%s: holds %s; a list of rows with named columns is wanted", path,
+                       h.record ? "an array of rows of several dimensions" : "a plain array");
+        goto out;
+    }
+    TRY(deco_table_create(&t, h.count, path));
+    bytes = (size_t)h.count * h.row_bytes;
+    TRY(deco_alloc(&block, bytes ? bytes : 1, 1, path));
+    TRY(deco_table_take_block(t, block));
+    TRY(deco_read_at(fd, path, block, bytes, h.data));
+    TRY(deco_table_reserve(t, h.fields));
+    for (int64_t i = 0; i < h.fields; i++)
+        TRY(take_field(t, &h.field[i], block, h.row_bytes));
+    TRY(deco_table_check_names(t));
+    *out = t;
+    t = NULL;
+out:
+    deco_table_free(t);
+    if (fd >= 0)
+        close(fd);
+    npy_header_free(&h);
+    return st;
+}
+
+static void describe_columns(npy_text *text, const deco_table *t)
+{
+    char type[32];
+
+    npy_text_add(text, "{'descr': [");
+    for (int64_t i = 0; i < t->columns; i++) {
+        const deco_column *c = &t->column[i];
+        deco_dtype_print(type, c->kind, c->item);
+        npy_text_add(text, i ? ", (" : "(");
+        npy_text_add_quoted(text, c->name);
+        npy_text_add(text, ", '%s'", type);
+        if (c->dims) {
+            npy_text_add(text, ", (");
+            for (int d = 0; d < c->dims; d++)
+                npy_text_add(text, c->dims == 1 ? "%lld," : d ? ", %lld" : "%lld", (long long)c->shape[d]);
+            npy_text_add(text, ")");
+        }
+        npy_text_add(text, ")");
+    }
+    npy_text_add(text, "], 'fortran_order': False, 'shape': (%lld,), }", (long long)t->rows);
+}
+
+/* Rows first .. first+n-1 of all columns, packed one row after another. */
+static void pack_rows(unsigned char *out, const deco_table *t, int64_t first, int64_t n, size_t row_bytes)
+{
+    for (int64_t i = 0; i < t->columns; i++) {
+        const deco_column *c = &t->column[i];
+        size_t bytes = c->item * (size_t)c->cells;
+        for (int64_t r = 0; r < n; r++)
+            memcpy(out + (size_t)r * row_bytes, c->data + (size_t)(first + r) * c->stride, bytes);
+        out += bytes;
+    }
+}
+
+deco_status deco_npy_write_table(const char *path, const deco_table *t)
+{
+    deco_status st = DECO_OK;
+    npy_text text = {0};
+    deco_file *f = NULL;
+    unsigned char *rows = NULL;
+    size_t row_bytes = 0;
+    int64_t chunk;
+
+    for (int64_t i = 0; i < t->columns; i++)
+        row_bytes += t->column[i].item * (size_t)t->column[i].cells;
+    if (!row_bytes && t->rows)
+        return deco_fail(DECO_E_ARGUMENT, "%s: a table of %lld rows without columns cannot be written", path, (long long)t->rows);
+    chunk = row_bytes < 1 << 18 ? (1 << 18) / (int64_t)(row_bytes ? row_bytes : 1) : 1;
+    chunk = chunk < t->rows ? chunk : t->rows;
+    TRY(deco_alloc(&rows, (size_t)chunk * row_bytes + 1, 1, path));
+    describe_columns(&text, t);
+    TRY(deco_file_create(&f, path));
+    TRY(npy_text_write(f, &text, path));
+    for (int64_t i = 0; i < t->rows; i += chunk) {
+        int64_t n = t->rows - i < chunk ? t->rows - i : chunk;
+        pack_rows(rows, t, i, n, row_bytes);
+        TRY(deco_file_write(f, rows, (size_t)n * row_bytes));
+    }
+    st = deco_file_commit(f);
+    f = NULL;
+out:
+    deco_file_abandon(f);
+    npy_text_free(&text);
+    free(rows);
+    return st;
+}
