@@ -16,7 +16,8 @@ enum {
     DECO_FOR_INFO = 8,
     DECO_FOR_BENCH = 16,
     DECO_FOR_SUBSET = 32,
-    DECO_FOR_ALL = 63
+    DECO_FOR_OPTIONS = 64,
+    DECO_FOR_ALL = 127
 };
 
 /* C types of the kinds: BOOL bool, INT int64_t, REAL double, TEXT and CHOICE char * (NULL when not given and without
