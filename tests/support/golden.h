@@ -20,7 +20,7 @@ golden_array golden_read(const char *name); /* fails the test when it is not the
 void golden_free(golden_array *a);
 bool golden_has(const char *name);
 
-/* Manifest names that begin and end so, sorted; returns how many. Free the list; its names stay. */
+/* Manifest names that begin and end so, sorted; returns how many. The list stays; free nothing. */
 int golden_list(const char ***names, const char *prefix, const char *suffix);
 
 /* A number of the manifest's "sizes", or its text. */
