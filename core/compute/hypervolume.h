@@ -13,13 +13,14 @@ typedef struct deco_hypervolume {
     bool layer_norm;
 } deco_hypervolume;
 
-/* The first linear is a residual block of its own when 6·pe_dim + Z == H. */
+/* The first linear is a residual block of its own, this wide inside, when 6·pe_dim + Z == H. */
+#define DECO_RESIDUAL_HIDDEN 128
 static inline bool deco_hypervolume_residual_first(const deco_hypervolume *h) { return 6 * h->pe_dim + h->Z == h->H; }
 
 /* Tensor i of the vector, by the names of the published decoder: "decoder.main_layers.0.weight" ... rand_freqs is not
  * among them (not trained). */
 typedef struct deco_parameter {
-    char name[64];
+    char name[72];
     int dims;
     int64_t shape[2];
     int64_t offset, count; /* in the flat vector */

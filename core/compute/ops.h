@@ -28,6 +28,8 @@ deco_status deco_layer_norm(deco_device *dev, deco_array y, deco_array stats, de
 deco_status deco_layer_norm_backward(deco_device *dev, deco_array dx, deco_array dgamma, deco_array dbeta, deco_array dy, deco_array x,
                                      deco_array stats, deco_array gamma);
 
+/* y = x + r. Any equal shapes; y may be x or r. */
+deco_status deco_add(deco_device *dev, deco_array y, deco_array x, deco_array r);
 /* y = max(x + r, 0); r none: y = max(x, 0). Any equal shapes; y may be x. */
 deco_status deco_add_relu(deco_device *dev, deco_array y, deco_array x, deco_array r);
 /* dx = dy where y > 0, else 0 (the gradient of r is the same). dx may be dy. */
@@ -37,6 +39,11 @@ deco_status deco_relu_backward(deco_device *dev, deco_array dx, deco_array dy, d
 deco_status deco_positional_encoding(deco_device *dev, deco_array pe, deco_array x, deco_array freqs, int64_t L);
 /* dx [M,3] */
 deco_status deco_positional_encoding_backward(deco_device *dev, deco_array dx, deco_array dpe, deco_array x, deco_array freqs, int64_t L);
+
+/* Every point's features with its image's latent behind them.  y [B,P,F+Z]  x [B,P,F]  z [B,Z] */
+deco_status deco_append_latent(deco_device *dev, deco_array y, deco_array x, deco_array z);
+/* dx [B,P,F], dz [B,Z] = sum over the points, each or none */
+deco_status deco_append_latent_backward(deco_device *dev, deco_array dx, deco_array dz, deco_array dy);
 
 /* ---- primitives: images ---------------------------------------------------------------------------------------- */
 
@@ -79,9 +86,10 @@ deco_status deco_rows_add(deco_device *dev, deco_array table, deco_array x, deco
 /* x = 0 */
 deco_status deco_clear(deco_device *dev, deco_array x);
 
-/* Adam's numbers, read on the device at each step. `decay` is AdamW's (decoupled, 0 for Adam); `step` counts from 1. */
+/* Adam's numbers, read on the device at each step. `decay` is AdamW's (decoupled, 0 for Adam); `step` counts from 1. In double:
+ * a float's 0.999 puts 1 - β2 one part in 80 000 off. */
 typedef struct deco_adam_step {
-    float lr, beta1, beta2, eps, decay;
+    double lr, beta1, beta2, eps, decay;
     int64_t step;
 } deco_adam_step;
 /* One step on x [n] with gradient g, moments m and v. `hyper` [1] deco_adam_step (BYTES). As PyTorch's AdamW: bias corrections

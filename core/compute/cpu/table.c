@@ -1,0 +1,70 @@
+/* The CPU's operations. */
+#include "compute/cpu/cpu.h"
+#include "compute/composed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static deco_status cpu_alloc(deco_device *dev, void **out, size_t bytes, const char *what)
+{
+    size_t lines = bytes / 64 + 1;
+    *out = lines > SIZE_MAX / 64 ? NULL : aligned_alloc(64, 64 * lines);
+    if (!*out)
+        return deco_fail_memory(bytes, what);
+    memset(*out, 0, 64 * lines);
+    return DECO_OK;
+}
+
+static void cpu_release(deco_device *dev, void *p) { free(p); }
+
+static deco_status cpu_copy(deco_device *dev, void *to, const void *from, size_t bytes)
+{
+    if (bytes)
+        memmove(to, from, bytes);
+    return DECO_OK;
+}
+
+static deco_status cpu_wait(deco_device *dev) { return DECO_OK; } /* every call has finished when it returns */
+
+const deco_ops cpu_ops = {
+    .destroy = cpu_device_destroy,
+    .alloc = cpu_alloc,
+    .release = cpu_release,
+    .upload = cpu_copy,
+    .download = cpu_copy,
+    .wait = cpu_wait,
+
+    .linear = cpu_linear,
+    .linear_backward = cpu_linear_backward,
+    .layer_norm = cpu_layer_norm,
+    .layer_norm_backward = cpu_layer_norm_backward,
+    .add = cpu_add,
+    .add_relu = cpu_add_relu,
+    .relu_backward = cpu_relu_backward,
+    .positional_encoding = cpu_positional_encoding,
+    .positional_encoding_backward = cpu_positional_encoding_backward,
+    .append_latent = cpu_append_latent,
+    .append_latent_backward = cpu_append_latent_backward,
+
+    .slice_points = cpu_slice_points,
+    .slice_points_backward = cpu_slice_points_backward,
+    .ctf_values = cpu_ctf_values,
+    .multiply = cpu_multiply,
+    .shift = cpu_shift,
+    .shift_backward = cpu_shift_backward,
+    .squared_error = cpu_squared_error,
+    .hartley_2d = cpu_hartley_2d,
+    .hartley_3d = cpu_hartley_3d,
+    .mask_gather = cpu_mask_gather,
+    .lattice_sums = cpu_lattice_sums,
+
+    .rows_gather = cpu_rows_gather,
+    .rows_add = cpu_rows_add,
+    .clear = cpu_clear,
+    .adam = cpu_adam,
+
+    .hypervolume_values = composed_hypervolume_values,
+    .hypervolume_backward = composed_hypervolume_backward,
+    .hypervolume_saved_bytes = composed_hypervolume_saved_bytes,
+    .slice_loss = composed_slice_loss,
+};

@@ -1,0 +1,102 @@
+/* What a backend provides: one function for each operation of ops.h, with the same arguments, already checked. No slot is ever
+ * NULL: a block without a kernel of its own names the composed one of composed.h. */
+#ifndef DECO_COMPUTE_TABLE_H
+#define DECO_COMPUTE_TABLE_H
+
+#include "compute/ops.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* Every operation once: the table, the timing and their names follow from this list. */
+#define DECO_OPS(OP) \
+    OP(linear) OP(linear_backward) OP(layer_norm) OP(layer_norm_backward) OP(add) OP(add_relu) OP(relu_backward) \
+    OP(positional_encoding) OP(positional_encoding_backward) OP(append_latent) OP(append_latent_backward) \
+    OP(slice_points) OP(slice_points_backward) OP(ctf_values) OP(multiply) OP(shift) OP(shift_backward) OP(squared_error) \
+    OP(hartley_2d) OP(hartley_3d) OP(mask_gather) OP(lattice_sums) OP(rows_gather) OP(rows_add) OP(clear) OP(adam) \
+    OP(hypervolume_values) OP(hypervolume_backward) OP(slice_loss)
+
+#define DECO_OP_ENUM(op) DECO_OP_##op,
+enum { DECO_OPS(DECO_OP_ENUM) DECO_OP_COUNT };
+#undef DECO_OP_ENUM
+
+typedef deco_status deco_op_2(deco_device *, deco_array, deco_array);
+typedef deco_status deco_op_3(deco_device *, deco_array, deco_array, deco_array);
+typedef deco_status deco_op_4(deco_device *, deco_array, deco_array, deco_array, deco_array);
+typedef deco_status deco_op_5(deco_device *, deco_array, deco_array, deco_array, deco_array, deco_array);
+typedef deco_status deco_op_6(deco_device *, deco_array, deco_array, deco_array, deco_array, deco_array, deco_array);
+typedef deco_status deco_op_7(deco_device *, deco_array, deco_array, deco_array, deco_array, deco_array, deco_array, deco_array);
+
+typedef struct deco_ops {
+    /* the device itself */
+    void (*destroy)(deco_device *dev);
+    deco_status (*alloc)(deco_device *dev, void **out, size_t bytes, const char *what);
+    void (*release)(deco_device *dev, void *p);
+    deco_status (*upload)(deco_device *dev, void *device, const void *host, size_t bytes);
+    deco_status (*download)(deco_device *dev, void *host, const void *device, size_t bytes);
+    deco_status (*wait)(deco_device *dev);
+
+    /* layers */
+    deco_status (*linear)(deco_device *, deco_array y, deco_array x, deco_array w, deco_array b, deco_activation act);
+    deco_op_6 *linear_backward;
+    deco_status (*layer_norm)(deco_device *, deco_array y, deco_array stats, deco_array x, deco_array gamma, deco_array beta, float eps);
+    deco_op_7 *layer_norm_backward;
+    deco_op_3 *add, *add_relu, *relu_backward;
+    deco_status (*positional_encoding)(deco_device *, deco_array pe, deco_array x, deco_array freqs, int64_t L);
+    deco_status (*positional_encoding_backward)(deco_device *, deco_array dx, deco_array dpe, deco_array x, deco_array freqs, int64_t L);
+    deco_op_3 *append_latent, *append_latent_backward;
+
+    /* images */
+    deco_op_3 *slice_points, *slice_points_backward, *ctf_values, *multiply;
+    deco_op_4 *shift;
+    deco_op_5 *shift_backward;
+    deco_op_4 *squared_error;
+    deco_status (*hartley_2d)(deco_device *, deco_array y, deco_array x, bool inverse);
+    deco_status (*hartley_3d)(deco_device *, deco_array y, deco_array x, bool inverse);
+    deco_op_4 *mask_gather;
+    deco_op_2 *lattice_sums;
+
+    /* tables and optimisers */
+    deco_op_3 *rows_gather, *rows_add;
+    deco_status (*clear)(deco_device *, deco_array x);
+    deco_op_5 *adam;
+
+    /* blocks */
+    deco_status (*hypervolume_values)(deco_device *, const deco_hypervolume *h, deco_array out, deco_array saved, deco_array params,
+                                      deco_array freqs, deco_array x, deco_array R, deco_array z);
+    deco_status (*hypervolume_backward)(deco_device *, const deco_hypervolume *h, deco_array dparams, deco_array dz, deco_array dpose,
+                                        deco_array dout, deco_array saved, deco_array params, deco_array freqs, deco_array x, deco_array R,
+                                        deco_array z);
+    size_t (*hypervolume_saved_bytes)(deco_device *, const deco_hypervolume *h, int64_t B, int64_t P);
+    deco_status (*slice_loss)(deco_device *, const deco_hypervolume *h, deco_array loss, deco_array dparams, deco_array dz, deco_array dR,
+                              deco_array dpred, deco_array params, deco_array freqs, deco_array k, deco_array R, deco_array z,
+                              deco_array ctf, deco_array target);
+} deco_ops;
+
+typedef struct deco_op_time {
+    atomic_int_fast64_t nanoseconds, calls;
+} deco_op_time;
+
+struct deco_scratch;
+
+/* The part of a device that every backend has; a backend's own struct begins with it. */
+struct deco_device {
+    const deco_ops *ops;
+    deco_pool *pool;
+    char name[32], libraries[128];
+    deco_op_time time[DECO_OP_COUNT];
+
+    pthread_mutex_t scratch_lock;
+    struct deco_scratch *scratch; /* blocks of deco_scratch_take, in use or waiting */
+    atomic_size_t scratch_bytes;  /* of these and of the backend's own buffers: it only grows */
+};
+
+/* What every backend's create and destroy begin and end with. `pool` is taken, also when the call fails. */
+deco_status deco_device_begin(deco_device *dev, const deco_ops *ops, deco_pool *pool, const char *name);
+void deco_device_end(deco_device *dev);
+
+/* Device memory for the length of one call, not cleared. Blocks are kept and lent again, so that a step that has run once does not
+ * allocate; calls from several threads get blocks of their own. Give every block back (give takes NULL). */
+deco_status deco_scratch_take(deco_device *dev, void *out_pointer, size_t bytes, const char *what);
+void deco_scratch_give(deco_device *dev, void *p);
+
+#endif
