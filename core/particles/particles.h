@@ -23,20 +23,22 @@ typedef struct deco_particles {
     double psize_A;
     const deco_column *uid;
     int64_t stacks;
-    char **stack;           /* paths that exist */
+    char **stack_name;      /* as blob/path has them, without '>' */
+    char **stack;           /* paths that exist; NULL when stacks were not asked for */
     deco_image_ref *image;  /* [N] */
     float *sign;            /* [N] -blob/sign: what the Hartley data are multiplied by */
     deco_ctf_row *ctf;      /* [N] */
-    float *R, *shift;       /* [N,9], [N,2] pixels of D; NULL when the input has no poses (or for info, none were asked for) */
+    float *R, *shift;       /* [N,9], [N,2] pixels of D; NULL when the input has none */
     const char *poses;      /* prefix they came from, "alignments3D"; NULL */
 } deco_particles;
 
 /* What to look for while opening. */
 enum { DECO_NEED_POSES = 1, DECO_NEED_SHIFTS = 2, DECO_NEED_STACKS = 4 };
 
-/* Opens a job directory or one .cs file and checks every row: columns, uids, CTF ranges, stacks (header and index range), one
- * box, one pixel size, poses when needed. Pixels are not read. Fails: FILE, FORMAT; every message names file and row, and for a
- * missing stack all places tried. */
+/* Opens a job directory or one .cs file and checks every row: columns, uids, CTF ranges, one box, one pixel size (to 0.1 %), and when
+ * asked for stacks (header and index range) and poses (else they are taken where they are sound). ctf/bfactor and ctf/scale are not
+ * applied. Pixels are not read. `datadir` may be NULL. Fails: FILE, FORMAT, STOPPED; every message names file and row, and for a missing
+ * stack all places tried. */
 deco_status deco_particles_open(deco_particles **out, const char *path, const char *datadir, int need, deco_monitor *m);
 void deco_particles_free(deco_particles *p);
 
