@@ -28,6 +28,10 @@ typedef struct deco_clusters {
 } deco_clusters;
 void deco_clusters_free(deco_clusters *c);
 
+/* Whether K clusters of N latents can be; and whether an analysis with these options can (before anything is read or written). */
+deco_status deco_clusters_check(int64_t N, int64_t Z, int64_t K);
+deco_status deco_analysis_check(const deco_options *o, int64_t N, int64_t Z);
+
 /* Lloyd's k-means with k-means++ starts on x as it is; best of `restarts`. Probability: softmax of -d²/(2σ²), σ² the mean within-cluster
  * variance a dimension. *inertia (may be NULL). */
 deco_status deco_kmeans_fit(deco_clusters *out, double *centres /* [K,Z] or NULL */, double *inertia, const float *x, int64_t N, int64_t Z, int64_t K,

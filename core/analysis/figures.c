@@ -1,0 +1,213 @@
+#include "analysis/figures.h"
+#include "analysis/percentile.h"
+#include "analysis/plot.h"
+#include "base/file.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BINS = 60 };
+
+const char *deco_grouped(char out[32], int64_t n)
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%lld", (long long)n), to = 0;
+
+    for (int i = 0; i < length; i++) {
+        if (i && digits[i - 1] != '-' && (length - i) % 3 == 0)
+            out[to++] = ',';
+        out[to++] = digits[i];
+    }
+    out[to] = 0;
+    return out;
+}
+
+/* From the lowest to the highest score with a margin; when a few rows lie far out, only around the others. */
+static deco_status axis_range(deco_axis *a, const float *score, int64_t N, int64_t stride)
+{
+    static const double at[] = {0, 0.1, 99.9, 100};
+    double v[4], low, high;
+    deco_status st = deco_percentiles(v, at, 4, score, N, stride);
+
+    if (st)
+        return st;
+    low = v[0];
+    high = v[3];
+    if (high - low > 2 * (v[2] - v[1]) && v[2] > v[1]) {
+        low = fmax(low, v[1] - 0.25 * (v[2] - v[1]));
+        high = fmin(high, v[2] + 0.25 * (v[2] - v[1]));
+    }
+    if (!(high - low > 1e-6 * fmax(fabs(low), fabs(high)))) { /* all alike */
+        low -= fmax(0.5, 0.5 * fabs(low));
+        high += fmax(0.5, 0.5 * fabs(high));
+    }
+    a->low = low - 0.04 * (high - low);
+    a->high = high + 0.04 * (high - low);
+    return DECO_OK;
+}
+
+static void axis_label(char *out, size_t size, const deco_pca *p, int64_t component)
+{
+    double percent = 100 * p->ratio[component];
+    snprintf(out, size, "PC%lld (%.*f %% of variance)", (long long)component + 1, percent < 9.95 ? 1 : 0, percent);
+}
+
+/* A figure of one component counts; its bars are stacked by cluster. */
+typedef struct histogram {
+    int64_t *count; /* [BINS, K] */
+    int64_t K, most, beyond;
+    double low, high;
+} histogram;
+
+static deco_status fill_histogram(histogram *h, const float *score, int64_t N, int64_t stride, const int32_t *label, int64_t K, const deco_axis *a)
+{
+    deco_status st = deco_alloc(&h->count, (size_t)(BINS * K), sizeof *h->count, "a histogram");
+
+    h->K = K;
+    h->low = a->low;
+    h->high = a->high;
+    for (int64_t i = 0; !st && i < N; i++) {
+        double bin = floor((score[i * stride] - a->low) / (a->high - a->low) * BINS);
+        if (bin < 0 || bin >= BINS)
+            h->beyond++;
+        else
+            h->count[(int64_t)bin * K + (label ? label[i] : 0)]++;
+    }
+    for (int64_t b = 0; !st && b < BINS; b++) {
+        int64_t sum = 0;
+        for (int64_t k = 0; k < K; k++)
+            sum += h->count[b * K + k];
+        h->most = sum > h->most ? sum : h->most;
+    }
+    return st;
+}
+
+static void draw_histogram(deco_plot *p, const histogram *h, bool coloured)
+{
+    for (int64_t b = 0; b < BINS; b++) {
+        int64_t sum = 0;
+        double width = (h->high - h->low) / BINS, x = h->low + (double)b * width;
+        for (int64_t k = 0; k < h->K; k++) {
+            int64_t n = h->count[b * h->K + k];
+            if (n)
+                deco_plot_bar(p, x, x + 0.96 * width, (double)sum, (double)(sum + n), coloured ? deco_palette_colour(k) : (deco_colour){0.6, 0.6, 0.6});
+            sum += n;
+        }
+    }
+}
+
+/* Axes, legend and all particles: a cloud, or with one component a histogram. */
+static deco_status draw_particles(deco_plot **out, const char *title, const deco_pca *p, const float *scores, int64_t N, const deco_clusters *c,
+                                  const deco_legend_row *legend)
+{
+    deco_status st = DECO_OK;
+    deco_plot *plot = NULL;
+    deco_axis x = {0}, y = {.label = "particles"};
+    char x_label[64], y_label[64], note[64], grouped[32];
+    histogram h = {0};
+    int64_t beyond, K = c ? c->K : 0;
+
+    axis_label(x_label, sizeof x_label, p, 0);
+    x.label = x_label;
+    TRY(axis_range(&x, scores, N, p->Z));
+    if (p->Z > 1) {
+        axis_label(y_label, sizeof y_label, p, 1);
+        y.label = y_label;
+        TRY(axis_range(&y, scores + 1, N, p->Z));
+    } else {
+        TRY(fill_histogram(&h, scores, N, p->Z, c ? c->label : NULL, c ? K : 1, &x));
+        y.high = 1.08 * (double)h.most;
+    }
+    TRY(deco_plot_create(&plot, title, x, y, "cluster", legend, K));
+    beyond = h.beyond;
+    if (p->Z > 1)
+        beyond = deco_plot_points(plot, scores, scores + 1, p->Z, c ? c->label : NULL, N);
+    else
+        draw_histogram(plot, &h, c != NULL);
+    if (beyond) {
+        snprintf(note, sizeof note, "%s particle%s outside the axes", deco_grouped(grouped, beyond), beyond == 1 ? "" : "s");
+        deco_plot_note(plot, note);
+    }
+    *out = plot;
+    plot = NULL;
+out:
+    free(h.count);
+    deco_plot_free(plot);
+    return st;
+}
+
+static deco_status make_legend(deco_legend_row **out, const deco_clustering *c)
+{
+    deco_status st = deco_alloc(out, (size_t)c->found.K, sizeof **out, "a legend");
+
+    for (int64_t k = 0; !st && k < c->found.K; k++) {
+        deco_legend_row *row = *out + k;
+        snprintf(row->text[0], sizeof row->text[0], "%lld", (long long)k);
+        deco_grouped(row->text[1], c->size[k]);
+        snprintf(row->text[2], sizeof row->text[2], "%.1f %%", 100.0 * (double)c->size[k] / (double)c->found.N);
+        row->colour = deco_palette_colour(k);
+    }
+    return st;
+}
+
+/* The number of each cluster, where its centre is. */
+static deco_status number_clusters(deco_plot *plot, const deco_pca *p, const float *scores, const deco_clustering *c)
+{
+    deco_status st = DECO_OK;
+    double *xy = NULL;
+    int64_t K = c->found.K;
+
+    TRY(deco_alloc(&xy, 2 * (size_t)K, sizeof *xy, "cluster centres"));
+    for (int64_t k = 0; k < K; k++) {
+        xy[k] = scores[c->row[k] * p->Z];
+        xy[K + k] = scores[c->row[k] * p->Z + 1];
+    }
+    TRY(deco_plot_numbers(plot, xy, xy + K, K, false));
+out:
+    free(xy);
+    return st;
+}
+
+deco_status deco_figure_clusters(const char *path, const deco_pca *p, const float *scores, int64_t N, const deco_clustering *c)
+{
+    deco_status st = DECO_OK;
+    deco_plot *plot = NULL;
+    deco_legend_row *legend = NULL;
+    char title[160], grouped[32];
+
+    snprintf(title, sizeof title, "%s particles in %lld cluster%s (%s%s%s)", deco_grouped(grouped, N), (long long)c->found.K, c->found.K == 1 ? "" : "s",
+             c->method, c->note ? " of the " : "", c->note ? c->note : "");
+    TRY(make_legend(&legend, c));
+    TRY(draw_particles(&plot, title, p, scores, N, &c->found, legend));
+    if (p->Z > 1)
+        TRY(number_clusters(plot, p, scores, c));
+    TRY(deco_plot_write(plot, path));
+out:
+    deco_plot_free(plot);
+    free(legend);
+    return st;
+}
+
+deco_status deco_figure_traversal(const char *path, const deco_pca *p, const float *scores, int64_t N, int64_t component, const double *place, int64_t points)
+{
+    deco_status st = DECO_OK;
+    deco_plot *plot = NULL;
+    double *xy = NULL;
+    char title[160], grouped[32];
+
+    snprintf(title, sizeof title, "Maps 0 to %lld along PC%lld, 5th to 95th percentile of %s particles", (long long)points - 1, (long long)component + 1,
+             deco_grouped(grouped, N));
+    TRY(deco_alloc(&xy, 2 * (size_t)points, sizeof *xy, "places of maps"));
+    for (int64_t i = 0; i < points; i++)
+        for (int64_t axis = 0; axis < 2 && axis < p->Z; axis++)
+            for (int64_t j = 0; j < p->Z; j++)
+                xy[axis * points + i] += (place[i * p->Z + j] - p->mean[j]) * p->components[axis * p->Z + j];
+    TRY(draw_particles(&plot, title, p, scores, N, NULL, NULL));
+    TRY(deco_plot_numbers(plot, xy, xy + points, points, true));
+    TRY(deco_plot_write(plot, path));
+out:
+    deco_plot_free(plot);
+    free(xy);
+    return st;
+}

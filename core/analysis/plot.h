@@ -1,0 +1,40 @@
+/* One figure: a pair of axes with ticks, a title and a legend, dark on white, drawn by Cairo into memory of ours. */
+#ifndef DECO_ANALYSIS_PLOT_H
+#define DECO_ANALYSIS_PLOT_H
+
+#include "analysis/palette.h"
+#include "base/status.h"
+
+typedef struct deco_axis {
+    const char *label; /* with its unit */
+    double low, high;
+} deco_axis;
+
+typedef struct deco_legend_row {
+    char text[3][32]; /* columns: name, count, share */
+    deco_colour colour;
+} deco_legend_row;
+
+typedef struct deco_plot deco_plot;
+
+/* `rows` (may be 0) stand to the right under `heading`; those past what fits are counted in one line. */
+deco_status deco_plot_create(deco_plot **out, const char *title, deco_axis x, deco_axis y, const char *heading, const deco_legend_row *legend, int64_t rows);
+void deco_plot_free(deco_plot *p);
+
+/* N points at (x[i·stride], y[i·stride]), of the colour of class label[i] (NULL: all grey). All are drawn, smaller and fainter the
+ * more there are, classes through one another. Returns how many lie beyond the axes. */
+int64_t deco_plot_points(deco_plot *p, const float *x, const float *y, int64_t stride, const int32_t *label, int64_t N);
+
+/* A bar from y0 to y1 over [x0, x1]. */
+void deco_plot_bar(deco_plot *p, double x0, double x1, double y0, double y1, deco_colour c);
+
+/* Numbers 0 … n-1 at (x[i], y[i]), moved apart where they would cover one another. `framed`: in circles, joined by a line. */
+deco_status deco_plot_numbers(deco_plot *p, const double *x, const double *y, int64_t n, bool framed);
+
+/* A line in the lower corner of the axes. */
+void deco_plot_note(deco_plot *p, const char *text);
+
+/* As PNG. Whole or absent. */
+deco_status deco_plot_write(deco_plot *p, const char *path);
+
+#endif

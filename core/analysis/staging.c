@@ -1,0 +1,128 @@
+#include "analysis/staging.h"
+#include "base/file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int remove_entry(const char *path, const struct stat *s, int type, struct FTW *where)
+{
+    return remove(path);
+}
+
+static deco_status remove_tree(const char *path)
+{
+    if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) && errno != ENOENT)
+        return deco_fail_errno(DECO_E_FILE, "%s: cannot be removed", path);
+    return DECO_OK;
+}
+
+static void sync_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        fsync(fd); /* some file systems cannot; the names are then as safe as they get */
+        close(fd);
+    }
+}
+
+deco_status deco_staging_begin(deco_staging *s, const char *directory)
+{
+    deco_status st = DECO_OK;
+    char *parent = deco_path_directory(directory);
+
+    *s = (deco_staging){0};
+    if (parent)
+        s->path = deco_format("%s/.%s.new", parent, deco_path_name(directory));
+    s->directory = deco_format("%s", directory);
+    if (!s->path || !s->directory)
+        TRY(deco_fail_memory(strlen(directory), "a folder's name"));
+    TRY(remove_tree(s->path));
+    TRY(deco_directory_make(s->path));
+out:
+    free(parent);
+    return st;
+}
+
+/* `made` takes the place of `name`; what stood there goes to `aside`, to be removed with the staging directory. */
+static deco_status replace(const char *made, const char *name, const char *aside)
+{
+    if (!deco_path_exists(name)) {
+        if (rename(made, name))
+            return deco_fail_errno(DECO_E_FILE, "%s: cannot be renamed to %s", made, name);
+        return DECO_OK;
+    }
+    if (!renameat2(AT_FDCWD, made, AT_FDCWD, name, RENAME_EXCHANGE))
+        return DECO_OK;
+    /* Not every file system can exchange two names at once: then in two steps, whole things both. */
+    if (rename(name, aside) || rename(made, name))
+        return deco_fail_errno(DECO_E_FILE, "%s: cannot be replaced by %s", name, made);
+    return DECO_OK;
+}
+
+static deco_status replace_parts(const deco_staging *s)
+{
+    deco_status st = DECO_OK;
+    struct dirent **entry = NULL;
+    char *made = NULL, *name = NULL, *aside = NULL;
+    int n = scandir(s->path, &entry, NULL, alphasort);
+
+    if (n < 0)
+        return deco_fail_errno(DECO_E_FILE, "%s: cannot be read", s->path);
+    for (int i = 0; i < n; i++) {
+        const char *part = entry[i]->d_name;
+        if (!strcmp(part, ".") || !strcmp(part, ".."))
+            continue;
+        made = deco_path_join(s->path, part);
+        name = deco_path_join(s->directory, part);
+        aside = deco_format("%s/.old-%s", s->path, part);
+        if (!made || !name || !aside)
+            TRY(deco_fail_memory(strlen(s->path), "a folder's name"));
+        TRY(replace(made, name, aside));
+        free(made);
+        free(name);
+        free(aside);
+        made = name = aside = NULL;
+    }
+out:
+    for (int i = 0; i < n; i++)
+        free(entry[i]);
+    free(entry);
+    free(made);
+    free(name);
+    free(aside);
+    return st;
+}
+
+deco_status deco_staging_publish(const deco_staging *s)
+{
+    deco_status st = DECO_OK;
+    char *parent = deco_path_directory(s->directory);
+
+    if (!parent)
+        TRY(deco_fail_memory(strlen(s->directory), "a folder's name"));
+    if (deco_path_is_directory(s->directory))
+        TRY(replace_parts(s));
+    else if (rename(s->path, s->directory))
+        TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be renamed to %s", s->path, s->directory));
+    sync_directory(s->directory);
+    sync_directory(parent);
+out:
+    free(parent);
+    return st;
+}
+
+void deco_staging_end(deco_staging *s)
+{
+    if (s->path)
+        remove_tree(s->path); /* what stays is removed by the next analysis */
+    free(s->path);
+    free(s->directory);
+    *s = (deco_staging){0};
+}

@@ -1,0 +1,171 @@
+/* The whole of an analysis, into a directory that appears when it is done. METHOD.md section 7, docs/formats.md. */
+#include "analysis/analysis.h"
+#include "analysis/clustering.h"
+#include "analysis/figures.h"
+#include "analysis/staging.h"
+#include "analysis/subsets.h"
+#include "analysis/volumes.h"
+#include "base/file.h"
+#include "formats/npy.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TRAVERSE_POINTS = 10 };
+
+typedef struct analysis {
+    const deco_analysis_input *in;
+    const deco_options *o;
+    deco_monitor *m;
+    deco_pool *pool;
+    int64_t N, Z;
+    const char *name; /* "analysis_99" */
+    char *directory;  /* where it is made */
+    deco_pca pca;
+    float *scores;    /* [N,Z] */
+} analysis;
+
+static deco_status check_latents(const float *z, int64_t N, int64_t Z)
+{
+    for (int64_t i = 0; i < N * Z; i++)
+        if (!isfinite(z[i]))
+            return deco_fail(DECO_E_DIVERGED, "the latent of row %lld has %g in dimension %lld; training went astray, and there is nothing to analyse",
+                             (long long)(i / Z), z[i], (long long)(i % Z));
+    return DECO_OK;
+}
+
+static deco_status write_array(const char *directory, const char *name, const char *descr, int dims, int64_t a, int64_t b, const void *data)
+{
+    char *path = deco_path_join(directory, name);
+    int64_t shape[2] = {a, b};
+    deco_status st = path ? deco_npy_write(path, descr, dims, shape, data) : deco_fail_memory(strlen(directory), "a file's name");
+
+    free(path);
+    return st;
+}
+
+static deco_status find_components(analysis *a)
+{
+    deco_status st = DECO_OK;
+    int64_t Z = a->Z;
+
+    TRY(deco_alloc(&a->scores, (size_t)(a->N * Z), sizeof *a->scores, "principal components of the latents"));
+    TRY(deco_pca_fit(&a->pca, a->scores, a->in->z, a->N, Z, a->pool));
+    deco_info(a->m, "principal components of %lld latents: PC1 has %.1f %% of the variance%s", (long long)a->N, 100 * a->pca.ratio[0],
+              a->pca.variance[0] > 0 ? "" : " (all latents are alike)");
+    TRY(write_array(a->directory, "z_pca.npy", "<f4", 2, a->N, Z, a->scores));
+    TRY(write_array(a->directory, "pca_mean.npy", "<f8", 1, Z, 0, a->pca.mean));
+    TRY(write_array(a->directory, "pca_components.npy", "<f8", 2, Z, Z, a->pca.components));
+    TRY(write_array(a->directory, "pca_variance.npy", "<f8", 1, Z, 0, a->pca.variance));
+out:
+    return st;
+}
+
+/* pc<i>_10/: ten maps along a component. */
+static deco_status write_traversal(const analysis *a, int64_t component)
+{
+    deco_status st = DECO_OK;
+    double *place = NULL;
+    char *directory = deco_format("%s/pc%lld_%d", a->directory, (long long)component + 1, TRAVERSE_POINTS), *plot = NULL;
+
+    if (!directory || !(plot = deco_path_join(directory, "pca_traversal.png")))
+        TRY(deco_fail_memory(strlen(a->directory), "a file's name"));
+    TRY(deco_alloc(&place, (size_t)(TRAVERSE_POINTS * a->Z), sizeof *place, "latents along a component"));
+    TRY(deco_pca_traverse(place, &a->pca, a->scores, a->N, component, TRAVERSE_POINTS));
+    TRY(deco_volumes_write(directory, a->in->model, place, TRAVERSE_POINTS, a->m));
+    TRY(deco_latents_write(directory, "z_values.txt", place, TRAVERSE_POINTS, a->Z));
+    TRY(deco_figure_traversal(plot, &a->pca, a->scores, a->N, component, place, TRAVERSE_POINTS));
+out:
+    free(place);
+    free(directory);
+    free(plot);
+    return st;
+}
+
+/* centers.txt and centers_ind.txt, and a map at each centre. */
+static deco_status write_centres(const analysis *a, const char *directory, const deco_clustering *c)
+{
+    deco_status st = DECO_OK;
+    double *centre = NULL, *row = NULL;
+    int64_t K = c->found.K;
+
+    TRY(deco_alloc(&centre, (size_t)(K * a->Z), sizeof *centre, "cluster centres"));
+    TRY(deco_alloc(&row, (size_t)K, sizeof *row, "cluster centres"));
+    for (int64_t k = 0; k < K; k++) {
+        row[k] = (double)c->row[k];
+        for (int64_t j = 0; j < a->Z; j++)
+            centre[k * a->Z + j] = a->in->z[c->row[k] * a->Z + j];
+    }
+    TRY(deco_volumes_write(directory, a->in->model, centre, K, a->m));
+    TRY(deco_latents_write(directory, "centers.txt", centre, K, a->Z));
+    TRY(deco_latents_write(directory, "centers_ind.txt", row, K, 1));
+out:
+    free(centre);
+    free(row);
+    return st;
+}
+
+/* clustering<K>/, K as asked for. */
+static deco_status write_clustering(const analysis *a, const deco_clustering *c)
+{
+    deco_status st = DECO_OK;
+    deco_subset_input subset = {a->in->particles, a->in->R, a->in->shift, a->in->poses_estimated, a->name};
+    char *directory = deco_format("%s/clustering%lld", a->directory, (long long)a->o->k_num), *plot = NULL, *subsets = NULL;
+
+    if (!directory || !(plot = deco_path_join(directory, "z_pca.png")) || !(subsets = deco_path_join(directory, "clustering_cs_star")))
+        TRY(deco_fail_memory(strlen(a->directory), "a file's name"));
+    TRY(write_centres(a, directory, c));
+    TRY(write_array(directory, "labels.npy", "<i4", 1, a->N, 0, c->found.label));
+    TRY(write_array(directory, "probability.npy", "<f4", 2, a->N, c->found.K, c->found.probability));
+    TRY(deco_figure_clusters(plot, &a->pca, a->scores, a->N, c));
+    TRY(deco_subsets_write(subsets, &subset, c));
+    for (int64_t k = 0; k < c->found.K; k++)
+        deco_info(a->m, "cluster %lld: %lld particles (%.1f %%), centre at row %lld", (long long)k, (long long)c->size[k],
+                  100.0 * (double)c->size[k] / (double)a->N, (long long)c->row[k]);
+out:
+    free(directory);
+    free(plot);
+    free(subsets);
+    return st;
+}
+
+static deco_status write_heterogeneous(analysis *a)
+{
+    deco_status st = DECO_OK;
+    deco_clustering c = {0};
+    int64_t walks = a->Z < 2 ? a->Z : 2;
+
+    TRY(find_components(a));
+    TRY(deco_clustering_find(&c, a->in->z, a->scores, a->N, a->Z, a->o, a->in->seed, a->pool, a->m));
+    deco_progress_begin(a->m, "maps", c.found.K + walks * TRAVERSE_POINTS, "maps");
+    TRY(write_clustering(a, &c));
+    for (int64_t i = 0; i < walks; i++)
+        TRY(write_traversal(a, i));
+    deco_progress_end(a->m);
+out:
+    deco_clustering_free(&c);
+    return st;
+}
+
+deco_status deco_analysis_write(const char *directory, const deco_analysis_input *in, const deco_options *o, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    deco_staging staging = {0};
+    analysis a = {.in = in, .o = o, .m = m, .pool = deco_device_pool(in->model->dev), .N = in->particles->N, .Z = in->model->shape.Z,
+                  .name = deco_path_name(directory)};
+
+    TRY(deco_analysis_check(o, a.N, a.Z));
+    TRY(check_latents(in->z, a.N, a.Z));
+    TRY(deco_staging_begin(&staging, directory));
+    a.directory = staging.path;
+    if (a.Z)
+        TRY(write_heterogeneous(&a));
+    else /* one state: one map, nothing to cluster */
+        TRY(deco_volumes_write(staging.path, in->model, NULL, 1, m));
+    TRY(deco_staging_publish(&staging));
+out:
+    deco_pca_free(&a.pca);
+    free(a.scores);
+    deco_staging_end(&staging);
+    return st;
+}
