@@ -1,0 +1,104 @@
+/* What the tiles of one call share: packed weights, frequencies, the first layer's bias of each image. */
+#include "compute/cpu/hypervolume_pass.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The next `bytes` of a block, on a line of its own. */
+static size_t place(size_t *at, size_t bytes)
+{
+    size_t here = *at;
+    *at += (bytes + 63) & ~(size_t)63;
+    return here;
+}
+
+static size_t lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
+
+static deco_status allocate(cpu_pass *p)
+{
+    const cpu_decoder *d = p->d;
+    size_t inner = (size_t)d->layers - 1, at = 0;
+    p->f.count = d->features / 2;
+    p->f.stride = cpu_tiles(p->f.count, CPU_ROWS_WIDTH) * CPU_ROWS_WIDTH;
+    p->forward_first = lines(deco_matmul_packed_bytes(d->first));
+    p->forward_step = lines(deco_matmul_packed_bytes(d->inner));
+    p->backward_first = lines(deco_matmul_packed_bytes(d->first_back));
+    p->backward_step = lines(deco_matmul_packed_bytes(d->inner_back));
+
+    size_t bias = place(&at, (size_t)(p->B * d->h.H) * sizeof(float));
+    size_t frequencies = place(&at, (size_t)(3 * p->f.stride) * sizeof(float));
+    size_t forward = place(&at, p->forward_first + inner * p->forward_step);
+    size_t backward = place(&at, p->wants & CPU_PASS_BACKWARD ? p->backward_first + inner * p->backward_step : 0);
+    deco_status st = deco_scratch_take(p->dev, &p->block, at, "packed weights");
+    if (st)
+        return st;
+    p->bias = (float *)(p->block + bias);
+    p->frequencies = (float *)(p->block + frequencies);
+    p->forward = p->block + forward;
+    p->backward = p->block + backward;
+    return DECO_OK;
+}
+
+static void scale_frequencies(cpu_pass *p)
+{
+    float longest = 0;
+    memset(p->frequencies, 0, (size_t)(3 * p->f.stride) * sizeof(float));
+    for (int64_t j = 0; j < p->f.count; j++) {
+        float square = 0;
+        for (int a = 0; a < 3; a++) {
+            float f = p->freqs[3 * j + a] * p->half_L;
+            p->frequencies[a * p->f.stride + j] = f;
+            square += f * f;
+        }
+        longest = fmaxf(longest, sqrtf(square));
+    }
+    p->f.f = p->frequencies;
+    p->f.longest = longest;
+}
+
+/* bias [B,H] = b + z W_zᵀ */
+static deco_status bias_of_images(const cpu_pass *p)
+{
+    const cpu_decoder *d = p->d;
+    int64_t H = d->h.H, Z = d->h.Z, in = d->features + Z;
+    for (int64_t b = 0; b < p->B; b++)
+        memcpy(p->bias + b * H, p->params + d->layer[0].bias, (size_t)H * sizeof(float));
+    if (!Z || !p->B)
+        return DECO_OK;
+    return deco_cpu_sgemm(false, true, p->B, H, Z, 1, p->z, Z, p->params + d->layer[0].weight + d->features, in, 1, p->bias, H);
+}
+
+/* Tasks: the forward product of each layer, then the backward one, then the bias. */
+static deco_status prepare(void *context, int64_t task, int worker)
+{
+    const cpu_pass *p = context;
+    const cpu_decoder *d = p->d;
+    if (task == 2 * d->layers)
+        return bias_of_images(p);
+    bool back = task >= d->layers;
+    int64_t layer = back ? task - d->layers : task, in = layer ? d->h.H : d->features + d->h.Z;
+    if (back && !(p->wants & (layer ? CPU_PASS_BACKWARD : CPU_PASS_POSE)))
+        return DECO_OK;
+    const deco_matmul *m = layer ? back ? d->inner_back : d->inner : back ? d->first_back : d->first;
+    size_t step = back ? p->backward_step : p->forward_step, first = back ? p->backward_first : p->forward_first;
+    unsigned char *to = (back ? p->backward : p->forward) + (layer ? first + (size_t)(layer - 1) * step : 0);
+    return deco_matmul_pack(m, (float *)to, p->params + d->layer[layer].weight, back ? in : 1, back ? 1 : in);
+}
+
+deco_status cpu_pass_begin(cpu_pass *p, deco_device *dev, const deco_hypervolume *h, int wants, int64_t B, int64_t P, deco_array params,
+                           deco_array freqs, deco_array x, deco_array R, deco_array z)
+{
+    deco_status st = DECO_OK;
+    *p = (cpu_pass){.dev = dev, .rows = cpu_rows_best(), .wants = wants, .B = B, .P = P};
+    p->params = params.data, p->freqs = freqs.data, p->x = x.data, p->R = R.data, p->z = z.data;
+    p->half_L = (float)(h->L / 2);
+    TRY(cpu_decoder_get(dev, &p->d, h, cpu_decoder_tile(P)));
+    p->tiles_per_image = cpu_tiles(P, p->d->tile);
+    TRY(allocate(p));
+    scale_frequencies(p);
+    TRY(deco_pool_run(dev->pool, prepare, p, 2 * p->d->layers + 1));
+out:
+    return st;
+}
+
+void cpu_pass_end(cpu_pass *p) { deco_scratch_give(p->dev, p->block); }

@@ -1,0 +1,67 @@
+/* One call of the fused decoder: its inputs, and its weights packed for the products of a tile; and the tile, the unit of work.
+ *
+ * A tile holds points of one image, so the latent is a bias: b + W_z z. Short tiles are filled up with points at the origin whose
+ * gradient is zero. */
+#ifndef DECO_COMPUTE_CPU_HYPERVOLUME_PASS_H
+#define DECO_COMPUTE_CPU_HYPERVOLUME_PASS_H
+
+#include "compute/cpu/hypervolume_plan.h"
+#include "compute/cpu/rows.h"
+
+/* Which gradients a call wants, beside those of the points' values. */
+enum { CPU_PASS_FORWARD = 0, CPU_PASS_BACKWARD = 1, CPU_PASS_POSE = 2 };
+
+typedef struct cpu_pass {
+    deco_device *dev;
+    const cpu_decoder *d;
+    const cpu_rows *rows;
+    int wants;
+    int64_t B, P, tiles_per_image;
+    const float *params, *freqs, *x, *R, *z; /* x [P,2] with R [B,3,3], or [B,P,3] */
+    float half_L;
+
+    unsigned char *block; /* scratch of the device, which holds what follows */
+    float *bias;          /* [B,H]: of the first layer */
+    float *frequencies;
+    cpu_frequencies f;
+    unsigned char *forward, *backward; /* packed weights of the layers */
+    size_t forward_first, forward_step, backward_first, backward_step;
+} cpu_pass;
+
+/* Packs. Give it back with cpu_pass_end, also when this fails. */
+deco_status cpu_pass_begin(cpu_pass *p, deco_device *dev, const deco_hypervolume *h, int wants, int64_t B, int64_t P, deco_array params,
+                           deco_array freqs, deco_array x, deco_array R, deco_array z);
+void cpu_pass_end(cpu_pass *p);
+
+static inline int64_t cpu_pass_tiles(const cpu_pass *p) { return p->B * p->tiles_per_image; }
+
+/* A worker's tile. x, y and inverse_sd of layer i are i·step (i·tile) further on; going forward only, all layers share them. */
+typedef struct cpu_tile {
+    int64_t image, first, points; /* `points` of the tile are the image's */
+    int64_t step, sd_step;
+    float *xyz, *pe, *x, *y, *inverse_sd, *g, *dpe, *dxyz;
+    float *out, *dout;
+    void *product; /* scratch of the matrix products */
+} cpu_tile;
+
+deco_status cpu_tile_begin(cpu_tile *t, const cpu_pass *p, int worker);
+
+/* out of tile `index`. */
+deco_status cpu_tile_forward(cpu_tile *t, const cpu_pass *p, int64_t index);
+
+/* Where the gradients of tiles are added up. `sums` is the flat vector without the latent's columns of the first weight and without
+ * a meaning in place of the first bias: their gradients follow from `columns`, the sum of the first layer's over the tile [H]. */
+typedef struct cpu_tile_sums {
+    float *sums;
+    bool weights; /* false: the matrices are not wanted */
+    bool fresh;   /* nothing is there yet */
+    float *columns;
+} cpu_tile_sums;
+
+/* Gradients from t->dout, zero beyond `points`. With CPU_PASS_POSE, t->dxyz is that of the points. Once after each forward. */
+deco_status cpu_tile_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile_sums *s);
+
+/* Place of the flat vector's element `offset`, beyond the first weight, in `sums`. */
+static inline int64_t cpu_sums_place(const cpu_decoder *d, int64_t offset) { return offset - d->h.H * d->h.Z; }
+
+#endif

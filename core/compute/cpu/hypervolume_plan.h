@@ -1,0 +1,36 @@
+/* What one shape of decoder needs whatever its weights: the tile, the places of its layers, and the matrix products of a tile. Made
+ * on first use and kept by the device. */
+#ifndef DECO_COMPUTE_CPU_HYPERVOLUME_PLAN_H
+#define DECO_COMPUTE_CPU_HYPERVOLUME_PLAN_H
+
+#include "compute/cpu/cpu.h"
+#include "compute/cpu/dnnl.h"
+
+/* A linear layer and its LayerNorm: places in the flat vector. Weight [H,·], then bias, gamma and beta [H], follow one another. */
+typedef struct cpu_decoder_layer {
+    int64_t weight, bias, gamma, beta;
+} cpu_decoder_layer;
+
+struct cpu_decoder {
+    deco_hypervolume h; /* its L means nothing here */
+    int64_t tile;       /* points */
+    int64_t features;   /* 6·pe_dim */
+    int64_t layers;     /* n + 1, the first among them */
+    int64_t out_weight, out_bias;
+    deco_matmul *first, *inner;           /* y = x Wᵀ of the first layer (without the latent's columns) and of the others */
+    deco_matmul *first_back, *inner_back; /* dx = dy W; of the others: added to the residual's gradient */
+    size_t matmul_scratch;
+    cpu_decoder *next;
+    cpu_decoder_layer layer[]; /* [layers] */
+};
+
+/* Whether the fused path serves this shape; the composed one serves all. */
+bool cpu_decoder_serves(const deco_hypervolume *h);
+
+/* Points of a tile when images have P points: at most 192, a multiple of 8, and the tiles of an image about equal. It sets the bits
+ * of the gradients, so it follows from P alone. */
+int64_t cpu_decoder_tile(int64_t P);
+
+deco_status cpu_decoder_get(deco_device *dev, const cpu_decoder **out, const deco_hypervolume *h, int64_t tile);
+
+#endif
