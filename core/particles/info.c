@@ -1,0 +1,155 @@
+/* `cryodeco info PATH`: what is there, what is missing, and what can be done with it. Unlike opening for a run, it goes on where something is
+ * wrong and says so at the end. */
+#include "particles/info.h"
+#include "compute/hypervolume.h"
+#include "particles/loader.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+value_range info_range(const deco_column *c, int64_t rows)
+{
+    value_range r = {NAN, NAN, 0};
+
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t k = 0; k < c->cells; k++) {
+            double v = deco_cell_real(c, i, k);
+            if (!isfinite(v)) {
+                r.not_finite++;
+                continue;
+            }
+            r.least = v < r.least || isnan(r.least) ? v : r.least;
+            r.most = v > r.most || isnan(r.most) ? v : r.most;
+        }
+    return r;
+}
+
+/* Takes one step. What is wrong with the input becomes a problem of the report; only what is wrong with the machine ends it. */
+static deco_status take(findings *f, bool *sound, deco_status st)
+{
+    *sound = !st;
+    if (st == DECO_E_FORMAT || st == DECO_E_FILE)
+        return path_list_add(&f->problems, deco_error());
+    return st;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static deco_status count_groups(findings *f)
+{
+    deco_status st = DECO_OK;
+    const deco_column *c = deco_table_find(f->p->rows, "ctf/exp_group_id");
+    uint64_t *id = NULL;
+
+    if (!c || c->cells != 1 || (c->kind != 'u' && c->kind != 'i'))
+        return DECO_OK;
+    TRY(deco_alloc(&id, (size_t)f->p->N, sizeof *id, "exposure groups"));
+    for (int64_t i = 0; i < f->p->N; i++)
+        id[i] = deco_cell_u64(c, i, 0);
+    qsort(id, (size_t)f->p->N, sizeof *id, by_value);
+    for (int64_t i = 0; i < f->p->N; i++)
+        f->groups += i == 0 || id[i] != id[i - 1];
+    TRY(deco_alloc(&f->group, (size_t)f->groups, sizeof *f->group, "exposure groups"));
+    exposure_group *g = f->group - 1;
+    for (int64_t i = 0; i < f->p->N; i++) {
+        if (i == 0 || id[i] != id[i - 1])
+            (++g)->id = id[i];
+        g->particles++;
+    }
+out:
+    free(id);
+    return st;
+}
+
+static deco_status look_for_stacks(findings *f, const char *datadir, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    deco_particles *p = f->p;
+
+    TRY(stack_places_set(&f->places, datadir, &f->files, f->blob_directory));
+    TRY(particles_find_stacks(&f->found, p, &f->places, m));
+    for (int64_t s = 0; s < p->stacks; s++) {
+        f->stacks_found += p->stack[s] != NULL;
+        f->images_in_stacks += f->found[s].nz;
+    }
+    TRY(take(f, &f->stacks_sound, particles_check_stacks(p, f->found, &f->places)));
+out:
+    return st;
+}
+
+/* Bytes that grow with the number of particles, with the batches, and with the decoder at its default size. */
+static void forecast(findings *f, const deco_options *o)
+{
+    const deco_particles *p = f->p;
+    int64_t Z = o->conf_table_dim, D = p->D, P = (int64_t)(0.7854 * (double)(D * D));
+    deco_hypervolume h = {.L = D + 1, .pe_dim = o->pe_dim, .H = o->hypervolume_dim, .n = o->hypervolume_layers, .Z = Z, .layer_norm = o->decoder_ln};
+
+    for (int64_t i = 0; i < p->rows->columns; i++)
+        f->table_bytes += (double)p->rows->column[i].item * (double)p->rows->column[i].cells * (double)p->N;
+    f->batch = o->batch_size_known_poses;
+    f->row_bytes = (double)p->N * (double)(sizeof(deco_image_ref) + sizeof(float) + sizeof(deco_ctf_row) + 11 * sizeof(float) + 2 * sizeof(double)
+                                           + (4 * (size_t)Z) * sizeof(float)); /* latents: value, gradient, two moments */
+    f->loader_bytes = (double)deco_loader_bytes(D, P, f->batch, 2, 0);
+    f->training_bytes = 4.0 * sizeof(float) * (double)deco_hypervolume_parameters(&h);
+}
+
+static deco_status find_out(findings *f, const char *path, const deco_options *o, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    deco_particles *p;
+    bool sound;
+
+    TRY(job_files_find(&f->files, path, m));
+    TRY(deco_alloc(&f->p, 1, sizeof *f->p, "particles"));
+    p = f->p;
+    p->source = strdup(path);
+    p->cs_path = strdup(f->files.rows);
+    if (!p->source || !p->cs_path)
+        TRY(deco_fail_memory(strlen(path), "a file's name"));
+    TRY(particles_read_rows(p, &f->files, &f->blob_directory));
+    TRY(take(f, &sound, particles_check_uids(p)));
+    if (!p->N)
+        goto out;
+    TRY(count_groups(f));
+    TRY(take(f, &f->images_known, particles_read_images(p, m)));
+    TRY(take(f, &f->ctf_known, particles_read_ctf(p, m)));
+    if (!f->images_known)
+        goto out;
+    for (int64_t i = 0; i < p->N; i++)
+        *(p->sign[i] > 0 ? &f->dark : &f->light) += 1;
+    f->pose_prefix = particles_pose_prefix(p->rows);
+    if (f->pose_prefix)
+        TRY(take(f, &sound, particles_read_poses(p, DECO_NEED_POSES, m)));
+    TRY(look_for_stacks(f, o->datadir, m));
+    forecast(f, o);
+    if (p->uid)
+        deco_particles_digest(f->digest, p);
+out:
+    return st;
+}
+
+deco_status deco_particles_info(char **out, const deco_options *o, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    findings f = {0};
+
+    *out = NULL;
+    if (o->particles.count != 1)
+        return deco_fail(DECO_E_ARGUMENT, "info takes one job directory or .cs file; %lld are given", (long long)o->particles.count);
+    TRY(find_out(&f, o->particles.items[0], o, m));
+    TRY(o->json ? info_json(out, &f) : info_text(out, &f));
+out:
+    particles_free_found(f.found, f.p ? f.p->stacks : 0);
+    deco_particles_free(f.p);
+    job_files_free(&f.files);
+    stack_places_free(&f.places);
+    path_list_free(&f.problems);
+    free(f.blob_directory);
+    free(f.group);
+    return st;
+}
