@@ -69,19 +69,12 @@ bool option_read_bool(bool *out, const char *text)
 void option_print_real(char out[40], double value)
 {
     locale_t c = plain_locale(), before = c ? uselocale(c) : (locale_t)0;
-    char *e;
+    bool everyday = value == 0 || (fabs(value) >= 1e-4 && fabs(value) < 1e7);
 
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(out, 40, "%.*g", digits, value);
+    for (int digits = 1; digits <= 21; digits++) {
+        snprintf(out, 40, everyday ? "%.*f" : "%.*e", digits, value);
         if (strtod(out, NULL) == value)
             break;
-    }
-    /* A dot in every real: YAML 1.1 readers take "1e-06" for a word and "20" for a whole number. */
-    if (isfinite(value) && !strchr(out, '.')) {
-        e = strchr(out, 'e');
-        size_t at = e ? (size_t)(e - out) : strlen(out);
-        memmove(out + at + 2, out + at, strlen(out + at) + 1);
-        memcpy(out + at, ".0", 2);
     }
     if (before)
         uselocale(before);

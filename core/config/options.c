@@ -97,10 +97,26 @@ static deco_status read_choice(const option_row *row, char **out, const char *va
 /* CryoDECO's command lines say None where nothing is meant. */
 static bool means_nothing(const char *value) { return !*value || option_same_word(value, "none") || option_same_word(value, "null"); }
 
+/* Words go into job.yaml, and YAML is UTF-8: said here, before anything is written. */
+static deco_status check_utf8(const option_row *row, const char *value)
+{
+    for (const unsigned char *c = (const unsigned char *)value; *c;) {
+        int more = *c < 0x80 ? 0 : *c >= 0xC2 && *c < 0xE0 ? 1 : *c >= 0xE0 && *c < 0xF0 ? 2 : *c >= 0xF0 && *c < 0xF5 ? 3 : -1;
+        for (c++; more > 0 && (*c & 0xC0) == 0x80; more--)
+            c++;
+        if (more)
+            return deco_fail(DECO_E_ARGUMENT, "%s is not UTF-8 text from its byte %td on; rename it or go through a link", row->name,
+                             (const char *)c - value);
+    }
+    return DECO_OK;
+}
+
 static deco_status read_text(const option_row *row, char **out, const char *value)
 {
     if (means_nothing(value))
         return DECO_OK;
+    if (check_utf8(row, value))
+        return DECO_E_ARGUMENT;
     *out = strdup(value);
     return *out ? DECO_OK : deco_fail_memory(strlen(value), row->name);
 }
@@ -115,6 +131,7 @@ static deco_status read_list(const option_row *row, deco_list *out, const char *
     if (!text)
         return deco_fail_memory(strlen(value), row->name);
     if (!strcmp(row->range, "paths")) {
+        TRY(check_utf8(row, value));
         if (!means_nothing(value))
             TRY(list_append(out, value));
         goto out;

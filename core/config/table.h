@@ -22,9 +22,6 @@ int option_find(const char *name);
 /* Whether two words are the same when '-' is '_' and case does not count. */
 bool option_same_word(const char *a, const char *b);
 
-/* A default may be absent ("seed"): then the value means nothing until it is given. */
-static inline bool option_has_default(int id) { return *option_table[id].preset || option_table[id].kind == OPTION_LIST; }
-
 /* Ends of "lo..hi"; infinite where missing. `open_*`: the end itself is outside. */
 typedef struct option_range {
     double low, high;
@@ -56,7 +53,8 @@ bool option_read_real(double *out, const char *text);
 bool option_read_int(int64_t *out, const char *text);
 bool option_read_bool(bool *out, const char *text);
 
-/* The shortest text that reads back as the same number, in the C locale. */
+/* The shortest text that reads back as the same number, in the C locale, always with a dot: YAML 1.1 readers take "1e-06" for
+ * a word and "20" for a whole number. */
 void option_print_real(char out[40], double value);
 
 /* Path of a preset's YAML file; free with free(). ARGUMENT lists the presets there are. */

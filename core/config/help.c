@@ -1,0 +1,157 @@
+/* The words of --help and of `cryodeco options`. */
+#include "config/options.h"
+#include "config/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WIDTH = 100, INDENT = 34 };
+
+static const struct {
+    const char *name;
+    int bit;
+    const char *usage, *what;
+} commands[] = {
+    {"run", DECO_FOR_RUN, "--particles JOB --outdir DIR [options]", "train on a CryoSPARC job; then maps, clusters and subsets"},
+    {"analyze", DECO_FOR_ANALYZE, "OUTDIR [options]", "analyse a finished run again, with other settings"},
+    {"info", DECO_FOR_INFO, "JOB [options]", "say what an input holds and what can be run with it"},
+    {"simulate", DECO_FOR_SIMULATE, "STRUCTURE... --outdir DIR [options]", "make a project with known truth from structures or maps"},
+    {"bench", DECO_FOR_BENCH, "[options]", "measure this machine"},
+    {"options", DECO_FOR_OPTIONS, "[--json]", "the table of all options"},
+    {"plugin", 0, "", "what a host program needs to know, in JSON"},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static const char exit_codes[] = "Exit codes: 0 done; 1 failed while running, what was whole stays whole; 2 bad input or usage, nothing\n"
+                                 "written; 3 stopped from CryoSPARC; 4 the CryoSPARC job could not start; 75 stopped with a whole\n"
+                                 "checkpoint; 128 + n killed by signal n.\n";
+
+/* Columns a text takes: characters, not bytes ("Å"). */
+static int columns(const char *text, size_t bytes)
+{
+    int n = 0;
+    for (size_t i = 0; i < bytes; i++)
+        n += ((unsigned char)text[i] & 0xC0) != 0x80;
+    return n;
+}
+
+/* Text from column INDENT on, wrapped between words; the line stands at column `at`. */
+static void wrap(FILE *f, const char *text, int at)
+{
+    bool first = true;
+
+    if (at >= INDENT) {
+        putc('\n', f);
+        at = 0;
+    }
+    fprintf(f, "%*s", INDENT - at, "");
+    at = INDENT;
+    while (*text) {
+        size_t n = strcspn(text, " ");
+        int wide = columns(text, n);
+        if (!first && at + 1 + wide > WIDTH) {
+            fprintf(f, "\n%*s", INDENT, "");
+            at = INDENT;
+            first = true;
+        }
+        fprintf(f, "%s%.*s", first ? "" : " ", (int)n, text);
+        at += wide + !first;
+        first = false;
+        text += n + (text[n] == ' ');
+    }
+    putc('\n', f);
+}
+
+static const char *const value_words[] = {"True|False", "N", "X", "TEXT", "", "TEXT"};
+
+static void print_option(FILE *f, const option_row *row)
+{
+    char text[1024], head[100], facts[300] = "";
+    bool number = row->kind == OPTION_INT || row->kind == OPTION_REAL;
+
+    if (row->kind == OPTION_CHOICE)
+        snprintf(facts, sizeof facts, "%s; default %s", row->range, row->preset);
+    else if (number)
+        snprintf(facts, sizeof facts, "%s%s%s%s%s", row->range, *row->unit ? " " : "", row->unit, *row->preset ? "; default " : "", row->preset);
+    else if (*row->preset)
+        snprintf(facts, sizeof facts, "default %s", row->preset);
+    snprintf(text, sizeof text, "%s%s%s%s", row->help, *facts ? " [" : "", facts, *facts ? "]" : "");
+    snprintf(head, sizeof head, "  --%s %s", row->name, value_words[row->kind]);
+    fputs(head, f);
+    wrap(f, text, columns(head, strlen(head)));
+}
+
+static void print_command(FILE *f, int c)
+{
+    const char *group = "";
+
+    fprintf(f, "cryodeco %s %s\n\n%s.\n", commands[c].name, commands[c].usage, commands[c].what);
+    for (int i = 0; i < DECO_OPTIONS; i++) {
+        const option_row *row = &option_table[i];
+        if (!(row->commands & commands[c].bit))
+            continue;
+        if (strcmp(group, row->group))
+            fprintf(f, "\n%s\n", group = row->group);
+        print_option(f, row);
+    }
+    fprintf(f, "\nNames take '-' or '_', and values after a blank or '='. Order of force: defaults, preset, --config,\n"
+               "command line.\n%s",
+            exit_codes);
+}
+
+static void print_commands(FILE *f)
+{
+    fprintf(f, "cryodeco: structures, poses and states from single-particle images, with no starting model.\n\n");
+    for (int c = 0; c < COMMANDS; c++)
+        fprintf(f, "  cryodeco %-10s %s\n", commands[c].name, commands[c].what);
+    fprintf(f, "\ncryodeco COMMAND --help lists a command's options; cryodeco --version names version and commit.\n%s", exit_codes);
+}
+
+/* One option a line, so that it can be searched with grep. */
+static void print_table(FILE *f)
+{
+    static const char *const kinds[] = {"bool", "int", "real", "text", "choice", "list"};
+    const char *group = "";
+    char words[100];
+
+    fprintf(f, "%-28s %-7s %-10s %-22s %-10s %-14s %s\n", "name", "type", "default", "range", "unit", "command", "meaning");
+    for (int i = 0; i < DECO_OPTIONS; i++) {
+        const option_row *row = &option_table[i];
+        if (strcmp(group, row->group))
+            fprintf(f, "\n[%s]\n", group = row->group);
+        option_command_words(words, sizeof words, row->commands);
+        int pad = 10 + (int)strlen(row->unit) - columns(row->unit, strlen(row->unit)); /* printf pads by bytes */
+        fprintf(f, "%-28s %-7s %-10s %-22s %-*s %-14s %s\n", row->name, kinds[row->kind], *row->preset ? row->preset : "-",
+                *row->range ? row->range : "-", pad, *row->unit ? row->unit : "-", words, row->help);
+    }
+}
+
+deco_status deco_options_help(char **out, const char *command, bool table)
+{
+    char *text = NULL;
+    size_t n = 0;
+    int c = 0;
+
+    *out = NULL;
+    while (command && c < COMMANDS && strcmp(commands[c].name, command))
+        c++;
+    if (c == COMMANDS)
+        return deco_fail(DECO_E_ARGUMENT, "there is no command '%s'; cryodeco --help lists them", command);
+    FILE *f = open_memstream(&text, &n);
+    if (!f)
+        return deco_fail_memory(0, "help");
+    if (table)
+        print_table(f);
+    else if (command)
+        print_command(f, c);
+    else
+        print_commands(f);
+    if (fclose(f)) {
+        free(text);
+        return deco_fail_memory(n, "help");
+    }
+    *out = text;
+    return DECO_OK;
+}
+
+void deco_text_free(char *text) { free(text); }
