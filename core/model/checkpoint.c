@@ -163,8 +163,8 @@ static deco_status check_tensors(const deco_tensors *t, const inventory *v)
     }
     if (!wrong)
         return DECO_OK;
-    return deco_fail(DECO_E_FORMAT, "%s: %lld of %lld tensors are not those of its decoder: %s%s; this is no whole checkpoint of cryodeco", t->path,
-                     (long long)wrong, (long long)v->count, list, wrong > NAMES_SHOWN ? ", ..." : "");
+    return deco_fail(DECO_E_FORMAT, "%s: %lld of %lld tensors are not those of its decoder: %s%s; this is no whole checkpoint of cryodeco",
+                     t->path, (long long)wrong, (long long)v->count, list, wrong > NAMES_SHOWN ? ", ..." : "");
 }
 
 static deco_status check_sum(const deco_tensors *t, const inventory *v, const deco_notes *notes)
@@ -174,11 +174,12 @@ static deco_status check_sum(const deco_tensors *t, const inventory *v, const de
     uint64_t sum = checksum_notes(notes);
 
     for (int64_t i = 0; i < v->count; i++)
-        sum = checksum_numbers(checksum_text(sum, v->tensor[i].name), deco_safetensors_find(t, v->tensor[i].name)->data, v->tensor[i].count);
+        sum =
+            checksum_numbers(checksum_text(sum, v->tensor[i].name), deco_safetensors_find(t, v->tensor[i].name)->data, v->tensor[i].count);
     snprintf(mine, sizeof mine, "%016" PRIx64, sum);
     if (!text || strcmp(text, mine))
-        return deco_fail(DECO_E_FORMAT, "%s: its checksum is %s and its content gives %s: the file is damaged; take an older checkpoint", t->path,
-                         text ? text : "not there", mine);
+        return deco_fail(DECO_E_FORMAT, "%s: its checksum is %s and its content gives %s: the file is damaged; take an older checkpoint",
+                         t->path, text ? text : "not there", mine);
     return DECO_OK;
 }
 

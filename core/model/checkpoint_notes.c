@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define FORMAT_NAME "cryodeco checkpoint"
-#define MOST INT64_C(4000000000000000) /* no count of ours comes near, and sums of a few stay inside 64 bits */
+#define MOST        INT64_C(4000000000000000) /* no count of ours comes near, and sums of a few stay inside 64 bits */
 
 void deco_notes_add(deco_notes *n, const char *key, const char *format, ...)
 {
@@ -70,7 +70,8 @@ static const char *next_text(reader *r, const char *key)
     if (r->st)
         return "";
     if (!text || strlen(text) >= sizeof r->n->text[0]) {
-        r->st = deco_fail(DECO_E_FORMAT, "%s: its metadata has no %s \"%s\"; this is no checkpoint of cryodeco", r->t->path, text ? "usable" : "entry", key);
+        r->st = deco_fail(DECO_E_FORMAT, "%s: its metadata has no %s \"%s\"; this is no checkpoint of cryodeco", r->t->path,
+                          text ? "usable" : "entry", key);
         return "";
     }
     deco_notes_add(r->n, key, "%s", text);
@@ -84,8 +85,8 @@ static int64_t next_whole(reader *r, const char *key, int64_t least, int64_t mos
     errno = 0;
     long long v = strtoll(text, &end, 10);
     if (!r->st && (end == text || *end || errno || v < least || v > most))
-        r->st = deco_fail(DECO_E_FORMAT, "%s: its metadata says %s = \"%s\"; it must be a whole number from %lld to %lld", r->t->path, key, text,
-                          (long long)least, (long long)most);
+        r->st = deco_fail(DECO_E_FORMAT, "%s: its metadata says %s = \"%s\"; it must be a whole number from %lld to %lld", r->t->path, key,
+                          text, (long long)least, (long long)most);
     return r->st ? 0 : v;
 }
 

@@ -8,7 +8,7 @@ enum { BLOCK = 1 << 16 }; /* points decoded at a time: what a big box needs beyo
 
 /* Buffers of one block of points, on host and device. */
 typedef struct decode_block {
-    float *points, *values;               /* [BLOCK,3], [BLOCK] */
+    float *points, *values; /* [BLOCK,3], [BLOCK] */
     float *dev_points, *dev_values, *dev_z;
 } decode_block;
 

@@ -153,8 +153,10 @@ deco_status deco_model_create(deco_model **out, deco_device *dev, const deco_mod
 
     *out = NULL;
     if (c->shape.L != c->D + 1 || c->D < 2 || c->D % 2 || c->radius < 1 || c->radius > c->shape.L / 2) {
-        st = deco_fail(DECO_E_ARGUMENT, "a model of box %lld, lattice %lld and mask radius %lld cannot be: the box is even, the lattice one more, and the "
-                       "radius from 1 to half of it", (long long)c->D, (long long)c->shape.L, (long long)c->radius);
+        st = deco_fail(DECO_E_ARGUMENT,
+                       "a model of box %lld, lattice %lld and mask radius %lld cannot be: the box is even, the lattice one more, and the "
+                       "radius from 1 to half of it",
+                       (long long)c->D, (long long)c->shape.L, (long long)c->radius);
         goto out;
     }
     TRY(deco_model_allocate(&m, dev, &c->shape, c->N, true));

@@ -15,13 +15,13 @@ struct deco_model {
     deco_device *dev;
     bool owns_device;
     deco_hypervolume shape;
-    int64_t D, radius;      /* box; mask radius trained and decoded inside, at most L // 2 */
+    int64_t D, radius; /* box; mask radius trained and decoded inside, at most L // 2 */
     double psize_A;
-    double std;             /* of the dataset: maps are multiplied by it */
-    deco_trained decoder;   /* [parameters] */
-    float *freqs;           /* [3·pe,3] on the device, not trained */
-    int64_t N;              /* rows of the table */
-    deco_trained latents;   /* [N·Z]; count 0 when opened for decoding alone or Z = 0 */
+    double std;                          /* of the dataset: maps are multiplied by it */
+    deco_trained decoder;                /* [parameters] */
+    float *freqs;                        /* [3·pe,3] on the device, not trained */
+    int64_t N;                           /* rows of the table */
+    deco_trained latents;                /* [N·Z]; count 0 when opened for decoding alone or Z = 0 */
     int64_t decoder_steps, latent_steps; /* Adam's step counts so far */
 };
 
@@ -47,8 +47,8 @@ deco_status deco_model_decode(float *out, deco_model *m, const float *z);
 
 /* Where training stands; saved with the weights. */
 typedef struct deco_position {
-    int64_t epoch;   /* last finished epoch, -1: pretraining, -2: nothing yet */
-    int64_t step;    /* batches done in epoch + 1 (0: none) */
+    int64_t epoch; /* last finished epoch, -1: pretraining, -2: nothing yet */
+    int64_t step;  /* batches done in epoch + 1 (0: none) */
     uint64_t seed;
     char digest[17]; /* of the particle set */
 } deco_position;

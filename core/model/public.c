@@ -32,7 +32,8 @@ static deco_status newest_epoch(int64_t *newest, const char *folder)
     bool found = false;
 
     if (!d)
-        return deco_fail_errno(DECO_E_FILE, "%s: cannot look for weights.<epoch>.safetensors here; name the output directory of a finished run", folder);
+        return deco_fail_errno(DECO_E_FILE,
+                               "%s: cannot look for weights.<epoch>.safetensors here; name the output directory of a finished run", folder);
     for (struct dirent *e = readdir(d); e; e = readdir(d)) {
         int64_t epoch;
         if (epoch_of_name(e->d_name, &epoch) && (!found || epoch > *newest)) {
@@ -42,7 +43,9 @@ static deco_status newest_epoch(int64_t *newest, const char *folder)
     }
     closedir(d);
     if (!found)
-        return deco_fail(DECO_E_FILE, "%s: there is no weights.<epoch>.safetensors here; train first, or name the output directory of a finished run", folder);
+        return deco_fail(DECO_E_FILE,
+                         "%s: there is no weights.<epoch>.safetensors here; train first, or name the output directory of a finished run",
+                         folder);
     return DECO_OK;
 }
 
@@ -78,7 +81,8 @@ deco_status deco_model_open(deco_model **out, const char *outdir, int64_t epoch,
         return deco_fail(DECO_E_ARGUMENT, "deco_model_open: out is NULL; give a place for the model");
     *out = NULL;
     if (!outdir || threads < 0)
-        return deco_fail(DECO_E_ARGUMENT, "deco_model_open: %s", outdir ? "threads is below 0; 0 takes the cores this process may use" : "outdir is NULL");
+        return deco_fail(DECO_E_ARGUMENT, "deco_model_open: %s",
+                         outdir ? "threads is below 0; 0 takes the cores this process may use" : "outdir is NULL");
     TRY(deco_checkpoint_path(&path, outdir, epoch));
     TRY(deco_device_create(&dev, "auto", threads));
     TRY(deco_checkpoint_read(&m, &at, dev, path, false));
@@ -100,7 +104,8 @@ deco_status deco_volume_decode(float *out, deco_model *m, const float *z, size_t
     if (!out || !m || (nz && !z))
         return deco_fail(DECO_E_ARGUMENT, "deco_volume_decode: %s is NULL", !out ? "out" : !m ? "m" : "z");
     if (nz != (size_t)m->shape.Z)
-        return deco_fail(DECO_E_ARGUMENT, "deco_volume_decode: a latent of %zu numbers; this model's latents have %lld", nz, (long long)m->shape.Z);
+        return deco_fail(DECO_E_ARGUMENT, "deco_volume_decode: a latent of %zu numbers; this model's latents have %lld", nz,
+                         (long long)m->shape.Z);
     for (size_t i = 0; i < nz; i++)
         if (!isfinite(z[i]))
             return deco_fail(DECO_E_ARGUMENT, "deco_volume_decode: z[%zu] is %g; latents are finite numbers", i, (double)z[i]);

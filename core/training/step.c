@@ -15,21 +15,19 @@ struct deco_step {
     bool want_pose;
     unsigned char *block; /* all of the device memory below */
 
-    float *k;             /* [P,2] */
-    float *images, *target, *ctf_values, *dpredicted; /* [batch,P] */
-    deco_ctf_row *ctf;    /* [batch] */
-    float *R, *shift, *z; /* [batch,9], [batch,2], [batch,Z] */
-    int64_t *row;         /* [batch] */
+    float *k;                                           /* [P,2] */
+    float *images, *target, *ctf_values, *dpredicted;   /* [batch,P] */
+    deco_ctf_row *ctf;                                  /* [batch] */
+    float *R, *shift, *z;                               /* [batch,9], [batch,2], [batch,Z] */
+    int64_t *row;                                       /* [batch] */
     float *dparams, *dz, *dtable, *dR, *dshift, *minus; /* dtable [N,Z]; minus [batch,2]: -1 */
-    deco_adam_step *adam; /* [2]: decoder, latents */
-    double *loss;         /* [LOSSES], one slot a step */
+    deco_adam_step *adam;                               /* [2]: decoder, latents */
+    double *loss;                                       /* [LOSSES], one slot a step */
 
-    int64_t B;            /* of the last step */
-    int64_t touched;      /* rows of the gradient table that the last step filled: row[0 .. touched) */
-    int64_t *touched_row; /* [batch], host */
-    int losses;           /* slots in use */
+    int64_t B;  /* of the last step */
+    int losses; /* slots in use */
     int64_t loss_images[LOSSES], images_seen;
-    double loss_sum;      /* over images, of the slots already read */
+    double loss_sum; /* over images, of the slots already read */
 };
 
 /* What a step keeps on the device, as {where its address goes, numbers, bytes a number}. */
@@ -46,12 +44,24 @@ static void list_pieces(piece out[PIECES], deco_step *s, const deco_hypervolume 
     const size_t f = sizeof(float);
     int64_t BP = batch * P, BZ = batch * h->Z;
     const piece list[PIECES] = {
-        {&s->k, 2 * P, f},          {&s->images, BP, f},     {&s->target, BP, f},
-        {&s->ctf_values, BP, f},    {&s->dpredicted, BP, f}, {&s->ctf, batch, sizeof(deco_ctf_row)},
-        {&s->R, 9 * batch, f},      {&s->shift, 2 * batch, f}, {&s->z, BZ, f},
-        {&s->row, batch, sizeof(int64_t)}, {&s->dparams, deco_hypervolume_parameters(h), f}, {&s->dz, BZ, f},
-        {&s->dtable, N * h->Z, f},  {&s->dR, 9 * batch, f},  {&s->dshift, 2 * batch, f},
-        {&s->minus, 2 * batch, f},  {&s->adam, 2, sizeof(deco_adam_step)}, {&s->loss, LOSSES, sizeof(double)},
+        {&s->k, 2 * P, f},
+        {&s->images, BP, f},
+        {&s->target, BP, f},
+        {&s->ctf_values, BP, f},
+        {&s->dpredicted, BP, f},
+        {&s->ctf, batch, sizeof(deco_ctf_row)},
+        {&s->R, 9 * batch, f},
+        {&s->shift, 2 * batch, f},
+        {&s->z, BZ, f},
+        {&s->row, batch, sizeof(int64_t)},
+        {&s->dparams, deco_hypervolume_parameters(h), f},
+        {&s->dz, BZ, f},
+        {&s->dtable, N * h->Z, f},
+        {&s->dR, 9 * batch, f},
+        {&s->dshift, 2 * batch, f},
+        {&s->minus, 2 * batch, f},
+        {&s->adam, 2, sizeof(deco_adam_step)},
+        {&s->loss, LOSSES, sizeof(double)},
     };
     memcpy(out, list, sizeof list);
 }
@@ -79,15 +89,14 @@ deco_status deco_step_create(deco_step **out, deco_model *m, const deco_mask *ma
 
     *out = NULL;
     if (batch < 1 || batch > INT64_MAX / 64 / mask->P || mask->L != m->shape.L)
-        return deco_fail(DECO_E_ARGUMENT, "a step of %lld images on a lattice of %lld with a model of %lld cannot be", (long long)batch, (long long)mask->L,
-                         (long long)m->shape.L);
+        return deco_fail(DECO_E_ARGUMENT, "a step of %lld images on a lattice of %lld with a model of %lld cannot be", (long long)batch,
+                         (long long)mask->L, (long long)m->shape.L);
     TRY(deco_alloc(&s, 1, sizeof *s, "a training step"));
     s->m = m;
     s->dev = m->dev;
     s->P = mask->P;
     s->Z = m->shape.Z;
     s->batch = batch;
-    TRY(deco_alloc(&s->touched_row, (size_t)batch, sizeof *s->touched_row, "a training step"));
     TRY(deco_device_alloc(s->dev, &s->block, deco_step_bytes(&m->shape, m->N, s->P, batch), "a training step"));
     list_pieces(list, s, &m->shape, m->N, s->P, batch);
     unsigned char *next = s->block;
@@ -113,7 +122,6 @@ void deco_step_free(deco_step *s)
     if (!s)
         return;
     deco_device_release(s->dev, s->block);
-    free(s->touched_row);
     free(s);
 }
 
@@ -143,8 +151,8 @@ static deco_status check_input(const deco_step *s, const deco_step_input *in)
     if (trains_table(s, in))
         for (int64_t i = 0; i < in->B; i++)
             if (in->row[i] < 0 || in->row[i] >= s->m->N)
-                return deco_fail(DECO_E_ARGUMENT, "image %lld of a batch is row %lld; the latent table has %lld rows", (long long)i, (long long)in->row[i],
-                                 (long long)s->m->N);
+                return deco_fail(DECO_E_ARGUMENT, "image %lld of a batch is row %lld; the latent table has %lld rows", (long long)i,
+                                 (long long)in->row[i], (long long)s->m->N);
     return DECO_OK;
 }
 
@@ -183,9 +191,9 @@ static deco_status forward_and_backward(deco_step *s, const deco_step_input *in)
     deco_array dpredicted = s->want_pose ? per_point(s, s->dpredicted) : deco_none(), loss = deco_f64_1(s->loss + s->losses, 1);
 
     TRY(deco_shift(s->dev, per_point(s, s->target), per_point(s, s->images), shifts(s, s->shift), lattice(s)));
-    TRY(deco_slice_loss(s->dev, &m->shape, loss, deco_f32_1(s->dparams, m->decoder.count), dz, dR, dpredicted, deco_f32_1(m->decoder.x, m->decoder.count),
-                        deco_f32_2(m->freqs, 3 * m->shape.pe_dim, 3), lattice(s), rotations(s, s->R), latents(s, s->z), per_point(s, s->ctf_values),
-                        per_point(s, s->target)));
+    TRY(deco_slice_loss(s->dev, &m->shape, loss, deco_f32_1(s->dparams, m->decoder.count), dz, dR, dpredicted,
+                        deco_f32_1(m->decoder.x, m->decoder.count), deco_f32_2(m->freqs, 3 * m->shape.pe_dim, 3), lattice(s),
+                        rotations(s, s->R), latents(s, s->z), per_point(s, s->ctf_values), per_point(s, s->target)));
     s->loss_images[s->losses++] = s->B;
     if (s->want_pose) { /* the image is on the other side of the difference: its gradient is -dpredicted */
         TRY(deco_shift_backward(s->dev, shifts(s, s->dshift), dpredicted, per_point(s, s->images), shifts(s, s->shift), lattice(s)));
@@ -199,32 +207,20 @@ out:
 static deco_status update_decoder(deco_step *s)
 {
     deco_trained *d = &s->m->decoder;
-    return deco_adam(s->dev, deco_f32_1(d->x, d->count), deco_f32_1(s->dparams, d->count), deco_f32_1(d->m, d->count), deco_f32_1(d->v, d->count),
-                     records(&s->adam[0], 1, sizeof *s->adam));
-}
-
-/* The gradient table is clear but for the rows of the step before. */
-static deco_status clear_touched(deco_step *s)
-{
-    deco_status st = DECO_OK;
-    for (int64_t i = 0; i < s->touched; i++)
-        TRY(deco_clear(s->dev, deco_f32_1(s->dtable + s->touched_row[i] * s->Z, s->Z)));
-    s->touched = 0;
-out:
-    return st;
+    return deco_adam(s->dev, deco_f32_1(d->x, d->count), deco_f32_1(s->dparams, d->count), deco_f32_1(d->m, d->count),
+                     deco_f32_1(d->v, d->count), records(&s->adam[0], 1, sizeof *s->adam));
 }
 
 /* Adam on the dense table: a row outside the batch has zero gradient and still moves by its old moments. */
-static deco_status update_latents(deco_step *s, const deco_step_input *in)
+static deco_status update_latents(deco_step *s)
 {
     deco_status st = DECO_OK;
     deco_trained *t = &s->m->latents;
 
-    memcpy(s->touched_row, in->row, (size_t)s->B * sizeof *s->touched_row);
-    s->touched = s->B;
+    TRY(deco_clear(s->dev, table(s, s->dtable)));
     TRY(deco_rows_add(s->dev, table(s, s->dtable), latents(s, s->dz), rows(s)));
-    TRY(deco_adam(s->dev, deco_f32_1(t->x, t->count), deco_f32_1(s->dtable, t->count), deco_f32_1(t->m, t->count), deco_f32_1(t->v, t->count),
-                  records(&s->adam[1], 1, sizeof *s->adam)));
+    TRY(deco_adam(s->dev, deco_f32_1(t->x, t->count), deco_f32_1(s->dtable, t->count), deco_f32_1(t->m, t->count),
+                  deco_f32_1(t->v, t->count), records(&s->adam[1], 1, sizeof *s->adam)));
 out:
     return st;
 }
@@ -256,7 +252,8 @@ static deco_status read_losses(deco_step *s)
     TRY(deco_device_download(s->dev, loss, s->loss, (size_t)n * sizeof *loss));
     for (int i = 0; i < n; i++) {
         if (!isfinite(loss[i])) {
-            st = deco_fail(DECO_E_DIVERGED, "the loss became %g in step %lld of the decoder", loss[i], (long long)(s->m->decoder_steps - n + 1 + i));
+            st = deco_fail(DECO_E_DIVERGED, "the loss became %g in step %lld of the decoder", loss[i],
+                           (long long)(s->m->decoder_steps - n + 1 + i));
             goto out;
         }
         s->loss_sum += loss[i] * (double)s->loss_images[i];
@@ -277,9 +274,8 @@ deco_status deco_step_run(deco_step *s, const deco_step_input *in)
     TRY(forward_and_backward(s, in));
     TRY(load_rates(s, in));
     TRY(update_decoder(s));
-    TRY(clear_touched(s));
     if (trains_table(s, in))
-        TRY(update_latents(s, in));
+        TRY(update_latents(s));
 out:
     return st;
 }

@@ -22,7 +22,7 @@ typedef struct trainer {
     deco_mask *mask;
     int64_t *order; /* [N] */
 
-    int64_t batch;  /* of this phase, and what it needs */
+    int64_t batch; /* of this phase, and what it needs */
     deco_step *step;
     deco_loader *loader;
     deco_ctf_row *ctf;    /* [batch]: this and what follows are a batch's rows, put together */
@@ -77,7 +77,8 @@ static deco_status train_batch(trainer *t, const deco_batch *b, int64_t epoch, d
     in.z = epoch < 0 ? t->z : NULL;
     r->lr_decoder = in.lr_decoder = t->o->lr;
     r->lr_latents = in.lr_latents =
-        epoch < 0 ? 0 : deco_lr_latents(t->o->lr_conf_table, t->o->min_lr_conf_table, (double)t->o->epochs_init_conf_table, (double)epoch + fraction);
+        epoch < 0 ? 0
+                  : deco_lr_latents(t->o->lr_conf_table, t->o->min_lr_conf_table, (double)t->o->warm_up_epochs, (double)epoch + fraction);
     return deco_step_run(t->step, &in);
 }
 
@@ -102,14 +103,16 @@ static deco_status run_batches(trainer *t, int64_t epoch, int64_t images, deco_e
     deco_random order = deco_random_at(t->at->seed, DECO_STREAM_ORDER, (uint64_t)(epoch + 1));
 
     if (done > batches)
-        return deco_fail(DECO_E_ARGUMENT, "the checkpoint stands after batch %lld of epoch %lld, which has %lld batches of %lld: go on with the batch size of before",
-                         (long long)done, (long long)epoch, (long long)batches, (long long)t->batch);
+        return deco_fail(
+            DECO_E_ARGUMENT,
+            "the checkpoint stands after batch %lld of epoch %lld, which has %lld batches of %lld: go on with the batch size of before",
+            (long long)done, (long long)epoch, (long long)batches, (long long)t->batch);
     deco_random_permutation(&order, t->order, t->p->N);
     TRY(deco_loader_start(t->loader, t->order + done * t->batch, images - done * t->batch));
     for (deco_batch b;; t->at->step++) {
         if (deco_monitor_stopped(t->mon)) {
-            st = deco_fail(DECO_E_STOPPED, "stopped on request in epoch %lld, after batch %lld of %lld", (long long)epoch, (long long)t->at->step,
-                           (long long)batches);
+            st = deco_fail(DECO_E_STOPPED, "stopped on request in epoch %lld, after batch %lld of %lld", (long long)epoch,
+                           (long long)t->at->step, (long long)batches);
             goto out;
         }
         TRY(deco_loader_next(t->loader, &b, &r->seconds_waiting));
@@ -147,8 +150,8 @@ static void tell(trainer *t, const deco_epoch_record *r)
 /* What is asked of whoever reads that the loss is not a number any more. */
 static deco_status say_diverged(const trainer *t, int64_t epoch)
 {
-    return deco_fail(DECO_E_DIVERGED, "epoch %lld: %s; lower --lr (now %g) or --lr_conf_table (now %g)", (long long)epoch, deco_error(), t->o->lr,
-                     t->o->lr_conf_table);
+    return deco_fail(DECO_E_DIVERGED, "epoch %lld: %s; lower --lr (now %g) or --lr_conf_table (now %g)", (long long)epoch, deco_error(),
+                     t->o->lr, t->o->lr_conf_table);
 }
 
 static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
@@ -185,8 +188,8 @@ static deco_status check(const trainer *t)
     if (!t->p->R || !t->p->shift)
         return deco_fail(DECO_E_ARGUMENT, "%s: training at known poses needs poses (alignments3D), and there are none", t->p->source);
     if (t->m->N != t->p->N || t->m->D != t->p->D)
-        return deco_fail(DECO_E_ARGUMENT, "%s: %lld particles of box %lld; the model is for %lld of box %lld", t->p->source, (long long)t->p->N,
-                         (long long)t->p->D, (long long)t->m->N, (long long)t->m->D);
+        return deco_fail(DECO_E_ARGUMENT, "%s: %lld particles of box %lld; the model is for %lld of box %lld", t->p->source,
+                         (long long)t->p->N, (long long)t->p->D, (long long)t->m->N, (long long)t->m->D);
     return DECO_OK;
 }
 
@@ -232,11 +235,15 @@ out:
 
 size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, int64_t N, int64_t D, int threads)
 {
-    int64_t radius = D / 2, P = 4 * radius * radius; /* the square around the mask: a little more than its points */
+    /* Of the CPU's fused decoder: copies of the gradient, as far as they fit in so much, and the points of which a thread holds all layers. */
+    const size_t most_chunks = 72, least_chunks = 12, chunk_bytes = (size_t)256 << 20, tile_points = 192;
     deco_schedule s = deco_schedule_of(o, N);
     int64_t batch = s.pretrain_images && s.pretrain_batch > o->batch_size_known_poses ? s.pretrain_batch : o->batch_size_known_poses;
-    size_t decoder = (size_t)deco_hypervolume_parameters(h) * sizeof(float);
+    int64_t P = D * D; /* the square around the mask */
+    size_t decoder = (size_t)deco_hypervolume_parameters(h) * sizeof(float), table = (size_t)(N * h->Z) * sizeof(float);
+    size_t tile = tile_points * (size_t)(12 * h->pe_dim + (2 * h->n + 4) * h->H) * sizeof(float);
+    size_t chunks = most_chunks * decoder < chunk_bytes ? most_chunks * decoder : chunk_bytes;
 
-    return 3 * decoder + (size_t)(3 * N * h->Z) * sizeof(float) + deco_step_bytes(h, N, P, batch) + deco_loader_bytes(D, P, batch, BATCHES_AHEAD, threads)
-           + (size_t)N * sizeof(int64_t) + GRADIENT_COPIES * decoder;
+    return 3 * (decoder + table) + deco_step_bytes(h, N, P, batch) + deco_loader_bytes(D, P, batch, BATCHES_AHEAD, threads) +
+           (size_t)N * sizeof(int64_t) + (chunks > least_chunks * decoder ? chunks : least_chunks * decoder) + (size_t)threads * tile;
 }

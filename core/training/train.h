@@ -11,7 +11,7 @@
 typedef struct deco_schedule {
     int64_t search_epochs; /* max(2, n_imgs_pose_search // N + 1) */
     int64_t sgd_epochs;
-    int64_t total;         /* with known poses all of them are of that kind */
+    int64_t total;           /* with known poses all of them are of that kind */
     int64_t pretrain_images; /* of epoch -1, before them; 0: there is none (n_imgs_pretrain = 0) */
     int64_t pretrain_batch;
 } deco_schedule;
@@ -28,7 +28,7 @@ typedef struct deco_epoch_record {
     double seconds, seconds_waiting; /* of the epoch; of these, waiting for images */
     double seconds_step;             /* in steps ... */
     double seconds_slices;           /* ... and of these, in slices and their gradients: decoding and backward */
-    double lr_decoder, lr_latents; /* of its last batch */
+    double lr_decoder, lr_latents;   /* of its last batch */
 } deco_epoch_record;
 
 /* Called after each epoch, with the model at rest (for checkpoints and maps). */
