@@ -31,8 +31,11 @@ static int collect(void *context, unsigned char *bytes, size_t n)
     return 1;
 }
 
+/* The emitter owns an event from here on; after a failure nobody would. */
 static void emit(writer *w, int made, yaml_event_t *event)
 {
+    if (made && w->failed)
+        yaml_event_delete(event);
     w->failed = w->failed || !made || !yaml_emitter_emit(&w->emitter, event);
 }
 

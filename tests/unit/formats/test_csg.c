@@ -2,33 +2,13 @@
 #include "base/file.h"
 #include "formats/csg.h"
 #include "support/golden.h"
+#include "support/scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 #include <yaml.h>
 
 #include <cmocka.h>
-
-static char folder[] = "/tmp/deco_csg_XXXXXX";
-static char file[sizeof folder + 16];
-
-static int make_folder(void **state)
-{
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(file, sizeof file, "%s/cluster_0.csg", folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    unlink(file);
-    return rmdir(folder);
-}
 
 static deco_table *table_with(int64_t rows, const char *const *names)
 {
@@ -85,9 +65,9 @@ static void the_group_says_what_the_golden_one_says(void **state)
     yaml_document_t mine, golden;
 
     load(&golden, golden_path("n_files/csg/cluster_0.csg"));
-    assert_int_equal(deco_csg_write(file, t, "cluster_0.cs", "cluster_0", at(&golden, "group/title"), at(&golden, "group/description"),
+    assert_int_equal(deco_csg_write(scratch("group.csg"), t, "cluster_0.cs", "cluster_0", at(&golden, "group/title"), at(&golden, "group/description"),
                                     at(&golden, "created"), "v4.7.1"), DECO_OK);
-    load(&mine, file);
+    load(&mine, scratch("group.csg"));
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         const char *a = at(&mine, same[i]), *b = at(&golden, same[i]);
         if (!a != !b || (a && strcmp(a, b)))
@@ -104,8 +84,8 @@ static void slots_that_share_a_content_have_its_type(void **state)
     deco_table *t = table_with(3, names);
     yaml_document_t d;
 
-    assert_int_equal(deco_csg_write(file, t, "x.cs", "x", "x", "x", "2026-01-31 12:00:00.000000", "v4.7.1"), DECO_OK);
-    load(&d, file);
+    assert_int_equal(deco_csg_write(scratch("group.csg"), t, "x.cs", "x", "x", "x", "2026-01-31 12:00:00.000000", "v4.7.1"), DECO_OK);
+    load(&d, scratch("group.csg"));
     assert_string_equal(at(&d, "results/alignments_class_0/type"), "particle.alignments3D");
     assert_string_equal(at(&d, "results/alignments_class3D_12/type"), "particle.alignments3D");
     assert_string_equal(at(&d, "results/components_mode_3/type"), "particle.components");
@@ -121,8 +101,8 @@ static void words_that_look_like_yaml_stay_words(void **state)
     deco_table *t = table_with(1, names);
     yaml_document_t d;
 
-    assert_int_equal(deco_csg_write(file, t, "a: b.cs", "true", hostile, "", "2026-01-31 12:00:00.000000", "4"), DECO_OK);
-    load(&d, file);
+    assert_int_equal(deco_csg_write(scratch("group.csg"), t, "a: b.cs", "true", hostile, "", "2026-01-31 12:00:00.000000", "4"), DECO_OK);
+    load(&d, scratch("group.csg"));
     assert_string_equal(at(&d, "group/title"), hostile);
     assert_string_equal(at(&d, "group/name"), "true");
     assert_string_equal(at(&d, "results/blob/metafile"), ">a: b.cs");
@@ -135,9 +115,9 @@ static void a_name_that_is_no_utf8_leaves_no_file(void **state)
     static const char *const names[] = {"uid", "bl\xff/path", NULL};
     deco_table *t = table_with(1, names);
 
-    unlink(file);
-    assert_int_equal(deco_csg_write(file, t, "x.cs", "x", "x", "x", "2026-01-31 12:00:00.000000", "v4.7.1"), DECO_E_ARGUMENT);
-    assert_false(deco_path_exists(file));
+    unlink(scratch("group.csg"));
+    assert_int_equal(deco_csg_write(scratch("group.csg"), t, "x.cs", "x", "x", "x", "2026-01-31 12:00:00.000000", "v4.7.1"), DECO_E_ARGUMENT);
+    assert_false(deco_path_exists(scratch("group.csg")));
     deco_table_free(t);
 }
 
@@ -149,5 +129,5 @@ int main(void)
         cmocka_unit_test(words_that_look_like_yaml_stay_words),
         cmocka_unit_test(a_name_that_is_no_utf8_leaves_no_file),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
