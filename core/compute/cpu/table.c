@@ -1,6 +1,6 @@
 /* The CPU's operations. */
 #include "compute/cpu/cpu.h"
-#include "compute/composed.h"
+#include "compute/cpu/hypervolume.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,8 +63,8 @@ const deco_ops cpu_ops = {
     .clear = cpu_clear,
     .adam = cpu_adam,
 
-    .hypervolume_values = composed_hypervolume_values,
-    .hypervolume_backward = composed_hypervolume_backward,
-    .hypervolume_saved_bytes = composed_hypervolume_saved_bytes,
-    .slice_loss = composed_slice_loss,
+    .hypervolume_values = cpu_hypervolume_values,
+    .hypervolume_backward = cpu_hypervolume_backward,
+    .hypervolume_saved_bytes = cpu_hypervolume_saved_bytes,
+    .slice_loss = cpu_slice_loss,
 };
