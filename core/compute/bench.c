@@ -1,0 +1,297 @@
+/* The benchmark's cases: a product, and the decoder going forward and in training, at the default and at a small size. */
+#include "compute/bench.h"
+#include "base/monitor.h"
+#include "base/philox.h"
+#include "compute/ops.h"
+#include "config/options.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BOX = 128, MOST_ARRAYS = 16, BENCH_SEED = 1 };
+
+/* One case at work: its memory on the device, and one round of it. */
+typedef struct work {
+    deco_device *dev;
+    deco_random random;
+    void *held[MOST_ARRAYS];
+    int holds;
+    deco_hypervolume h;
+    int64_t B, P;
+    deco_array a, b, c;                                        /* the product */
+    deco_array out, loss, params, freqs, x, R, z, ctf, target; /* the decoder */
+    deco_array dparams, dz, moment, square, hyper;
+} work;
+
+typedef struct bench_case {
+    const char *name, *unit;
+    deco_hypervolume h;
+    int64_t B, P;
+    deco_status (*prepare)(work *w);
+    deco_status (*round)(work *w);
+} bench_case;
+
+/* ---- memory ----------------------------------------------------------------------------------------------------- */
+
+static deco_status hold(work *w, deco_array *x, deco_dtype dtype, int64_t a, int64_t b, int64_t c)
+{
+    int dims = c ? 3 : b ? 2 : 1;
+    void *p = NULL;
+    deco_array shape = deco_array_of(NULL, dtype, dims, a, b ? b : 1, c ? c : 1, 1);
+    deco_status st = deco_device_alloc(w->dev, &p, (size_t)(a * shape.shape[1] * shape.shape[2]) * shape.item, "benchmark");
+    if (st)
+        return st;
+    w->held[w->holds++] = p;
+    shape.data = p;
+    *x = shape;
+    return DECO_OK;
+}
+
+/* An array of random numbers in ±range. */
+static deco_status hold_random(work *w, deco_array *x, double range, int64_t a, int64_t b, int64_t c)
+{
+    deco_status st = DECO_OK;
+    float *host = NULL;
+    TRY(hold(w, x, DECO_F32, a, b, c));
+    int64_t n = deco_array_count(*x);
+    TRY(deco_alloc(&host, (size_t)n, sizeof *host, "benchmark"));
+    for (int64_t i = 0; i < n; i++)
+        host[i] = (float)(range * (2 * deco_random_uniform(&w->random) - 1));
+    TRY(deco_device_upload(w->dev, x->data, host, (size_t)n * sizeof *host));
+out:
+    free(host);
+    return st;
+}
+
+static void let_go(work *w)
+{
+    for (int i = 0; i < w->holds; i++)
+        deco_device_release(w->dev, w->held[i]);
+}
+
+/* ---- cases ------------------------------------------------------------------------------------------------------ */
+
+enum { PRODUCT = 1024 };
+
+static deco_status prepare_product(work *w)
+{
+    deco_status st = DECO_OK;
+    TRY(hold_random(w, &w->a, 1, PRODUCT, PRODUCT, 0));
+    TRY(hold_random(w, &w->b, 1, PRODUCT, PRODUCT, 0));
+    TRY(hold(w, &w->c, DECO_F32, PRODUCT, PRODUCT, 0));
+out:
+    return st;
+}
+
+static deco_status multiply(work *w) { return deco_linear(w->dev, w->c, w->a, w->b, deco_none(), DECO_LINEAR); }
+
+/* Weights as training starts them. */
+static deco_status hold_params(work *w)
+{
+    deco_status st = DECO_OK;
+    float *host = NULL;
+    int64_t n = deco_hypervolume_parameters(&w->h);
+    TRY(deco_alloc(&host, (size_t)n, sizeof *host, "benchmark"));
+    for (int64_t i = 0; i < deco_hypervolume_tensors(&w->h); i++) {
+        deco_parameter p = deco_hypervolume_tensor(&w->h, i);
+        double range = p.fan_in ? 1 / sqrt((double)p.fan_in) : 0, middle = p.fan_in || i % 2 ? 0 : 1;
+        for (int64_t j = 0; j < p.count; j++)
+            host[p.offset + j] = (float)(middle + range * (2 * deco_random_uniform(&w->random) - 1));
+    }
+    TRY(hold(w, &w->params, DECO_F32, n, 0, 0));
+    TRY(deco_device_upload(w->dev, w->params.data, host, (size_t)n * sizeof *host));
+out:
+    free(host);
+    return st;
+}
+
+static deco_status prepare_decoder(work *w)
+{
+    deco_status st = DECO_OK;
+    TRY(hold_params(w));
+    TRY(hold_random(w, &w->freqs, 0.9, 3 * w->h.pe_dim, 3, 0)); /* the default's deviation, 0.5 */
+    TRY(hold_random(w, &w->z, 1.7, w->B, w->h.Z, 0));           /* a deviation of 1 */
+out:
+    return st;
+}
+
+static deco_status prepare_evaluation(work *w)
+{
+    deco_status st = DECO_OK;
+    TRY(prepare_decoder(w));
+    TRY(hold_random(w, &w->x, 0.5, w->B, w->P, 3));
+    TRY(hold(w, &w->out, DECO_F32, w->B, w->P, 0));
+out:
+    return st;
+}
+
+static deco_status evaluate(work *w)
+{
+    return deco_hypervolume_values(w->dev, &w->h, w->out, deco_none(), w->params, w->freqs, w->x, deco_none(), w->z);
+}
+
+static deco_status prepare_training(work *w)
+{
+    static const deco_adam_step adam = {.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .step = 1};
+    deco_status st = DECO_OK;
+    void *hyper = NULL;
+    TRY(prepare_decoder(w));
+    int64_t n = deco_array_count(w->params);
+    TRY(hold_random(w, &w->x, 0.5, w->P, 2, 0));
+    TRY(hold_random(w, &w->R, 1, w->B, 3, 3));
+    TRY(hold_random(w, &w->ctf, 1, w->B, w->P, 0));
+    TRY(hold_random(w, &w->target, 1, w->B, w->P, 0));
+    TRY(hold(w, &w->loss, DECO_F64, 1, 0, 0));
+    TRY(hold(w, &w->dparams, DECO_F32, n, 0, 0));
+    TRY(hold(w, &w->dz, DECO_F32, w->B, w->h.Z, 0));
+    TRY(hold(w, &w->moment, DECO_F32, n, 0, 0));
+    TRY(hold(w, &w->square, DECO_F32, n, 0, 0));
+    TRY(deco_device_alloc(w->dev, &hyper, sizeof adam, "benchmark"));
+    w->held[w->holds++] = hyper;
+    TRY(deco_device_upload(w->dev, hyper, &adam, sizeof adam));
+    w->hyper = (deco_array){hyper, DECO_BYTES, 1, {1, 1, 1, 1}, sizeof adam};
+out:
+    return st;
+}
+
+static deco_status train(work *w)
+{
+    deco_status st = DECO_OK;
+    TRY(deco_slice_loss(w->dev, &w->h, w->loss, w->dparams, w->dz, deco_none(), deco_none(), w->params, w->freqs, w->x, w->R, w->z, w->ctf,
+                        w->target));
+    TRY(deco_adam(w->dev, w->params, w->dparams, w->moment, w->square, w->hyper));
+out:
+    return st;
+}
+
+/* The first three have their namesakes in what users would run instead; the last is the size that a small set is trained at. */
+static const bench_case cases[] = {
+    {"sgemm", "GFLOP/s", {0}, 0, 0, prepare_product, multiply},
+    {"decoder_eval", "points/s", {BOX + 1, 64, 256, 3, 128, true}, 4, 3209, prepare_evaluation, evaluate},
+    {"decoder_train", "points/s", {BOX + 1, 64, 256, 3, 128, true}, 2, 12852, prepare_training, train},
+    {"decoder_train_small", "points/s", {33, 32, 128, 2, 4, true}, 8, 796, prepare_training, train},
+};
+enum { CASES = sizeof cases / sizeof *cases };
+
+/* ---- running ---------------------------------------------------------------------------------------------------- */
+
+/* The highest amount a second over rounds that last about `seconds` together. */
+static deco_status best_rate(double *out, const bench_case *c, work *w, double amount, double seconds, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    double best = 0, begin, now;
+    TRY(c->round(w)); /* primitives, packed weights and chunks are made */
+    TRY(deco_device_wait(w->dev));
+    begin = deco_seconds();
+    do {
+        double t = deco_seconds();
+        TRY(c->round(w));
+        TRY(deco_device_wait(w->dev));
+        now = deco_seconds();
+        best = fmax(best, amount / fmax(now - t, 1e-9));
+        if (deco_monitor_stopped(m)) {
+            st = deco_fail(DECO_E_STOPPED, "bench: stopped in %s", c->name);
+            goto out;
+        }
+    } while (now - begin < seconds);
+out:
+    *out = best;
+    return st;
+}
+
+static void report(FILE *text, const bench_case *c, double value, const deco_options *o, deco_device *dev)
+{
+    int threads = deco_pool_threads(deco_device_pool(dev));
+    bool decoder = c->P > 0, train = c->prepare == prepare_training;
+    char shape[128];
+    if (decoder)
+        snprintf(shape, sizeof shape, "\"batch\": %lld, \"points\": %lld, \"z_dim\": %lld", (long long)c->B, (long long)c->P, (long long)c->h.Z);
+    else
+        snprintf(shape, sizeof shape, "\"n\": %d", PRODUCT);
+    if (o->json)
+        fprintf(text, "{\"case\": \"%s\", \"value\": %.3f, \"unit\": \"%s\", \"threads\": %d, \"device\": \"%s\", \"shape\": {%s}}\n", c->name,
+                value, c->unit, threads, deco_device_name(dev), shape);
+    else if (decoder)
+        fprintf(text, "%-20s %12.0f %s (%.1f GFLOP/s) on %d threads\n", c->name, value, c->unit,
+                value * deco_hypervolume_flop(&c->h, train) / 1e9, threads);
+    else
+        fprintf(text, "%-20s %12.1f %s on %d threads\n", c->name, value, c->unit, threads);
+}
+
+static deco_status run_case(FILE *text, const bench_case *c, const deco_options *o, deco_device *dev, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    work w = {.dev = dev, .random = deco_random_at(BENCH_SEED, DECO_STREAM_SAMPLE, 0), .h = c->h, .B = c->B, .P = c->P};
+    double rate = 0, product = 2.0 * PRODUCT * PRODUCT * PRODUCT / 1e9;
+    TRY(c->prepare(&w));
+    TRY(best_rate(&rate, c, &w, c->P ? (double)(c->B * c->P) : product, o->seconds, m));
+    report(text, c, rate, o, dev);
+out:
+    let_go(&w);
+    return st;
+}
+
+static bool names(const char *list, const char *name)
+{
+    for (size_t n = strlen(name); list; list = strchr(list, ',') ? strchr(list, ',') + 1 : NULL)
+        if (!strncmp(list, name, n) && (!list[n] || list[n] == ','))
+            return true;
+    return false;
+}
+
+/* Every name of the list is a case's. */
+static deco_status check_names(const char *list)
+{
+    for (const char *at = list, *comma; at; at = comma ? comma + 1 : NULL) {
+        comma = strchr(at, ',');
+        char name[64];
+        bool known = false;
+        snprintf(name, sizeof name, "%.*s", (int)(comma ? comma - at : (long)strlen(at)), at);
+        for (int i = 0; i < CASES; i++)
+            known = known || !strcmp(name, cases[i].name);
+        if (!known) {
+            char all[256] = "";
+            for (int i = 0; i < CASES; i++)
+                snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", cases[i].name);
+            return deco_fail(DECO_E_ARGUMENT, "cases: no case \"%s\"; there are: %s", name, all);
+        }
+    }
+    return DECO_OK;
+}
+
+deco_status deco_bench_run(char **out, const deco_options *o, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    deco_device *dev = NULL;
+    FILE *text = NULL;
+    char *buffer = NULL;
+    size_t size = 0;
+
+    *out = NULL;
+    TRY(check_names(o->cases));
+    TRY(deco_device_create(&dev, o->device, (int)o->threads));
+    text = open_memstream(&buffer, &size);
+    if (!text) {
+        st = deco_fail_memory(size, "benchmark");
+        goto out;
+    }
+    for (int i = 0; i < CASES; i++)
+        if (!o->cases || names(o->cases, cases[i].name))
+            TRY(run_case(text, &cases[i], o, dev, m));
+    if (fclose(text)) {
+        text = NULL;
+        st = deco_fail_memory(size, "benchmark");
+        goto out;
+    }
+    text = NULL;
+    *out = buffer;
+    buffer = NULL;
+out:
+    if (text)
+        fclose(text);
+    free(buffer);
+    deco_device_free(dev);
+    return st;
+}
