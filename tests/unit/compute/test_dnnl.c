@@ -1,0 +1,264 @@
+/* Matrix products on oneDNN: right numbers, on one thread, from many threads at once, and nothing of the caller's changed. */
+#include "base/threads.h"
+#include "compute/cpu/dnnl.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static float *random_floats(int64_t n, unsigned seed)
+{
+    float *p = aligned_alloc(64, ((size_t)n * sizeof *p + 63) / 64 * 64);
+    assert_non_null(p);
+    for (int64_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        p[i] = (float)(seed >> 8) / (float)(1 << 23) - 1;
+    }
+    return p;
+}
+
+/* Element (i,j) of op(a) op(b), in double. */
+static double product_at(bool tA, bool tB, int64_t K, const float *a, int64_t lda, const float *b, int64_t ldb, int64_t i, int64_t j)
+{
+    double sum = 0;
+    for (int64_t k = 0; k < K; k++)
+        sum += (double)(tA ? a[k * lda + i] : a[i * lda + k]) * (tB ? b[j * ldb + k] : b[k * ldb + j]);
+    return sum;
+}
+
+/* Values lie in ±1: rounding of K products and of their sum. */
+static double rounding(int64_t K) { return 6e-8 * (double)K; }
+
+static void sgemm_is_the_product_of_all_four_transposes(void **state)
+{
+    enum { M = 37, N = 51, K = 29, WIDE = 64 };
+    float *a = random_floats(WIDE * WIDE, 1), *b = random_floats(WIDE * WIDE, 2), *before = random_floats(WIDE * WIDE, 3);
+    for (int way = 0; way < 4; way++) {
+        bool tA = way & 1, tB = way & 2;
+        float *c = random_floats(WIDE * WIDE, 3);
+        assert_int_equal(deco_cpu_sgemm(tA, tB, M, N, K, 0.5f, a, WIDE, b, WIDE, 2, c, WIDE), DECO_OK);
+        for (int64_t i = 0; i < WIDE; i++)
+            for (int64_t j = 0; j < WIDE; j++) {
+                double old = before[i * WIDE + j], now = c[i * WIDE + j];
+                if (i < M && j < N)
+                    assert_true(fabs(now - (0.5 * product_at(tA, tB, K, a, WIDE, b, WIDE, i, j) + 2 * old)) < rounding(K + 4));
+                else
+                    assert_true(now == old); /* between the rows nothing is written */
+            }
+        free(c);
+    }
+    free(a);
+    free(b);
+    free(before);
+}
+
+static void beta_zero_does_not_read_the_result(void **state)
+{
+    enum { M = 24, N = 40, K = 16 };
+    float *a = random_floats(M * K, 1), *b = random_floats(K * N, 2), *c = random_floats(M * N, 3);
+    for (int i = 0; i < M * N; i++)
+        c[i] = NAN;
+    assert_int_equal(deco_cpu_sgemm(false, false, M, N, K, 1, a, K, b, N, 0, c, N), DECO_OK);
+    for (int i = 0; i < M * N; i++)
+        assert_true(isfinite(c[i]));
+    free(a);
+    free(b);
+    free(c);
+}
+
+/* ---- packed products -------------------------------------------------------------------------------------------- */
+
+typedef struct packed {
+    deco_matmul *m;
+    int64_t M, N, K;
+    float *weight;  /* [N,K], as a layer's */
+    float *packed;
+} packed;
+
+static packed make_packed(int64_t M, int64_t N, int64_t K, bool accumulate)
+{
+    packed p = {.M = M, .N = N, .K = K, .weight = random_floats(N * K, 7)};
+    assert_int_equal(deco_matmul_create(&p.m, M, N, K, K, N, accumulate), DECO_OK);
+    p.packed = random_floats((int64_t)(deco_matmul_packed_bytes(p.m) / sizeof(float)) + 1, 8);
+    assert_int_equal(deco_matmul_pack(p.m, p.packed, p.weight, 1, K), DECO_OK);
+    return p;
+}
+
+static void free_packed(packed *p)
+{
+    deco_matmul_free(p->m);
+    free(p->weight);
+    free(p->packed);
+}
+
+static void *scratch_of(const packed *p) { return random_floats((int64_t)deco_matmul_scratch_bytes(p->m) / 4 + 16, 9); }
+
+static void packed_product_is_the_product(void **state)
+{
+    static const int64_t shapes[][3] = {{192, 256, 384}, {160, 128, 192}, {8, 16, 6}, {56, 48, 30}, {104, 80, 66}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (int accumulate = 0; accumulate < 2; accumulate++) {
+            packed p = make_packed(shapes[s][0], shapes[s][1], shapes[s][2], accumulate);
+            float *a = random_floats(p.M * p.K, 1), *c = random_floats(p.M * p.N, 2), *before = random_floats(p.M * p.N, 2);
+            void *scratch = scratch_of(&p);
+            assert_int_equal(deco_matmul_run(p.m, c, a, p.packed, scratch), DECO_OK);
+            for (int64_t i = 0; i < p.M; i++)
+                for (int64_t j = 0; j < p.N; j++) {
+                    double want = product_at(false, true, p.K, a, p.K, p.weight, p.K, i, j) + accumulate * before[i * p.N + j];
+                    assert_true(fabs(c[i * p.N + j] - want) < rounding(p.K + 1));
+                }
+            free(a);
+            free(c);
+            free(before);
+            free(scratch);
+            free_packed(&p);
+        }
+}
+
+/* Packing [K,N] with rows one after another, and its transpose, ends in the same product. */
+static void weights_are_packed_from_either_order(void **state)
+{
+    enum { M = 32, N = 48, K = 64 };
+    packed p = make_packed(M, N, K, false);
+    float *a = random_floats(M * K, 1), *c = random_floats(M * N, 2), *d = random_floats(M * N, 3), *turned = random_floats(K * N, 4);
+    void *scratch = scratch_of(&p);
+    assert_int_equal(deco_matmul_run(p.m, c, a, p.packed, scratch), DECO_OK);
+    for (int64_t n = 0; n < N; n++)
+        for (int64_t k = 0; k < K; k++)
+            turned[k * N + n] = p.weight[n * K + k];
+    assert_int_equal(deco_matmul_pack(p.m, p.packed, turned, N, 1), DECO_OK);
+    assert_int_equal(deco_matmul_run(p.m, d, a, p.packed, scratch), DECO_OK);
+    assert_memory_equal(c, d, M * N * sizeof *c);
+    free(a);
+    free(c);
+    free(d);
+    free(turned);
+    free(scratch);
+    free_packed(&p);
+}
+
+/* ---- threads ---------------------------------------------------------------------------------------------------- */
+
+enum { AT_ONCE = 4, ROUNDS = 400, TILE = 64 };
+
+/* The same product on several threads at once, each with numbers of its own: with the library's own scratchpad some come out wrong. */
+typedef struct shared_product {
+    const packed *p;
+    float *a[AT_ONCE], *want[AT_ONCE], *c[AT_ONCE];
+    void *scratch[AT_ONCE];
+    pthread_barrier_t together;
+    int wrong[AT_ONCE];
+} shared_product;
+
+static deco_status multiply_many(void *context, int64_t index, int worker)
+{
+    shared_product *s = context;
+    size_t bytes = (size_t)(s->p->M * s->p->N) * sizeof(float);
+    deco_status st = DECO_OK;
+    pthread_barrier_wait(&s->together);
+    for (int round = 0; round < ROUNDS && !st; round++) {
+        memset(s->c[index], 0xff, bytes);
+        st = deco_matmul_run(s->p->m, s->c[index], s->a[index], s->p->packed, s->scratch[index]);
+        s->wrong[index] += memcmp(s->c[index], s->want[index], bytes) != 0;
+    }
+    return st;
+}
+
+static void one_product_serves_many_threads_at_once(void **state)
+{
+    /* Widths with remainders, where the library works in its scratchpad. */
+    packed p = make_packed(TILE, 61, 203, false);
+    shared_product s = {.p = &p};
+    deco_pool *pool;
+    pthread_barrier_init(&s.together, NULL, AT_ONCE);
+    for (int i = 0; i < AT_ONCE; i++) {
+        s.a[i] = random_floats(p.M * p.K, 100 + (unsigned)i);
+        s.want[i] = random_floats(p.M * p.N, 1);
+        s.c[i] = random_floats(p.M * p.N, 1);
+        s.scratch[i] = scratch_of(&p);
+        assert_int_equal(deco_matmul_run(p.m, s.want[i], s.a[i], p.packed, s.scratch[i]), DECO_OK);
+    }
+    assert_int_equal(deco_pool_create(&pool, AT_ONCE, deco_cpu_worker_start), DECO_OK);
+    assert_int_equal(deco_pool_run(pool, multiply_many, &s, AT_ONCE), DECO_OK);
+    deco_pool_free(pool);
+    for (int i = 0; i < AT_ONCE; i++) {
+        assert_int_equal(s.wrong[i], 0);
+        free(s.a[i]);
+        free(s.want[i]);
+        free(s.c[i]);
+        free(s.scratch[i]);
+    }
+    pthread_barrier_destroy(&s.together);
+    free_packed(&p);
+}
+
+static int threads_of_process(void)
+{
+    DIR *d = opendir("/proc/self/task");
+    int n = 0;
+    if (!d)
+        return 0;
+    for (struct dirent *e; (e = readdir(d));)
+        n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+static deco_status multiply_here(void *context, int64_t index, int worker)
+{
+    float *a = context;
+    return deco_cpu_sgemm(false, true, 256, 256, 256, 1, a, 256, a, 256, 0, a + 65536, 256);
+}
+
+static void products_start_no_threads_and_leave_the_caller_s_setting(void **state)
+{
+    int (*team)(void) = NULL;
+    void (*set_team)(int) = NULL;
+    float *a = random_floats(2 * 65536, 1);
+    deco_pool *pool;
+
+    deco_cpu_gemm_library();
+    *(void **)&team = dlsym(RTLD_DEFAULT, "omp_get_max_threads");
+    *(void **)&set_team = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
+    if (set_team)
+        set_team(3); /* the caller's own wish; it would show as two more threads */
+    assert_int_equal(deco_pool_create(&pool, 2, deco_cpu_worker_start), DECO_OK);
+    int before = threads_of_process();
+    assert_int_equal(deco_pool_run(pool, multiply_here, a, 1), DECO_OK);
+    assert_int_equal(multiply_here(a, 0, 0), DECO_OK); /* on the caller's thread */
+    packed p = make_packed(128, 128, 128, false);
+    assert_int_equal(threads_of_process(), before);
+    if (team)
+        assert_int_equal(team(), 3);
+    free_packed(&p);
+    deco_pool_free(pool);
+    free(a);
+}
+
+static void library_is_named(void **state)
+{
+    const char *name = deco_cpu_gemm_library();
+    assert_int_equal(strncmp(name, "oneDNN ", 7), 0);
+    assert_non_null(strchr(name, '('));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(products_start_no_threads_and_leave_the_caller_s_setting),
+        cmocka_unit_test(sgemm_is_the_product_of_all_four_transposes),
+        cmocka_unit_test(beta_zero_does_not_read_the_result),
+        cmocka_unit_test(packed_product_is_the_product),
+        cmocka_unit_test(weights_are_packed_from_either_order),
+        cmocka_unit_test(one_product_serves_many_threads_at_once),
+        cmocka_unit_test(library_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
