@@ -79,6 +79,7 @@ deco_status sim_mmcif_read(sim_sieve *s)
     const deco_star_loop *l;
     int64_t at[COLUMNS];
 
+    s->unit = "atom";
     TRY(deco_star_read(&file, s->path));
     TRY(find_columns(at, &l, file));
     for (int64_t row = 0; row < l->rows; row++)

@@ -17,7 +17,7 @@ typedef struct sim_settings {
     double *share; /* [maps] cumulated weights of the classes, the last is 1 */
 } sim_settings;
 
-/* ---- structures: simulate_structure.c (PDB), simulate_mmcif.c, simulate_atoms.c ---------------------------------- */
+/* ---- structures: simulate_structure.c, simulate_mmcif.c ------------------------------------------------------ */
 
 typedef struct sim_atoms {
     int64_t count, room;
@@ -35,14 +35,14 @@ typedef struct sim_atom_record {
 /* Keeps what of a file counts: no hydrogens, no water, of alternative places the first in its residue, the chains asked for. */
 typedef struct sim_sieve {
     const char *path, *chains; /* NULL: all */
+    const char *unit;          /* what `number` counts: "line" or "atom" */
     sim_atoms *atoms;
     char *residue;    /* the one at hand */
     char alternative; /* its chosen place; 0: none yet */
     char seen[64];    /* chains met, for the message */
 } sim_sieve;
-deco_status sim_sieve_add(sim_sieve *s, const sim_atom_record *a, int64_t line);
-deco_status sim_sieve_end(sim_sieve *s); /* fails when nothing was kept; frees what it holds */
-void sim_sieve_free(sim_sieve *s);
+deco_status sim_sieve_add(sim_sieve *s, const sim_atom_record *a, int64_t number);
+deco_status sim_sieve_end(sim_sieve *s); /* fails when nothing was kept */
 
 deco_status sim_pdb_read(sim_sieve *s, const char *text);
 deco_status sim_mmcif_read(sim_sieve *s);

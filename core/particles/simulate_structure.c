@@ -79,7 +79,7 @@ static deco_status keep(sim_atoms *a, const double x[3], int weight)
     return DECO_OK;
 }
 
-deco_status sim_sieve_add(sim_sieve *s, const sim_atom_record *a, int64_t line)
+deco_status sim_sieve_add(sim_sieve *s, const sim_atom_record *a, int64_t number)
 {
     char element[8], residue[8];
     int weight;
@@ -96,10 +96,10 @@ deco_status sim_sieve_add(sim_sieve *s, const sim_atom_record *a, int64_t line)
     tidy(residue, sizeof residue, a->residue_name);
     weight = electrons(element);
     if (!weight)
-        return deco_fail(DECO_E_FORMAT, "%s: line %lld: the element '%s' is not known", s->path, (long long)line, element);
+        return deco_fail(DECO_E_FORMAT, "%s: %s %lld: the element '%s' is not known", s->path, s->unit, (long long)number, element);
     if (!isfinite(a->x[0]) || !isfinite(a->x[1]) || !isfinite(a->x[2]) || fabs(a->x[0]) + fabs(a->x[1]) + fabs(a->x[2]) > 1e6)
-        return deco_fail(DECO_E_FORMAT, "%s: line %lld: the coordinates %g, %g, %g are no place in a molecule", s->path, (long long)line, a->x[0],
-                         a->x[1], a->x[2]);
+        return deco_fail(DECO_E_FORMAT, "%s: %s %lld: the coordinates %g, %g, %g are no place in a molecule", s->path, s->unit,
+                         (long long)number, a->x[0], a->x[1], a->x[2]);
     if (a->alternative && !s->alternative)
         s->alternative = a->alternative;
     if (weight == 1 || !strcmp(residue, "HOH") || !strcmp(residue, "DOD") || !strcmp(residue, "WAT")
@@ -147,6 +147,7 @@ deco_status sim_pdb_read(sim_sieve *s, const char *text)
     deco_status st = DECO_OK;
     int64_t number = 0;
 
+    s->unit = "line";
     for (const char *line = text; *line && !st; line += *line == '\n') {
         size_t length = strcspn(line, "\r\n");
         const char *this_line = line;
