@@ -108,16 +108,16 @@ static deco_status run_batches(trainer *t, int64_t epoch, int64_t images, deco_e
             "the checkpoint stands after batch %lld of epoch %lld, which has %lld batches of %lld: go on with the batch size of before",
             (long long)done, (long long)epoch, (long long)batches, (long long)t->batch);
     deco_random_permutation(&order, t->order, t->p->N);
-    TRY(deco_loader_start(t->loader, t->order + done * t->batch, images - done * t->batch));
-    for (deco_batch b;; t->at->step++) {
+    if (done < batches)
+        TRY(deco_loader_start(t->loader, t->order + done * t->batch, images - done * t->batch));
+    for (; t->at->step < batches; t->at->step++) {
+        deco_batch b;
         if (deco_monitor_stopped(t->mon)) {
             st = deco_fail(DECO_E_STOPPED, "stopped on request in epoch %lld, after batch %lld of %lld", (long long)epoch,
                            (long long)t->at->step, (long long)batches);
             goto out;
         }
         TRY(deco_loader_next(t->loader, &b, &r->seconds_waiting));
-        if (!b.B)
-            break;
         double start = deco_seconds();
         TRY(train_batch(t, &b, epoch, (double)t->at->step / (double)batches, r));
         r->seconds_step += deco_seconds() - start;
@@ -193,10 +193,10 @@ static deco_status check(const trainer *t)
     return DECO_OK;
 }
 
-static void announce(const trainer *t)
+static void announce(const trainer *t, bool resumed)
 {
     const deco_schedule *s = &t->schedule;
-    if (t->at->epoch >= -1 || t->at->step)
+    if (resumed)
         deco_info(t->mon, "going on in epoch %lld after its batch %lld", (long long)t->at->epoch + 1, (long long)t->at->step);
     if (t->at->epoch < -1)
         deco_info(t->mon, "epoch -1: pretraining the decoder on %lld images in batches of %lld", (long long)s->pretrain_images,
@@ -211,13 +211,14 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
     deco_status st = DECO_OK;
     trainer t = {.m = m, .at = at, .p = p, .stats = stats, .o = o, .mon = mon, .schedule = deco_schedule_of(o, p->N)};
     deco_epoch_record r;
+    bool resumed = at->epoch >= -1 || at->step;
 
     TRY(check(&t));
     if (at->epoch < -1 && !t.schedule.pretrain_images)
         at->epoch = -1;
     TRY(deco_mask_create(&t.mask, m->shape.L, m->radius));
     TRY(deco_alloc(&t.order, (size_t)p->N, sizeof *t.order, "the order of an epoch"));
-    announce(&t);
+    announce(&t, resumed);
     while (at->epoch + 1 < t.schedule.total) {
         TRY(run_epoch(&t, at->epoch + 1, &r));
         at->epoch++;

@@ -139,6 +139,13 @@ static void same_seed_is_the_same_bytes_on_any_number_of_threads(void **state)
     free(again);
 }
 
+/* Counts the lines that say a run goes on from an earlier one. */
+static void count_going_on(void *user, deco_level level, const char *line)
+{
+    (void)level;
+    *(int *)user += strstr(line, "going on in epoch") != NULL;
+}
+
 typedef struct stopper {
     deco_monitor *mon;
     double seconds;
@@ -160,12 +167,12 @@ static void stopped_and_resumed_ends_where_it_would_have(void **state)
     size_t n, m;
     unsigned char *whole = whole_run(2, 5, &n), *pieces;
     deco_status st = DECO_E_STOPPED;
-    int stops = 0, inside = 0;
+    int stops = 0, inside = 0, going_on = 0;
     (void)state;
     for (double seconds = 0.002; st; seconds *= 1.2) {
         stopper s = {.seconds = seconds};
         pthread_t thread;
-        assert_int_equal(deco_monitor_create(&s.mon, NULL, NULL), DECO_OK);
+        assert_int_equal(deco_monitor_create(&s.mon, count_going_on, &going_on), DECO_OK);
         assert_int_equal(pthread_create(&thread, NULL, stop_later, &s), 0);
         st = train(&t, NULL, NULL, s.mon);
         pthread_join(thread, NULL);
@@ -182,6 +189,7 @@ static void stopped_and_resumed_ends_where_it_would_have(void **state)
         assert_int_equal(deco_checkpoint_read(&t.m, &t.at, t.dev, scratch("stopped.safetensors"), true), DECO_OK);
     }
     assert_true(stops > 0 && inside > 0);
+    assert_in_range(going_on, 1, stops); /* a stop before the first step leaves a fresh run */
     pieces = bytes_of(&t, &m);
     assert_int_equal(n, m);
     assert_memory_equal(whole, pieces, n);
@@ -195,9 +203,14 @@ static void pretraining_can_be_left_out(void **state)
     training t = begin(2, 1);
     history h = {0};
     int64_t images = o->n_imgs_pretrain;
+    deco_monitor *mon;
+    int going_on = 0;
     (void)state;
     o->n_imgs_pretrain = 0;
-    assert_int_equal(train(&t, note, &h, NULL), DECO_OK);
+    assert_int_equal(deco_monitor_create(&mon, count_going_on, &going_on), DECO_OK);
+    assert_int_equal(train(&t, note, &h, mon), DECO_OK);
+    deco_monitor_free(mon);
+    assert_int_equal(going_on, 0);
     o->n_imgs_pretrain = images;
     assert_int_equal(h.r[0].epoch, 0);
     assert_int_equal(h.count, 2 + o->epochs_sgd);
