@@ -22,9 +22,9 @@ static const struct {
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-static const char exit_codes[] = "Exit codes: 0 done; 1 failed while running, what was whole stays whole; 2 bad input or usage, nothing\n"
-                                 "written; 3 stopped from CryoSPARC; 4 the CryoSPARC job could not start; 75 stopped with a whole\n"
-                                 "checkpoint; 128 + n killed by signal n.\n";
+static const char exit_codes[] = "Exit codes: 0 done; 1 failed while running, what was whole stays whole; 2 bad input or usage,\n"
+                                 "nothing written; 3 stopped from CryoSPARC; 4 the CryoSPARC job could not start; 75 stopped with\n"
+                                 "a whole checkpoint; 128 + n killed by signal n.\n";
 
 /* Columns a text takes: characters, not bytes ("Å"). */
 static int columns(const char *text, size_t bytes)
@@ -114,14 +114,14 @@ static void print_table(FILE *f)
     const char *group = "";
     char words[100];
 
-    fprintf(f, "%-28s %-7s %-10s %-22s %-10s %-14s %s\n", "name", "type", "default", "range", "unit", "command", "meaning");
+    fprintf(f, "%-28s %-7s %-10s %-22s %-10s %-30s %s\n", "name", "type", "default", "range", "unit", "command", "meaning");
     for (int i = 0; i < DECO_OPTIONS; i++) {
         const option_row *row = &option_table[i];
         if (strcmp(group, row->group))
             fprintf(f, "\n[%s]\n", group = row->group);
         option_command_words(words, sizeof words, row->commands);
         int pad = 10 + (int)strlen(row->unit) - columns(row->unit, strlen(row->unit)); /* printf pads by bytes */
-        fprintf(f, "%-28s %-7s %-10s %-22s %-*s %-14s %s\n", row->name, kinds[row->kind], *row->preset ? row->preset : "-",
+        fprintf(f, "%-28s %-7s %-10s %-22s %-*s %-30s %s\n", row->name, kinds[row->kind], *row->preset ? row->preset : "-",
                 *row->range ? row->range : "-", pad, *row->unit ? row->unit : "-", words, row->help);
     }
 }

@@ -95,12 +95,13 @@ out:
     return st;
 }
 
-static deco_status take_plain_word(words *w)
+/* After "--" a word is plain whatever it begins with. */
+static deco_status take_plain_word(words *w, bool any)
 {
     const char *word = w->argv[w->at++];
     int id = w->positional;
 
-    if (word[0] == '-' && word[1])
+    if (!any && word[0] == '-' && word[1])
         return deco_fail(DECO_E_ARGUMENT, "'%s' is no option: names have two dashes, as in --outdir", word);
     if (id == DECO_OPTIONS)
         return deco_fail(DECO_E_ARGUMENT, "cryodeco %s takes no plain words, but was given '%s'", w->command, word);
@@ -141,7 +142,7 @@ deco_status deco_options_parse(deco_options *o, const char *command, int argc, c
         } else if (!only_plain && !strncmp(word, "--", 2)) {
             TRY(take_option(&w));
         } else {
-            TRY(take_plain_word(&w));
+            TRY(take_plain_word(&w, only_plain));
         }
     }
     TRY(apply_files(o));
