@@ -52,13 +52,12 @@ static void note_bfactors(const deco_particles *p, deco_monitor *m)
 deco_status particles_read_ctf(deco_particles *p, deco_monitor *m)
 {
     deco_status st = DECO_OK;
-    const deco_column *c[COLUMNS], *psize = NULL;
+    const deco_column *c[COLUMNS], *psize = deco_table_find(p->rows, "blob/psize_A"); /* read and checked before, but info goes on without it */
     double v[COLUMNS];
 
     TRY(particles_need_columns(c, p->rows, want, COLUMNS,
                                "Name the job directory, so that job.json can say which passthrough file holds the CTF; if there is none, estimate it "
                                "in CryoSPARC (Patch CTF) and extract the particles again"));
-    TRY(deco_table_need(&psize, p->rows, "blob/psize_A", 'n', 1));
     TRY(deco_alloc(&p->ctf, (size_t)p->N, sizeof *p->ctf, "CTF"));
     for (int64_t i = 0; i < p->N; i++) {
         TRY(read_row(v, p, c, i));
@@ -67,7 +66,7 @@ deco_status particles_read_ctf(deco_particles *p, deco_monitor *m)
                                    .astig_rad = (float)v[ANGLE],
                                    .amp_contrast = (float)v[AMPLITUDE],
                                    .phase_rad = (float)v[PHASE],
-                                   .psize_A = (float)deco_cell_real(psize, i, 0), /* the row's own; the box is the stack's */
+                                   .psize_A = psize ? (float)deco_cell_real(psize, i, 0) : 0, /* the row's own; the box is the stack's */
                                    .cs_A = (float)(1e7 * v[CS]),
                                    .lambda_A = deco_wavelength_A(v[KV])};
     }
