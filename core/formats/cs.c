@@ -12,6 +12,7 @@
 deco_status deco_cs_read(deco_table **out, const char *path)
 {
     deco_status st = DECO_OK;
+    static const char npy[6] = {'\x93', 'N', 'U', 'M', 'P', 'Y'}, csdat[6] = {'\x95', 'C', 'S', 'D', 'A', 'T'};
     char magic[6] = "";
     uint64_t size = 0;
     int fd = -1;
@@ -23,9 +24,9 @@ deco_status deco_cs_read(deco_table **out, const char *path)
         goto out;
     }
     TRY(deco_read_at(fd, path, magic, sizeof magic, 0));
-    if (!memcmp(magic, "\x93NUMPY", sizeof magic))
+    if (!memcmp(magic, npy, sizeof magic))
         st = deco_npy_read_table(out, path);
-    else if (!memcmp(magic, "\x95" "CSDAT", sizeof magic))
+    else if (!memcmp(magic, csdat, sizeof magic))
         st = csdat_read(out, path);
     else
         st = deco_fail(DECO_E_FORMAT, "%s: is no CryoSPARC dataset (it begins neither with \\x93NUMPY nor with \\x95CSDAT)", path);
@@ -35,7 +36,4 @@ out:
     return st;
 }
 
-deco_status deco_cs_write(const char *path, const deco_table *t)
-{
-    return deco_npy_write_table(path, t);
-}
+deco_status deco_cs_write(const char *path, const deco_table *t) { return deco_npy_write_table(path, t); }

@@ -32,7 +32,8 @@ static deco_status take_u32(source *s, uint32_t *out, const char *what)
     *out = b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
     s->at += sizeof b;
     if (*out > s->size - s->at)
-        st = deco_fail(DECO_E_FORMAT, "%s: ends in %s: %u bytes are due and %" PRIu64 " are left; copy it again", s->path, what, *out, s->size - s->at);
+        st = deco_fail(DECO_E_FORMAT, "%s: ends in %s: %u bytes are due and %" PRIu64 " are left; copy it again", s->path, what, *out,
+                       s->size - s->at);
 out:
     return st;
 }
@@ -61,8 +62,8 @@ static deco_status unpack(unsigned char *out, const csdat_field *f, source *s, u
     TRY(deco_alloc(&packed, (size_t)size + 1, 1, s->path));
     TRY(deco_read_at(s->fd, s->path, packed, size, s->at));
     if (LZ4_decompress_safe(packed, (char *)out, (int)size, (int)f->bytes) != (int)f->bytes)
-        st = deco_fail(DECO_E_FORMAT, "%s: column '%s' does not unpack to its %zu bytes (LZ4, byte %" PRIu64 "); copy the file again", s->path, f->name,
-                       f->bytes, s->at);
+        st = deco_fail(DECO_E_FORMAT, "%s: column '%s' does not unpack to its %zu bytes (LZ4, byte %" PRIu64 "); copy the file again",
+                       s->path, f->name, f->bytes, s->at);
 out:
     free(packed);
     return st;
@@ -82,7 +83,8 @@ static deco_status read_section(unsigned char **out, const csdat_field *f, sourc
     TRY(take_u32(s, &size, what));
     /* LZ4 packs 255 bytes into one at best, and takes sizes as int */
     if (f->packed ? f->bytes / 255 > size || f->bytes > INT_MAX || size > INT_MAX : f->bytes != size) {
-        st = deco_fail(DECO_E_FORMAT, "%s: column '%s' needs %zu bytes and the file gives it %u (byte %" PRIu64 ")", s->path, f->name, f->bytes, size, s->at);
+        st = deco_fail(DECO_E_FORMAT, "%s: column '%s' needs %zu bytes and the file gives it %u (byte %" PRIu64 ")", s->path, f->name,
+                       f->bytes, size, s->at);
         goto out;
     }
     TRY(deco_alloc(&data, f->bytes + 1, 1, f->name));
@@ -117,24 +119,26 @@ static deco_status add_column(deco_table *t, const csdat_field *f, char kind, si
     for (int d = 0; d < f->dims; d++)
         c->cells *= c->shape[d] = f->shape[d];
     c->stride = c->item * (size_t)c->cells;
-    TRY(deco_alloc(&c->name, strlen(f->name) + 1, 1, f->name));
-    strcpy(c->name, f->name);
+    TRY(deco_table_text(&c->name, f->name));
     t->columns++;
 out:
     return st;
 }
 
 /* The longest text of a column, whose offsets are checked on the way. */
-static deco_status text_width(size_t *width, const deco_table *t, const char *name, const unsigned char *offsets, const char *heap, uint64_t heap_size)
+static deco_status text_width(size_t *width, const deco_table *t, const char *name, const unsigned char *offsets, const char *heap,
+                              uint64_t heap_size)
 {
     *width = 1;
     for (int64_t i = 0; i < t->rows; i++) {
         uint64_t at = offset_at(offsets, i), room = at < heap_size ? heap_size - at : 0;
         size_t n = room ? strnlen(heap + at, room < LONGEST_TEXT + 1 ? room : LONGEST_TEXT + 1) : 0;
         if (n > LONGEST_TEXT)
-            return deco_fail(DECO_E_FORMAT, "%s: row %lld: the text of '%s' is longer than %d bytes", t->source, (long long)i, name, LONGEST_TEXT);
+            return deco_fail(DECO_E_FORMAT, "%s: row %lld: the text of '%s' is longer than %d bytes", t->source, (long long)i, name,
+                             LONGEST_TEXT);
         if (n == room)
-            return deco_fail(DECO_E_FORMAT, "%s: row %lld: the text of '%s' does not end within the file (byte %" PRIu64 " of %" PRIu64 " bytes of text)",
+            return deco_fail(DECO_E_FORMAT,
+                             "%s: row %lld: the text of '%s' does not end within the file (byte %" PRIu64 " of %" PRIu64 " bytes of text)",
                              t->source, (long long)i, name, at, heap_size);
         *width = n > *width ? n : *width;
     }
@@ -152,7 +156,7 @@ static deco_status add_text(deco_table *t, const csdat_field *f, const unsigned 
     TRY(deco_alloc(&block, rows ? rows : 1, width, f->name));
     for (int64_t i = 0; i < t->rows; i++) {
         const char *text = heap + offset_at(offsets, i);
-        memcpy(block + (size_t)i * width, text, strlen(text));
+        memcpy(block + (size_t)i * width, text, strnlen(text, width));
     }
     st = add_column(t, f, 'S', width, block);
 out:
@@ -181,7 +185,7 @@ static deco_status read_columns(deco_table *t, const csdat_header *h, source *s,
     TRY(deco_table_reserve(t, h->fields));
     for (int64_t i = 0; i < h->fields; i++) {
         const csdat_field *f = &h->field[i];
-        if (!h->rows)
+        if (!section[i]) /* without rows there are no sections */
             TRY(deco_alloc(&section[i], 1, 1, s->path));
         if (f->type.kind == 'O') {
             TRY(add_text(t, f, section[i], heap, heap_size));

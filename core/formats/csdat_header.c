@@ -1,5 +1,6 @@
 /* The JSON header of a CSDAT file, checked. */
 #include "formats/csdat_header.h"
+#include "formats/table_build.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -41,8 +42,7 @@ static deco_status parse_field(csdat_field *f, const cJSON *entry, int64_t rows,
 
     if (!cJSON_IsString(name) || !*name->valuestring || !cJSON_IsString(type))
         return deco_fail(DECO_E_FORMAT, "%s: its header has a column without a name or a type", path);
-    TRY(deco_alloc(&f->name, strlen(name->valuestring) + 1, 1, path));
-    strcpy(f->name, name->valuestring);
+    TRY(deco_table_text(&f->name, name->valuestring));
     reason = deco_dtype_parse(&f->type, type->valuestring);
     if (!reason && f->type.kind == 'V')
         reason = "is of a type without meaning (V)";
@@ -60,14 +60,15 @@ out:
     return st;
 }
 
+typedef struct named_field {
+    const char *name;
+    csdat_field *field;
+} named_field;
+
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(csdat_field *const *)a)->name, (*(csdat_field *const *)b)->name);
-}
-
-static int name_of_field(const void *name, const void *field)
-{
-    return strcmp(name, (*(csdat_field *const *)field)->name);
+    const named_field *x = a, *y = b;
+    return strcmp(x->name, y->name);
 }
 
 /* Names stand once, and "compressed_fields" marks its own. */
@@ -76,29 +77,31 @@ static deco_status check_names(csdat_header *h, const cJSON *root, const char *p
     deco_status st = DECO_OK;
     const cJSON *method = cJSON_GetObjectItemCaseSensitive(root, "compression");
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "compressed_fields"), *item;
-    csdat_field **sorted = NULL;
+    named_field *sorted = NULL;
     bool lz4 = cJSON_IsString(method) && !strcmp(method->valuestring, "lz4");
 
     if (method && !cJSON_IsNull(method) && !lz4)
-        return deco_fail(DECO_E_FORMAT, "%s: is compressed by '%.40s'; only lz4 is read", path, cJSON_IsString(method) ? method->valuestring : "?");
+        return deco_fail(DECO_E_FORMAT, "%s: is compressed by '%.40s'; only lz4 is read", path,
+                         cJSON_IsString(method) ? method->valuestring : "?");
     TRY(deco_alloc(&sorted, h->fields ? (size_t)h->fields : 1, sizeof *sorted, path));
     for (int64_t i = 0; i < h->fields; i++)
-        sorted[i] = &h->field[i];
+        sorted[i] = (named_field){h->field[i].name, &h->field[i]};
     qsort(sorted, (size_t)h->fields, sizeof *sorted, by_name);
     for (int64_t i = 1; i < h->fields; i++)
-        if (!strcmp(sorted[i - 1]->name, sorted[i]->name)) {
-            st = deco_fail(DECO_E_FORMAT, "%s: column '%s' stands twice in its header", path, sorted[i]->name);
+        if (!strcmp(sorted[i - 1].name, sorted[i].name)) {
+            st = deco_fail(DECO_E_FORMAT, "%s: column '%s' stands twice in its header", path, sorted[i].name);
             goto out;
         }
     cJSON_ArrayForEach(item, list)
     {
-        csdat_field **found = cJSON_IsString(item) ? bsearch(item->valuestring, sorted, (size_t)h->fields, sizeof *sorted, name_of_field) : NULL;
+        named_field key = {.name = cJSON_IsString(item) ? item->valuestring : "?"};
+        const named_field *found = bsearch(&key, sorted, (size_t)h->fields, sizeof *sorted, by_name);
         if (!found || !lz4) {
-            st = deco_fail(DECO_E_FORMAT, "%s: its header calls '%.60s' compressed, %s", path, cJSON_IsString(item) ? item->valuestring : "?",
+            st = deco_fail(DECO_E_FORMAT, "%s: its header calls '%.60s' compressed, %s", path, key.name,
                            lz4 ? "which is no column" : "but names no compression");
             goto out;
         }
-        (*found)->packed = true;
+        found->field->packed = true;
     }
 out:
     free(sorted);
@@ -121,8 +124,7 @@ deco_status csdat_header_parse(csdat_header *h, const char *json, size_t n, cons
         goto out;
     }
     TRY(deco_alloc(&h->field, (size_t)cJSON_GetArraySize(columns) + 1, sizeof *h->field, path));
-    cJSON_ArrayForEach(entry, columns)
-    TRY(parse_field(&h->field[h->fields++], entry, h->rows, path));
+    cJSON_ArrayForEach(entry, columns) TRY(parse_field(&h->field[h->fields++], entry, h->rows, path));
     TRY(check_names(h, root, path));
 out:
     cJSON_Delete(root);

@@ -10,8 +10,8 @@ typedef struct csdat_field {
     deco_dtype type; /* 'O': a string column, u64 offsets into the heap */
     int dims;
     int64_t shape[DECO_COLUMN_DIMS];
-    size_t bytes;    /* of the whole column, unpacked */
-    bool packed;     /* an LZ4 block */
+    size_t bytes; /* of the whole column, unpacked */
+    bool packed;  /* an LZ4 block */
 } csdat_field;
 
 typedef struct csdat_header {

@@ -45,10 +45,7 @@ static void put_text(writer *w, const char *text, yaml_scalar_style_t style)
     emit(w, yaml_scalar_event_initialize(&e, NULL, NULL, (yaml_char_t *)text, (int)strlen(text), 1, 1, style), &e);
 }
 
-static void put_key(writer *w, const char *key)
-{
-    put_text(w, key, YAML_PLAIN_SCALAR_STYLE);
-}
+static void put_key(writer *w, const char *key) { put_text(w, key, YAML_PLAIN_SCALAR_STYLE); }
 
 static void begin(writer *w, const char *key)
 {
@@ -102,10 +99,7 @@ static void put_result(writer *w, const char *prefix, const char *metafile, int6
     free(file);
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 /* The prefixes of all columns, sorted and each once: "ctf" for ctf/df1_A and ctf/df2_A. */
 static deco_status list_prefixes(char ***out, int64_t *count, const deco_table *t)
@@ -173,7 +167,8 @@ deco_status deco_csg_write(const char *path, const deco_table *t, const char *me
     emit(&w, yaml_document_end_event_initialize(&e, 1), &e);
     emit(&w, yaml_stream_end_event_initialize(&e), &e);
     if (w.failed) {
-        st = deco_fail(DECO_E_ARGUMENT, "%s: cannot be written as YAML: %s", path, w.emitter.problem ? w.emitter.problem : "a name in it is not UTF-8");
+        st = deco_fail(DECO_E_ARGUMENT, "%s: cannot be written as YAML: %s", path,
+                       w.emitter.problem ? w.emitter.problem : "a name in it is not UTF-8");
         goto out;
     }
     st = deco_file_put(path, w.text, w.length);

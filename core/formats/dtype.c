@@ -32,7 +32,7 @@ const char *deco_dtype_parse(deco_dtype *out, const char *text)
         return "is of a type that is no NumPy name of one, such as <f4";
     if (kind == 'O') {
         *out = (deco_dtype){'O', 8, false};
-        return text[2] && strcmp(text + 2, "8") ? "is of an unknown object type" : NULL;
+        return text[2] && strcmp(text + 2, "8") != 0 ? "is of an unknown object type" : NULL;
     }
     if (kind == 'U')
         return "holds text in UTF-32 (<U); write it again as fixed-width bytes (|S)";

@@ -5,7 +5,7 @@
 #include "base/status.h"
 
 typedef struct deco_dtype {
-    char kind;    /* as in deco_column; 'V' for the padding of aligned records; 'O' for objects */
+    char kind; /* as in deco_column; 'V' for the padding of aligned records; 'O' for objects */
     size_t item;
     bool swapped; /* the other byte order */
 } deco_dtype;

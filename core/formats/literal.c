@@ -37,7 +37,7 @@ bool literal_accept_word(literal *r, const char *word)
     size_t n = strlen(word);
 
     skip_blanks(r);
-    if ((size_t)(r->end - r->at) < n || memcmp(r->at, word, n))
+    if ((size_t)(r->end - r->at) < n || memcmp(r->at, word, n) != 0)
         return false;
     r->at += n;
     return true;
@@ -111,7 +111,8 @@ static bool is_utf8(const char *text)
 
     while (*p) {
         int more = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : *p >= 0xe0 && *p < 0xf0 ? 2 : *p >= 0xf0 && *p < 0xf5 ? 3 : -1;
-        if (more < 0 || (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] >= 0xa0) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] >= 0x90))
+        if (more < 0 || (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] >= 0xa0) || (*p == 0xf0 && p[1] < 0x90) ||
+            (*p == 0xf4 && p[1] >= 0x90))
             return false;
         for (p++; more; more--, p++)
             if ((*p & 0xc0) != 0x80)
@@ -174,4 +175,3 @@ deco_status literal_size(literal *r, int64_t *out)
         r->at++;
     return DECO_OK;
 }
-

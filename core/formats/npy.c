@@ -11,7 +11,7 @@
 /* Fortran order to C order: the first index is the fastest in `from`, the last in `to`. */
 static void reorder(unsigned char *to, const unsigned char *from, const deco_npy *a)
 {
-    int64_t index[DECO_NPY_DIMS] = {0}, step[DECO_NPY_DIMS], at = 0, s = 1;
+    int64_t index[DECO_NPY_DIMS] = {0}, step[DECO_NPY_DIMS] = {0}, at = 0, s = 1;
 
     for (int d = 0; d < a->dims; d++) {
         step[d] = s;

@@ -7,12 +7,12 @@
 #define DECO_NPY_DIMS 8
 
 typedef struct deco_npy {
-    char kind;      /* as in deco_column */
+    char kind; /* as in deco_column */
     size_t item;
     int dims;
     int64_t shape[DECO_NPY_DIMS];
-    int64_t count;  /* product of shape */
-    void *data;     /* C order, native byte order; aligned */
+    int64_t count; /* product of shape */
+    void *data;    /* C order, native byte order; aligned */
 } deco_npy;
 
 /* A plain array. Fortran order and big-endian data are converted. Fails: FILE, FORMAT (record array, object dtype, sizes). */
@@ -22,8 +22,9 @@ void deco_npy_free(deco_npy *a); /* frees the data, zeroes the struct */
 /* `descr` is "<f4", "<i4", "<u8" ... Whole or absent (base/file.h). */
 deco_status deco_npy_write(const char *path, const char *descr, int dims, const int64_t *shape, const void *data);
 
-/* Record arrays. */
+/* Record arrays. Written with the columns' names, packed in their order; the header is of version 1 when it fits 64 KiB, else of
+ * 2, and of 3 when a name goes beyond ASCII. */
 deco_status deco_npy_read_table(deco_table **out, const char *path);
-deco_status deco_npy_write_table(const char *path, const deco_table *t); /* columns with their names, packed in order; header version 1 when it fits 64 KiB, else 2 or 3 */
+deco_status deco_npy_write_table(const char *path, const deco_table *t);
 
 #endif

@@ -49,7 +49,8 @@ static deco_status read_type(reader *r, deco_dtype *out, const char *column)
     if (!subject)
         return deco_fail_memory(0, r->text.path);
     if (literal_peek(&r->text) == '[' || literal_peek(&r->text) == '(') {
-        st = deco_fail(DECO_E_FORMAT, "%s: %s is a record of its own, which is not read; write its parts as columns", r->text.path, subject);
+        st =
+            deco_fail(DECO_E_FORMAT, "%s: %s is a record of its own, which is not read; write its parts as columns", r->text.path, subject);
         goto out;
     }
     TRY(literal_string(&r->text, &text, "a type such as '<f4'"));
@@ -66,37 +67,41 @@ out:
     return st;
 }
 
-static deco_status add_field(reader *r, npy_field **out)
+/* NULL without memory. */
+static npy_field *add_field(reader *r)
 {
     npy_header *h = r->h;
 
     if (h->fields == r->room) {
         int64_t room = 2 * r->room + 8;
         npy_field *grown = realloc(h->field, (size_t)room * sizeof *grown);
-        if (!grown)
-            return deco_fail_memory((size_t)room * sizeof *grown, r->text.path);
+        if (!grown) {
+            deco_fail_memory((size_t)room * sizeof *grown, r->text.path);
+            return NULL;
+        }
         h->field = grown;
         r->room = room;
     }
-    *out = &h->field[h->fields++];
-    **out = (npy_field){.cells = 1};
-    return DECO_OK;
+    h->field[h->fields] = (npy_field){.cells = 1};
+    return &h->field[h->fields++];
 }
 
 /* ('ctf/df1_A', '<f4') or ('alignments3D/pose', '<f4', (3,)); ('', '|V4') is padding. */
 static deco_status read_column(reader *r)
 {
     deco_status st = DECO_OK;
-    npy_field *f = NULL;
+    npy_field *f = add_field(r);
     size_t bytes;
 
-    TRY(add_field(r, &f));
+    if (!f)
+        return DECO_E_MEMORY;
     if (!literal_accept(&r->text, '(')) {
         st = literal_expected(&r->text, "a column, ('name', 'type')");
         goto out;
     }
     if (literal_peek(&r->text) == '(') {
-        st = deco_fail(DECO_E_FORMAT, "%s: column %lld of its header has a title beside its name, which is not read", r->text.path, (long long)r->h->fields);
+        st = deco_fail(DECO_E_FORMAT, "%s: column %lld of its header has a title beside its name, which is not read", r->text.path,
+                       (long long)r->h->fields);
         goto out;
     }
     TRY(literal_string(&r->text, &f->name, "a column's name"));
@@ -134,7 +139,8 @@ static deco_status read_descr(reader *r)
 
     h->record = literal_accept(&r->text, '[');
     if (!h->record) {
-        TRY(add_field(r, &f));
+        if (!(f = add_field(r)))
+            return DECO_E_MEMORY;
         TRY(read_type(r, &f->type, NULL));
         h->row_bytes = f->type.item;
         goto out;

@@ -21,8 +21,8 @@ typedef struct npy_header {
     size_t row_bytes; /* of an element */
     int dims;
     int64_t shape[DECO_NPY_DIMS];
-    int64_t count;    /* product of shape */
-    uint64_t data;    /* byte where the data begin; they end with the file */
+    int64_t count; /* product of shape */
+    uint64_t data; /* byte where the data begin; they end with the file */
 } npy_header;
 
 /* Opens the file and reads its header; it then holds exactly count * row_bytes bytes of data. *fd is yours to close, and

@@ -10,8 +10,8 @@
 
 typedef struct prefix {
     bool latin1;
-    uint32_t header;  /* bytes */
-    unsigned begin;   /* of the header */
+    uint32_t header; /* bytes */
+    unsigned begin;  /* of the header */
 } prefix;
 
 static deco_status read_prefix(prefix *p, int fd, uint64_t size, const char *path)
@@ -22,7 +22,7 @@ static deco_status read_prefix(prefix *p, int fd, uint64_t size, const char *pat
     if (size < 10)
         return deco_fail(DECO_E_FORMAT, "%s: holds %" PRIu64 " bytes, too few for an .npy header", path, size);
     TRY(deco_read_at(fd, path, b, size < sizeof b ? (size_t)size : sizeof b, 0));
-    if (memcmp(b, "\x93NUMPY", 6))
+    if (memcmp(b, "\x93NUMPY", 6) != 0)
         st = deco_fail(DECO_E_FORMAT, "%s: is no .npy file (it does not begin with \\x93NUMPY)", path);
     else if (b[6] < 1 || b[6] > 3)
         st = deco_fail(DECO_E_FORMAT, "%s: is in version %d.%d of the .npy format; 1, 2 and 3 are read", path, b[6], b[7]);
@@ -41,16 +41,20 @@ static deco_status check_size(const npy_header *h, uint64_t size, const char *pa
     uint64_t held = size - h->data, due;
 
     if (__builtin_mul_overflow((uint64_t)h->count, (uint64_t)h->row_bytes, &due))
-        return deco_fail(DECO_E_FORMAT, "%s: its header claims %lld rows of %zu bytes, more than any file holds", path, (long long)h->count, h->row_bytes);
+        return deco_fail(DECO_E_FORMAT, "%s: its header claims %lld rows of %zu bytes, more than any file holds", path, (long long)h->count,
+                         h->row_bytes);
     if (h->count && !h->row_bytes)
         return deco_fail(DECO_E_FORMAT, "%s: its header claims %lld rows of nothing", path, (long long)h->count);
     if (held < due && h->record)
-        return deco_fail(DECO_E_FORMAT, "%s: ends in row %" PRIu64 " of %lld (%" PRIu64 " bytes of rows, and %" PRIu64 " are due); copy it again", path,
+        return deco_fail(DECO_E_FORMAT,
+                         "%s: ends in row %" PRIu64 " of %lld (%" PRIu64 " bytes of rows, and %" PRIu64 " are due); copy it again", path,
                          held / h->row_bytes, (long long)h->count, held, due);
     if (held < due)
-        return deco_fail(DECO_E_FORMAT, "%s: ends after %" PRIu64 " of %lld values; copy it again", path, held / h->row_bytes, (long long)h->count);
+        return deco_fail(DECO_E_FORMAT, "%s: ends after %" PRIu64 " of %lld values; copy it again", path, held / h->row_bytes,
+                         (long long)h->count);
     if (held > due)
-        return deco_fail(DECO_E_FORMAT, "%s: holds %" PRIu64 " bytes more than the %lld rows of its header", path, held - due, (long long)h->count);
+        return deco_fail(DECO_E_FORMAT, "%s: holds %" PRIu64 " bytes more than the %lld rows of its header", path, held - due,
+                         (long long)h->count);
     return DECO_OK;
 }
 

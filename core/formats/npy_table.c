@@ -14,9 +14,15 @@ static deco_status take_field(deco_table *t, npy_field *f, unsigned char *block,
     deco_column *c = &t->column[t->columns];
 
     if (f->dims > DECO_COLUMN_DIMS)
-        return deco_fail(DECO_E_FORMAT, "%s: column '%s' has %d dimensions; at most %d are read", t->source, f->name, f->dims, DECO_COLUMN_DIMS);
-    *c = (deco_column){.name = f->name, .kind = f->type.kind, .item = f->type.item, .dims = f->dims, .cells = f->cells,
-                       .data = block + f->offset, .stride = row_bytes};
+        return deco_fail(DECO_E_FORMAT, "%s: column '%s' has %d dimensions; at most %d are read", t->source, f->name, f->dims,
+                         DECO_COLUMN_DIMS);
+    *c = (deco_column){.name = f->name,
+                       .kind = f->type.kind,
+                       .item = f->type.item,
+                       .dims = f->dims,
+                       .cells = f->cells,
+                       .data = block + f->offset,
+                       .stride = row_bytes};
     memcpy(c->shape, f->shape, sizeof c->shape);
     f->name = NULL;
     t->columns++;

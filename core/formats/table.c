@@ -19,6 +19,12 @@ void deco_table_free(deco_table *t)
     free(t);
 }
 
+deco_status deco_table_text(char **out, const char *text)
+{
+    *out = strdup(text);
+    return *out ? DECO_OK : deco_fail_memory(strlen(text) + 1, text);
+}
+
 deco_status deco_table_create(deco_table **out, int64_t rows, const char *source)
 {
     deco_status st = DECO_OK;
@@ -28,8 +34,7 @@ deco_status deco_table_create(deco_table **out, int64_t rows, const char *source
     if (rows < 0)
         return deco_fail(DECO_E_ARGUMENT, "%s: a table cannot have %lld rows", source, (long long)rows);
     TRY(deco_alloc(&t, 1, sizeof *t, source));
-    TRY(deco_alloc(&t->source, strlen(source) + 1, 1, source));
-    strcpy(t->source, source);
+    TRY(deco_table_text(&t->source, source));
     t->rows = rows;
     *out = t;
     t = NULL;
@@ -75,10 +80,7 @@ static deco_column *find(const deco_table *t, const char *name)
     return NULL;
 }
 
-const deco_column *deco_table_find(const deco_table *t, const char *name)
-{
-    return find(t, name);
-}
+const deco_column *deco_table_find(const deco_table *t, const char *name) { return find(t, name); }
 
 bool deco_table_has_prefix(const deco_table *t, const char *prefix)
 {
@@ -106,7 +108,8 @@ static deco_status column_shape(deco_column *c, const deco_table *t, int dims, c
     int64_t bytes;
 
     if (dims < 0 || dims > DECO_COLUMN_DIMS)
-        return deco_fail(DECO_E_ARGUMENT, "%s: column '%s' has %d dimensions; at most %d are kept", t->source, c->name, dims, DECO_COLUMN_DIMS);
+        return deco_fail(DECO_E_ARGUMENT, "%s: column '%s' has %d dimensions; at most %d are kept", t->source, c->name, dims,
+                         DECO_COLUMN_DIMS);
     c->dims = dims;
     c->cells = 1;
     for (int d = 0; d < dims; d++) {
@@ -127,8 +130,7 @@ deco_status deco_table_add(deco_table *t, deco_column **out, const char *name, c
     void **block;
     size_t bytes;
 
-    TRY(deco_alloc(&c.name, strlen(name) + 1, 1, name));
-    strcpy(c.name, name);
+    TRY(deco_table_text(&c.name, name));
     TRY(column_shape(&c, t, dims, shape));
     if (!old && t->columns == t->column_room)
         TRY(deco_table_reserve(t, 2 * t->columns + 8));
@@ -173,9 +175,11 @@ deco_status deco_table_need(const deco_column **out, const deco_table *t, const 
     if (!c)
         return deco_fail(DECO_E_FORMAT, "%s: has no column '%s'", t->source, name);
     if (kind_class == 'S' && (c->kind != 'S' || c->cells != 1))
-        return deco_fail(DECO_E_FORMAT, "%s: column '%s' must hold text; it holds %s", t->source, name, c->kind == 'S' ? "a list of texts" : "numbers");
+        return deco_fail(DECO_E_FORMAT, "%s: column '%s' must hold text; it holds %s", t->source, name,
+                         c->kind == 'S' ? "a list of texts" : "numbers");
     if (kind_class == 'n' && (c->kind == 'S' || c->kind == 'c'))
-        return deco_fail(DECO_E_FORMAT, "%s: column '%s' must hold numbers; it holds %s", t->source, name, c->kind == 'S' ? "text" : "complex numbers");
+        return deco_fail(DECO_E_FORMAT, "%s: column '%s' must hold numbers; it holds %s", t->source, name,
+                         c->kind == 'S' ? "text" : "complex numbers");
     if (c->cells != cells)
         return deco_fail(DECO_E_FORMAT, "%s: column '%s' must hold %lld value%s a row; its shape is %s", t->source, name, (long long)cells,
                          cells == 1 ? "" : "s", shape_text(shape, c));

@@ -10,20 +10,20 @@
 typedef struct deco_column {
     char *name;
     char kind;
-    size_t item;                       /* bytes of one number, or the text's width */
-    int dims;                          /* 0: a scalar a row */
+    size_t item; /* bytes of one number, or the text's width */
+    int dims;    /* 0: a scalar a row */
     int64_t shape[DECO_COLUMN_DIMS];
-    int64_t cells;                     /* product of shape; 1 for a scalar */
-    unsigned char *data;               /* cell bytes of row i at data + i * stride, little-endian, unaligned */
+    int64_t cells;       /* product of shape; 1 for a scalar */
+    unsigned char *data; /* cell bytes of row i at data + i * stride, little-endian, unaligned */
     size_t stride;
 } deco_column;
 
 typedef struct deco_table {
-    char *source;                      /* the file's path, for messages */
+    char *source; /* the file's path, for messages */
     int64_t rows;
     int64_t columns, column_room;
     deco_column *column;
-    void **blocks;                     /* what the columns' data points into */
+    void **blocks; /* what the columns' data points into */
     int64_t block_count;
 } deco_table;
 
@@ -40,7 +40,8 @@ const deco_column *deco_table_find(const deco_table *t, const char *name); /* NU
 bool deco_table_has_prefix(const deco_table *t, const char *prefix);       /* any column "<prefix>/..." */
 
 /* The column, checked: numeric or text as wanted, with `cells` cells a row. Fails: FORMAT naming source and column. */
-deco_status deco_table_need(const deco_column **out, const deco_table *t, const char *name, char kind_class /* 'n' or 'S' */, int64_t cells);
+deco_status deco_table_need(const deco_column **out, const deco_table *t, const char *name, char kind_class /* 'n' or 'S' */,
+                            int64_t cells);
 
 /* One cell, converted. */
 double deco_cell_real(const deco_column *c, int64_t row, int64_t cell);

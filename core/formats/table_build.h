@@ -4,6 +4,9 @@
 
 #include "formats/table.h"
 
+/* A copy of `text`, for a column's name. Fails: MEMORY. */
+deco_status deco_table_text(char **out, const char *text);
+
 /* Room for that many columns in all; `column` may move. */
 deco_status deco_table_reserve(deco_table *t, int64_t columns);
 

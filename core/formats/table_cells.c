@@ -70,10 +70,7 @@ static uint64_t u64_of(double v)
     return v >= 0x1p64 ? UINT64_MAX : v >= 0 ? (uint64_t)v : v > -0x1p63 ? (uint64_t)(int64_t)v : v < 0 ? (uint64_t)INT64_MIN : 0;
 }
 
-static int64_t i64_of(double v)
-{
-    return v >= 0x1p63 ? INT64_MAX : v >= -0x1p63 ? (int64_t)v : v < 0 ? INT64_MIN : 0;
-}
+static int64_t i64_of(double v) { return v >= 0x1p63 ? INT64_MAX : v >= -0x1p63 ? (int64_t)v : v < 0 ? INT64_MIN : 0; }
 
 uint64_t deco_cell_u64(const deco_column *c, int64_t row, int64_t cell)
 {
@@ -160,7 +157,7 @@ void deco_cell_set_u64(deco_column *c, int64_t row, int64_t cell, uint64_t value
 void deco_cell_set_text(deco_column *c, int64_t row, const char *text)
 {
     unsigned char *p = (unsigned char *)cell_at(c, row, 0);
-    size_t n = strlen(text);
+    size_t n = strnlen(text, c->item + 1);
 
     if (c->kind != 'S')
         return;

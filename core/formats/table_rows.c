@@ -31,7 +31,8 @@ deco_status deco_table_select(deco_table **out, const deco_table *t, const int64
     *out = NULL;
     for (int64_t i = 0; i < n; i++)
         if (row[i] < 0 || row[i] >= t->rows)
-            return deco_fail(DECO_E_ARGUMENT, "%s: row %lld was asked for; it has %lld rows", t->source, (long long)row[i], (long long)t->rows);
+            return deco_fail(DECO_E_ARGUMENT, "%s: row %lld was asked for; it has %lld rows", t->source, (long long)row[i],
+                             (long long)t->rows);
     TRY(deco_table_create(&chosen, n, t->source));
     TRY(deco_table_reserve(chosen, t->columns));
     for (int64_t i = 0; i < t->columns; i++)
@@ -142,8 +143,10 @@ static deco_status match_rows(int64_t *match, const deco_table *t, const deco_ta
             first = i;
     }
     if (missing)
-        st = deco_fail(DECO_E_FORMAT, "%s: %lld of the %lld rows of %s are not in it, the first being row %lld, %s %llu; is it of another job?", other->source,
-                       (long long)missing, (long long)t->rows, t->source, (long long)first, key, (unsigned long long)deco_cell_u64(c, first, 0));
+        st = deco_fail(DECO_E_FORMAT,
+                       "%s: %lld of the %lld rows of %s are not in it, the first being row %lld, %s %llu; is it of another job?",
+                       other->source, (long long)missing, (long long)t->rows, t->source, (long long)first, key,
+                       (unsigned long long)deco_cell_u64(c, first, 0));
 out:
     deco_index_free(there);
     deco_index_free(here);
@@ -168,10 +171,7 @@ out:
     return st;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 deco_status deco_table_check_names(const deco_table *t)
 {

@@ -41,10 +41,7 @@ const char *golden_path(const char *name)
     return out;
 }
 
-bool golden_has(const char *name)
-{
-    return deco_path_exists(golden_path(name));
-}
+bool golden_has(const char *name) { return deco_path_exists(golden_path(name)); }
 
 golden_array golden_read(const char *name)
 {
@@ -78,10 +75,7 @@ void golden_free(golden_array *a)
     *a = (golden_array){0};
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
+static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
 int golden_list(const char ***names, const char *prefix, const char *suffix)
 {
@@ -129,8 +123,8 @@ static void compare(const char *what, const double *mine, const double *golden, 
         if (mine[i] == golden[i] || (isnan(mine[i]) && isnan(golden[i])))
             continue;
         if (!(off <= allowed)) /* this way round, NaN fails too */
-            fail_msg("%s: element %lld of %lld is %.17g; golden %.17g; they differ by %.3g, which is %.3g times the bound %.3g", what, (long long)i,
-                     (long long)count, mine[i], golden[i], off, off / allowed, allowed);
+            fail_msg("%s: element %lld of %lld is %.17g; golden %.17g; they differ by %.3g, which is %.3g times the bound %.3g", what,
+                     (long long)i, (long long)count, mine[i], golden[i], off, off / allowed, allowed);
         share = fmax(share, off / allowed);
     }
     if (getenv("CRYODECO_GOLDEN_VERBOSE"))

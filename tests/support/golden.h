@@ -15,7 +15,7 @@ typedef struct golden_array {
     float *f; /* the same as floats */
 } golden_array;
 
-const char *golden_path(const char *name); /* "<set>/<name>", static buffer of 8 rotating */
+const char *golden_path(const char *name);  /* "<set>/<name>", static buffer of 8 rotating */
 golden_array golden_read(const char *name); /* fails the test when it is not there */
 void golden_free(golden_array *a);
 bool golden_has(const char *name);

@@ -42,7 +42,10 @@ static csdat begin(const char *header)
 {
     csdat f = {.n = 0};
 
-    put(&f, "\x95" "CSDAT", 6);
+    put(&f,
+        "\x95"
+        "CSDAT",
+        6);
     put_section(&f, header, strlen(header));
     return f;
 }
@@ -87,7 +90,8 @@ static void csdat_gives_numbers_and_texts(void **state)
     assert_int_equal(t->rows, 2);
     assert_true(deco_cell_u64(deco_table_find(t, "uid"), 1, 0) == UINT64_MAX);
     c = deco_table_find(t, "ctf/shift_A"); /* big-endian in the file */
-    assert_true(deco_cell_real(c, 0, 0) == 1 && deco_cell_real(c, 0, 1) == 2 && deco_cell_real(c, 1, 0) == 3 && deco_cell_real(c, 1, 1) == -1);
+    assert_true(deco_cell_real(c, 0, 0) == 1 && deco_cell_real(c, 0, 1) == 2 && deco_cell_real(c, 1, 0) == 3 &&
+                deco_cell_real(c, 1, 1) == -1);
     assert_int_equal(deco_table_need(&c, t, "blob/path", 'S', 1), DECO_OK);
     assert_int_equal(c->item, 5);
     deco_cell_text(text, sizeof text, c, 0);
@@ -120,7 +124,8 @@ static void csdat_headers_that_lie_are_refused(void **state)
         {"{\"length\": 2, \"dtype\": [[\"x\", \"|O\", [2]]]}", "several strings a row"},
         {"{\"length\": 2, \"dtype\": [[\"x\", \"<u8\"]], \"compression\": \"zstd\"}", "compressed by 'zstd'; only lz4"},
         {"{\"length\": 2, \"dtype\": [[\"x\", \"<u8\"]], \"compression\": null, \"compressed_fields\": [\"x\"]}", "names no compression"},
-        {"{\"length\": 2, \"dtype\": [[\"x\", \"<u8\"]], \"compression\": \"lz4\", \"compressed_fields\": [\"y\"]}", "calls 'y' compressed, which is no column"},
+        {"{\"length\": 2, \"dtype\": [[\"x\", \"<u8\"]], \"compression\": \"lz4\", \"compressed_fields\": [\"y\"]}",
+         "calls 'y' compressed, which is no column"},
         {"{\"length\": 2, \"dtype\": [[\"x\", \"<u8\"]]}", "ends before column 'x'"},
     };
 

@@ -58,15 +58,26 @@ static const char *at(yaml_document_t *d, const char *keys)
 static void the_group_says_what_the_golden_one_says(void **state)
 {
     static const char *const names[] = {"uid", "location/x", "blob/path", "blob/idx", "ctf/df1_A", "alignments3D/pose", "ctf/df2_A", NULL};
-    static const char *const same[] = {"created", "group/description", "group/name", "group/title", "group/type", "version", "results/blob/metafile",
-                                       "results/blob/num_items", "results/blob/type", "results/ctf/type", "results/alignments3D/type",
-                                       "results/location/metafile", "results/uid"};
+    static const char *const same[] = {"created",
+                                       "group/description",
+                                       "group/name",
+                                       "group/title",
+                                       "group/type",
+                                       "version",
+                                       "results/blob/metafile",
+                                       "results/blob/num_items",
+                                       "results/blob/type",
+                                       "results/ctf/type",
+                                       "results/alignments3D/type",
+                                       "results/location/metafile",
+                                       "results/uid"};
     deco_table *t = table_with(strtoll(golden_size("cs_rows"), NULL, 10), names);
     yaml_document_t mine, golden;
 
     load(&golden, golden_path("n_files/csg/cluster_0.csg"));
-    assert_int_equal(deco_csg_write(scratch("group.csg"), t, "cluster_0.cs", "cluster_0", at(&golden, "group/title"), at(&golden, "group/description"),
-                                    at(&golden, "created"), "v4.7.1"), DECO_OK);
+    assert_int_equal(deco_csg_write(scratch("group.csg"), t, "cluster_0.cs", "cluster_0", at(&golden, "group/title"),
+                                    at(&golden, "group/description"), at(&golden, "created"), "v4.7.1"),
+                     DECO_OK);
     load(&mine, scratch("group.csg"));
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         const char *a = at(&mine, same[i]), *b = at(&golden, same[i]);
@@ -80,7 +91,8 @@ static void the_group_says_what_the_golden_one_says(void **state)
 
 static void slots_that_share_a_content_have_its_type(void **state)
 {
-    static const char *const names[] = {"uid", "alignments_class_0/pose", "alignments_class3D_12/pose", "components_mode_3/value", "sym_expand/idx", NULL};
+    static const char *const names[] = {
+        "uid", "alignments_class_0/pose", "alignments_class3D_12/pose", "components_mode_3/value", "sym_expand/idx", NULL};
     deco_table *t = table_with(3, names);
     yaml_document_t d;
 
@@ -116,7 +128,8 @@ static void a_name_that_is_no_utf8_leaves_no_file(void **state)
     deco_table *t = table_with(1, names);
 
     unlink(scratch("group.csg"));
-    assert_int_equal(deco_csg_write(scratch("group.csg"), t, "x.cs", "x", "x", "x", "2026-01-31 12:00:00.000000", "v4.7.1"), DECO_E_ARGUMENT);
+    assert_int_equal(deco_csg_write(scratch("group.csg"), t, "x.cs", "x", "x", "x", "2026-01-31 12:00:00.000000", "v4.7.1"),
+                     DECO_E_ARGUMENT);
     assert_false(deco_path_exists(scratch("group.csg")));
     deco_table_free(t);
 }

@@ -140,7 +140,8 @@ static void long_headers_and_unicode_names_are_read(void **state)
 
 static void passthrough_in_another_order_is_joined_on_uid(void **state)
 {
-    deco_table *all = read_cs("n_files/cs/J42_extracted_particles.cs"), *other = read_cs("n_files/cs/J42_passthrough_particles.cs"), *t = NULL;
+    deco_table *all = read_cs("n_files/cs/J42_extracted_particles.cs"), *other = read_cs("n_files/cs/J42_passthrough_particles.cs"),
+               *t = NULL;
     const deco_column *uid = NULL, *df1 = NULL;
     deco_index *there = NULL;
     golden_array expected = golden_read("n_files/cs/joined_df1.npy");
@@ -210,8 +211,12 @@ static void files_of_real_programs_are_read(void **state)
     static const struct {
         const char *name;
         int64_t rows, columns;
-    } files[] = {{"4k_dataset.cs", 0, 106},        {"cryosparc_J2_particles_exported.cs", -1, -1}, {"cryosparc_P12_J24_001_particles.cs", 2019, -1},
-                 {"empiar_10076_7.cs", 7, -1},     {"tiny_joined.csdat.cs", 1000, -1},             {"zero_rows.csdat.cs", 0, -1},
+    } files[] = {{"4k_dataset.cs", 0, 106},
+                 {"cryosparc_J2_particles_exported.cs", -1, -1},
+                 {"cryosparc_P12_J24_001_particles.cs", 2019, -1},
+                 {"empiar_10076_7.cs", 7, -1},
+                 {"tiny_joined.csdat.cs", 1000, -1},
+                 {"zero_rows.csdat.cs", 0, -1},
                  {"empty.csdat.cs", 0, 1}};
     const char *shared = getenv("CRYODECO_SHARED");
     char path[4096];
@@ -235,12 +240,9 @@ static void files_of_real_programs_are_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_column_of_both_forms_is_read),
-        cmocka_unit_test(datasets_of_one_row_and_of_none_are_read),
-        cmocka_unit_test(long_headers_and_unicode_names_are_read),
-        cmocka_unit_test(passthrough_in_another_order_is_joined_on_uid),
-        cmocka_unit_test(spoilt_files_are_refused_by_name),
-        cmocka_unit_test(files_of_real_programs_are_read),
+        cmocka_unit_test(every_column_of_both_forms_is_read),      cmocka_unit_test(datasets_of_one_row_and_of_none_are_read),
+        cmocka_unit_test(long_headers_and_unicode_names_are_read), cmocka_unit_test(passthrough_in_another_order_is_joined_on_uid),
+        cmocka_unit_test(spoilt_files_are_refused_by_name),        cmocka_unit_test(files_of_real_programs_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,8 +100,11 @@ static void big_endian_becomes_native(void **state)
     assert_int_equal(deco_npy_read(&a, npy_file(1, "{'descr': '>c8', 'fortran_order': False, 'shape': (1,), }", c8, 8)), DECO_OK);
     assert_true(((float *)a.data)[0] == 1 && ((float *)a.data)[1] == -2);
     deco_npy_free(&a);
-    assert_int_equal(deco_npy_read_table(&t, npy_file(1, "{'descr': [('a', '|u1'), ('b', '>i2', (2,)), ('c', '|S1')], 'fortran_order': False, 'shape': (2,), }",
-                                                      rows, 12)), DECO_OK);
+    assert_int_equal(
+        deco_npy_read_table(
+            &t,
+            npy_file(1, "{'descr': [('a', '|u1'), ('b', '>i2', (2,)), ('c', '|S1')], 'fortran_order': False, 'shape': (2,), }", rows, 12)),
+        DECO_OK);
     for (int i = 0; i < 2; i++)
         for (int k = 0; k < 2; k++)
             assert_true(deco_cell_real(deco_table_find(t, "b"), i, k) == 2 * i + k + 1);
@@ -111,11 +114,11 @@ static void big_endian_becomes_native(void **state)
 static void unusual_but_right_headers_are_read(void **state)
 {
     static const char *const headers[] = {
-        "{\"shape\": (2,), \"fortran_order\": False, \"descr\": [(\"uid\", \"<u8\")]}",                        /* other order, other quotes */
-        "{ 'descr' :[ ('uid','<u8',), ] ,'fortran_order':False,\n'shape':(2L,),}   \n",                          /* Python 2; trailing commas */
-        "{'descr': [('uid', '<u8'), ('', '|V4')], 'fortran_order': False, 'shape': (2,), }",                     /* padding */
-        "{'descr': [('uid', '=u8', ()), ('x', '<f4', 1)], 'fortran_order': False, 'shape': 2}",                  /* bare sizes */
-        "{'descr': [('\\x75i\\u0064', '<u8')], 'fortran_order': True, 'shape': (2,), }",                         /* escapes; order of one axis */
+        "{\"shape\": (2,), \"fortran_order\": False, \"descr\": [(\"uid\", \"<u8\")]}",         /* other order, other quotes */
+        "{ 'descr' :[ ('uid','<u8',), ] ,'fortran_order':False,\n'shape':(2L,),}   \n",         /* Python 2; trailing commas */
+        "{'descr': [('uid', '<u8'), ('', '|V4')], 'fortran_order': False, 'shape': (2,), }",    /* padding */
+        "{'descr': [('uid', '=u8', ()), ('x', '<f4', 1)], 'fortran_order': False, 'shape': 2}", /* bare sizes */
+        "{'descr': [('\\x75i\\u0064', '<u8')], 'fortran_order': True, 'shape': (2,), }",        /* escapes; order of one axis */
         "{'descr': [('it\\'s \\\\\\n', '|u1'), ('uid', '<u8')], 'fortran_order': False, 'shape': (2,), }",
     };
     const size_t row[] = {8, 8, 12, 12, 8, 9}, at[] = {0, 0, 0, 0, 0, 1};
@@ -141,7 +144,8 @@ static void unusual_but_right_headers_are_read(void **state)
 static void latin1_names_become_utf8(void **state)
 {
     deco_table *t = NULL;
-    const char *header = "{'descr': [('gr\xf6\xdf" "e', '|u1')], 'fortran_order': False, 'shape': (1,), }";
+    const char *header = "{'descr': [('gr\xf6\xdf"
+                         "e', '|u1')], 'fortran_order': False, 'shape': (1,), }";
 
     assert_int_equal(deco_npy_read_table(&t, npy_file(1, header, "\7", 1)), DECO_OK);
     assert_non_null(deco_table_find(t, "größe"));
@@ -249,16 +253,18 @@ static void tables_of_every_type_read_back(void **state)
         size_t item;
         int dims;
         int64_t shape[4];
-    } columns[] = {{"uid", 'u', 8, 0, {0}},       {"a/u1", 'u', 1, 0, {0}},       {"a/i1", 'i', 1, 1, {3}},  {"a/u2", 'u', 2, 0, {0}}, {"a/i8", 'i', 8, 0, {0}},
-                   {"a/f2", 'f', 2, 0, {0}},      {"a/f4", 'f', 4, 2, {2, 2}},    {"a/f8", 'f', 8, 0, {0}},  {"a/c8", 'c', 8, 0, {0}}, {"a/c16", 'c', 16, 1, {2}},
-                   {"it's \\ \"\n", 'S', 7, 0, {0}}, {"größe/粒子", 'S', 0, 0, {0}}, {"a/b", 'b', 1, 0, {0}}, {"a/e", 'f', 4, 1, {0}}};
+    } columns[] = {{"uid", 'u', 8, 0, {0}},  {"a/u1", 'u', 1, 0, {0}},   {"a/i1", 'i', 1, 1, {3}},         {"a/u2", 'u', 2, 0, {0}},
+                   {"a/i8", 'i', 8, 0, {0}}, {"a/f2", 'f', 2, 0, {0}},   {"a/f4", 'f', 4, 2, {2, 2}},      {"a/f8", 'f', 8, 0, {0}},
+                   {"a/c8", 'c', 8, 0, {0}}, {"a/c16", 'c', 16, 1, {2}}, {"it's \\ \"\n", 'S', 7, 0, {0}}, {"größe/粒子", 'S', 0, 0, {0}},
+                   {"a/b", 'b', 1, 0, {0}},  {"a/e", 'f', 4, 1, {0}}};
     enum { COLUMNS = sizeof columns / sizeof *columns, ROWS = 5 };
     deco_table *t = NULL, *back = NULL;
 
     assert_int_equal(deco_table_create(&t, ROWS, "made"), DECO_OK);
     for (int i = 0; i < COLUMNS; i++) {
         deco_column *c;
-        assert_int_equal(deco_table_add(t, &c, columns[i].name, columns[i].kind, columns[i].item, columns[i].dims, columns[i].shape), DECO_OK);
+        assert_int_equal(deco_table_add(t, &c, columns[i].name, columns[i].kind, columns[i].item, columns[i].dims, columns[i].shape),
+                         DECO_OK);
         for (size_t b = 0; b < ROWS * c->stride; b++)
             c->data[b] = (unsigned char)(b * 37 + (size_t)i + 1);
     }
@@ -310,7 +316,8 @@ static void a_header_over_64_kib_is_written_in_version_2(void **state)
 /* Whatever a byte becomes: a table whose every cell can be read, or an error; the sanitizer watches. */
 static void no_cut_and_no_changed_byte_is_read_past_its_end(void **state)
 {
-    const char *header = "{'descr': [('uid', '<u8'), ('p/e', '|S3'), ('', '|V2'), ('q', '>f4', (2,))], 'fortran_order': False, 'shape': (2,), }";
+    const char *header =
+        "{'descr': [('uid', '<u8'), ('p/e', '|S3'), ('', '|V2'), ('q', '>f4', (2,))], 'fortran_order': False, 'shape': (2,), }";
     unsigned char data[2 * 21] = {1}, *bytes;
     size_t n;
 
