@@ -177,7 +177,7 @@ static deco_status check_sum(const deco_tensors *t, const inventory *v, const de
         sum =
             checksum_numbers(checksum_text(sum, v->tensor[i].name), deco_safetensors_find(t, v->tensor[i].name)->data, v->tensor[i].count);
     snprintf(mine, sizeof mine, "%016" PRIx64, sum);
-    if (!text || strcmp(text, mine))
+    if (!text || strcmp(text, mine) != 0)
         return deco_fail(DECO_E_FORMAT, "%s: its checksum is %s and its content gives %s: the file is damaged; take an older checkpoint",
                          t->path, text ? text : "not there", mine);
     return DECO_OK;

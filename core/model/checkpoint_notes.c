@@ -144,7 +144,7 @@ deco_status deco_notes_read(deco_model *facts, deco_position *at, deco_notes *n,
     if (!r.c)
         return deco_fail_memory(0, "the C locale");
     const char *format = next_text(&r, "format");
-    if (!r.st && strcmp(format, FORMAT_NAME))
+    if (!r.st && strcmp(format, FORMAT_NAME) != 0)
         r.st = deco_fail(DECO_E_FORMAT, "%s: its metadata says format = \"%s\"; this is no checkpoint of cryodeco", t->path, format);
     next_whole(&r, "version", 1, 1);
     read_position(&r, at);

@@ -38,10 +38,8 @@ deco_status deco_model_allocate(deco_model **out, deco_device *dev, const deco_h
 
     *out = NULL;
     TRY(deco_hypervolume_check(shape));
-    if (N < 0 || (shape->Z > 0 && N > INT64_MAX / (int64_t)sizeof(float) / shape->Z)) {
-        st = deco_fail(DECO_E_ARGUMENT, "a latent table of %lld rows and %lld columns is out of range", (long long)N, (long long)shape->Z);
-        goto out;
-    }
+    if (N < 0 || (shape->Z > 0 && N > INT64_MAX / (int64_t)sizeof(float) / shape->Z))
+        TRY(deco_fail(DECO_E_ARGUMENT, "a latent table of %lld rows and %lld columns is out of range", (long long)N, (long long)shape->Z));
     TRY(deco_alloc(&m, 1, sizeof *m, "the model"));
     m->dev = dev;
     m->shape = *shape;

@@ -20,7 +20,7 @@ static bool epoch_of_name(const char *name, int64_t *epoch)
     if (sscanf(name, "weights.%lld.safetensors", &e) != 1)
         return false;
     snprintf(again, sizeof again, "weights.%lld.safetensors", e); /* sscanf takes more than it should: "weights.1.safetensors.old" */
-    if (strcmp(again, name))
+    if (strcmp(again, name) != 0)
         return false;
     *epoch = e;
     return true;

@@ -253,7 +253,7 @@ static deco_status read_losses(deco_step *s)
     for (int i = 0; i < n; i++) {
         if (!isfinite(loss[i])) {
             st = deco_fail(DECO_E_DIVERGED, "the loss became %g in step %lld of the decoder", loss[i],
-                           (long long)(s->m->decoder_steps - n + 1 + i));
+                           (long long)s->m->decoder_steps - n + 1 + i);
             goto out;
         }
         s->loss_sum += loss[i] * (double)s->loss_images[i];
