@@ -173,7 +173,7 @@ def main():
         below = np.flatnonzero(curve < 0.5)
         radius = below[0] + 1 if len(below) else truth.box // 2
         print(f"{path.name} against the true map of class {name[k]}: FSC falls below 0.5 at {truth.box * truth.pixel_A / radius:.1f} Å")
-    sys.exit(ari < a.least_ari)
+    sys.exit(int(ari < a.least_ari))
 
 
 if __name__ == "__main__":
