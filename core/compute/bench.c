@@ -207,12 +207,13 @@ static void report(FILE *text, const bench_case *c, double value, const deco_opt
     bool decoder = c->P > 0, train = c->prepare == prepare_training;
     char shape[128];
     if (decoder)
-        snprintf(shape, sizeof shape, "\"batch\": %lld, \"points\": %lld, \"z_dim\": %lld", (long long)c->B, (long long)c->P, (long long)c->h.Z);
+        snprintf(shape, sizeof shape, "\"batch\": %lld, \"points\": %lld, \"z_dim\": %lld", (long long)c->B, (long long)c->P,
+                 (long long)c->h.Z);
     else
         snprintf(shape, sizeof shape, "\"n\": %d", PRODUCT);
     if (o->json)
-        fprintf(text, "{\"case\": \"%s\", \"value\": %.3f, \"unit\": \"%s\", \"threads\": %d, \"device\": \"%s\", \"shape\": {%s}}\n", c->name,
-                value, c->unit, threads, deco_device_name(dev), shape);
+        fprintf(text, "{\"case\": \"%s\", \"value\": %.3f, \"unit\": \"%s\", \"threads\": %d, \"device\": \"%s\", \"shape\": {%s}}\n",
+                c->name, value, c->unit, threads, deco_device_name(dev), shape);
     else if (decoder)
         fprintf(text, "%-20s %12.0f %s (%.1f GFLOP/s) on %d threads\n", c->name, value, c->unit,
                 value * deco_hypervolume_flop(&c->h, train) / 1e9, threads);

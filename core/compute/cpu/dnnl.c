@@ -14,9 +14,8 @@
 #define AS(desc) (desc)
 typedef const_dnnl_memory_desc_t borrowed_desc;
 static void desc_free(dnnl_memory_desc_t d) { dnnl_memory_desc_destroy(d); }
-#define NO_DESC NULL
 #define desc_strided dnnl_memory_desc_create_with_strides
-#define desc_tagged dnnl_memory_desc_create_with_tag
+#define desc_tagged  dnnl_memory_desc_create_with_tag
 
 static dnnl_status_t matmul_desc(dnnl_primitive_desc_t *out, dnnl_engine_t engine, borrowed_desc a, borrowed_desc b, borrowed_desc c,
                                  dnnl_primitive_attr_t attr)
@@ -26,12 +25,11 @@ static dnnl_status_t matmul_desc(dnnl_primitive_desc_t *out, dnnl_engine_t engin
 
 static dnnl_status_t append_sum(dnnl_post_ops_t ops) { return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_f32); }
 #else
-#define AS(desc) (&(desc))
+#define AS(desc)     (&(desc))
 typedef const dnnl_memory_desc_t *borrowed_desc;
 static void desc_free(dnnl_memory_desc_t d) { (void)d; }
-#define NO_DESC {0}
 #define desc_strided dnnl_memory_desc_init_by_strides
-#define desc_tagged dnnl_memory_desc_init_by_tag
+#define desc_tagged  dnnl_memory_desc_init_by_tag
 
 static dnnl_status_t matmul_desc(dnnl_primitive_desc_t *out, dnnl_engine_t engine, borrowed_desc a, borrowed_desc b, borrowed_desc c,
                                  dnnl_primitive_attr_t attr)
@@ -104,7 +102,7 @@ void deco_cpu_worker_start(void) { team_of_one(); }
 
 static deco_status dnnl_failed(dnnl_status_t rc, const char *what)
 {
-    const char *why = rc == dnnl_out_of_memory        ? "no memory"
+    const char *why = rc == dnnl_out_of_memory       ? "no memory"
                       : rc == dnnl_invalid_arguments ? "arguments refused"
                       : rc == dnnl_unimplemented     ? "not implemented"
                                                      : "run-time error";
@@ -129,13 +127,13 @@ struct deco_matmul {
     size_t packed, scratch;
 };
 
-#define LIB(call, what)                    \
-    do {                                   \
-        dnnl_status_t rc_ = (call);        \
-        if (rc_) {                         \
+#define LIB(call, what) \
+    do { \
+        dnnl_status_t rc_ = (call); \
+        if (rc_) { \
             st = dnnl_failed(rc_, (what)); \
-            goto out;                      \
-        }                                  \
+            goto out; \
+        } \
     } while (0)
 
 /* The caller keeps the scratchpad: with the library's own, one primitive on two threads gives wrong numbers and no error. */
@@ -162,7 +160,7 @@ deco_status deco_matmul_create(deco_matmul **out, int64_t M, int64_t N, int64_t 
 {
     deco_status st = DECO_OK;
     deco_matmul *m = NULL;
-    dnnl_memory_desc_t a = NO_DESC, b = NO_DESC, c = NO_DESC;
+    dnnl_memory_desc_t a = {0}, b = {0}, c = {0};
     dnnl_primitive_attr_t attr = NULL;
     int before = team_of_one(); /* made for a team, it would want scratch for one */
 
@@ -214,6 +212,7 @@ static deco_status execute(dnnl_primitive_t primitive, dnnl_exec_arg_t *args, co
 {
     deco_status st = DECO_OK;
     dnnl_stream_t stream = NULL;
+    int before = team_of_one();
     for (int i = 0; i < n; i++)
         args[i].memory = NULL;
     for (int i = 0; i < n; i++)
@@ -227,13 +226,14 @@ out:
     for (int i = 0; i < n; i++)
         if (args[i].memory)
             dnnl_memory_destroy(args[i].memory);
+    team_back(before);
     return st;
 }
 
 deco_status deco_matmul_pack(const deco_matmul *m, float *packed, const float *b, int64_t row, int64_t column)
 {
     deco_status st = DECO_OK;
-    dnnl_memory_desc_t from = NO_DESC;
+    dnnl_memory_desc_t from = {0};
     dnnl_primitive_desc_t desc = NULL;
     dnnl_primitive_t primitive = NULL;
     dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, NULL}, {DNNL_ARG_TO, NULL}};

@@ -7,10 +7,10 @@
 /* What is wanted (each or NULL), and where the gradient of the values comes from: given, or that of the mean squared error. */
 typedef struct cpu_gradient {
     float *dparams, *dz;
-    float *dpose;               /* [B,3,3] with R, else [B,P,3] */
-    const float *dout;          /* [B,P], or NULL and then: */
-    const float *ctf, *target;  /* [B,P] */
-    float *dpred;               /* [B,P] or NULL */
+    float *dpose;              /* [B,3,3] with R, else [B,P,3] */
+    const float *dout;         /* [B,P], or NULL and then: */
+    const float *ctf, *target; /* [B,P] */
+    float *dpred;              /* [B,P] or NULL */
     double *loss;
 } cpu_gradient;
 

@@ -3,9 +3,9 @@
 #include "compute/cpu/rows.h"
 #include <immintrin.h>
 
-#define VN 8
-#define KERNEL __attribute__((target("avx2,fma"))) static
-#define KERNELS cpu_rows_avx2
+#define VN           8
+#define KERNEL       __attribute__((target("avx2,fma"))) static
+#define KERNELS      cpu_rows_avx2
 #define KERNELS_NAME "avx2"
 typedef __m256 vec;
 typedef int32_t ivec __attribute__((vector_size(32)));

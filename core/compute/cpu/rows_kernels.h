@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Four rows at once: their sums are independent chains of additions, and a column sum is loaded and stored once for the four. */
-#define EACH_ROW(r) for (int r = 0; r < CPU_ROWS_AT_ONCE; r++)
+enum { ROWS = CPU_ROWS_AT_ONCE };
 
 KERNEL inline vec splat(float a) { return a - (vec){0}; }
 
@@ -107,25 +107,26 @@ KERNEL void encode_backward(float *dx, const float *dpe, const float *pe, int64_
 KERNEL void norm(float *x, float *y, float *inverse_sd, const float *residual, const cpu_norm *layer)
 {
     const cpu_norm l = *layer; /* a copy: the stores below could reach *layer for all the compiler knows */
-    int64_t H = l.H, step = CPU_ROWS_AT_ONCE * H;
+    int64_t H = l.H, step = ROWS * H;
     float per = 1.f / (float)H;
-    for (int64_t i = 0; i < l.rows; i += CPU_ROWS_AT_ONCE, y += step, x += step) {
-        vec sum[CPU_ROWS_AT_ONCE] = {{0}}, square[CPU_ROWS_AT_ONCE] = {{0}}, mean[CPU_ROWS_AT_ONCE], scale[CPU_ROWS_AT_ONCE];
+    for (int64_t i = 0; i < l.rows; i += ROWS, y += step, x += step) {
+        vec sum[ROWS] = {{0}}, square[ROWS] = {{0}}, mean[ROWS], scale[ROWS];
         for (int64_t j = 0; j < H; j += VN) {
             vec b = load(l.bias + j);
-            EACH_ROW(r) {
+            for (int r = 0; r < ROWS; r++) {
                 vec v = load(y + r * H + j) + b;
                 store(y + r * H + j, v);
                 sum[r] += v;
             }
         }
-        EACH_ROW(r) mean[r] = splat(sum_(sum[r]) * per);
+        for (int r = 0; r < ROWS; r++)
+            mean[r] = splat(sum_(sum[r]) * per);
         for (int64_t j = 0; j < H; j += VN)
-            EACH_ROW(r) {
+            for (int r = 0; r < ROWS; r++) {
                 vec d = load(y + r * H + j) - mean[r];
                 square[r] = fma_(d, d, square[r]);
             }
-        EACH_ROW(r) {
+        for (int r = 0; r < ROWS; r++) {
             float s = 1.f / sqrtf(sum_(square[r]) * per + LAYER_NORM_EPS);
             scale[r] = splat(s);
             if (inverse_sd)
@@ -133,7 +134,7 @@ KERNEL void norm(float *x, float *y, float *inverse_sd, const float *residual, c
         }
         for (int64_t j = 0; j < H; j += VN) {
             vec gamma = load(l.gamma + j), beta = load(l.beta + j);
-            EACH_ROW(r) {
+            for (int r = 0; r < ROWS; r++) {
                 vec v = (load(y + r * H + j) - mean[r]) * scale[r];
                 if (inverse_sd)
                     store(y + r * H + j, v);
@@ -149,15 +150,16 @@ KERNEL void norm(float *x, float *y, float *inverse_sd, const float *residual, c
 /* `last`: dout is given. A constant in each of the two callers, so that no row asks. */
 KERNEL inline __attribute__((always_inline)) void norm_backward_(float *g, float *y, cpu_norm_backward l, bool last)
 {
-    int64_t H = l.H, step = CPU_ROWS_AT_ONCE * H;
+    int64_t H = l.H, step = ROWS * H;
     const float *x = l.x;
     float per = 1.f / (float)H;
-    for (int64_t i = 0; i < l.rows; i += CPU_ROWS_AT_ONCE, g += step, y += step, x += step) {
-        vec sum[CPU_ROWS_AT_ONCE] = {{0}}, along[CPU_ROWS_AT_ONCE] = {{0}}, scale[CPU_ROWS_AT_ONCE], dout[CPU_ROWS_AT_ONCE];
-        EACH_ROW(r) dout[r] = splat(last ? l.dout[i + r] : 0.f);
+    for (int64_t i = 0; i < l.rows; i += ROWS, g += step, y += step, x += step) {
+        vec sum[ROWS] = {{0}}, along[ROWS] = {{0}}, scale[ROWS], dout[ROWS];
+        for (int r = 0; r < ROWS; r++)
+            dout[r] = splat(last ? l.dout[i + r] : 0.f);
         for (int64_t j = 0; j < H; j += VN) {
             vec gamma = load(l.gamma + j), dw = {0}, dgamma = {0}, dbeta = {0};
-            EACH_ROW(r) {
+            for (int r = 0; r < ROWS; r++) {
                 vec at = load(x + r * H + j), normal = load(y + r * H + j), d;
                 if (last) {
                     d = dout[r] * load(l.w + j);
@@ -176,13 +178,13 @@ KERNEL inline __attribute__((always_inline)) void norm_backward_(float *g, float
             store(l.dgamma + j, load(l.dgamma + j) + dgamma);
             store(l.dbeta + j, load(l.dbeta + j) + dbeta);
         }
-        EACH_ROW(r) {
+        for (int r = 0; r < ROWS; r++) {
             scale[r] = splat(l.inverse_sd[i + r]);
             sum[r] = splat(sum_(sum[r]) * per), along[r] = splat(sum_(along[r]) * per);
         }
         for (int64_t j = 0; j < H; j += VN) {
             vec gamma = load(l.gamma + j), dbias = {0};
-            EACH_ROW(r) {
+            for (int r = 0; r < ROWS; r++) {
                 vec d = load(g + r * H + j) * gamma - fma_(load(y + r * H + j), along[r], sum[r]);
                 d *= scale[r];
                 store(y + r * H + j, d);
@@ -203,11 +205,13 @@ KERNEL void norm_backward(float *g, float *y, const cpu_norm_backward *l)
 
 KERNEL void dot(float *out, const float *x, const float *w, float b, int64_t rows, int64_t H)
 {
-    for (int64_t i = 0; i < rows; i += CPU_ROWS_AT_ONCE, x += CPU_ROWS_AT_ONCE * H) {
-        vec sum[CPU_ROWS_AT_ONCE] = {{0}};
+    for (int64_t i = 0; i < rows; i += ROWS, x += ROWS * H) {
+        vec sum[ROWS] = {{0}};
         for (int64_t j = 0; j < H; j += VN)
-            EACH_ROW(r) sum[r] = fma_(load(x + r * H + j), load(w + j), sum[r]);
-        EACH_ROW(r) out[i + r] = sum_(sum[r]) + b;
+            for (int r = 0; r < ROWS; r++)
+                sum[r] = fma_(load(x + r * H + j), load(w + j), sum[r]);
+        for (int r = 0; r < ROWS; r++)
+            out[i + r] = sum_(sum[r]) + b;
     }
 }
 

@@ -1,9 +1,9 @@
 /* The row kernels for any processor: vectors of four, which every 64-bit one has. */
 #include "compute/cpu/rows.h"
 
-#define VN 4
-#define KERNEL static
-#define KERNELS cpu_rows_plain
+#define VN           4
+#define KERNEL       static
+#define KERNELS      cpu_rows_plain
 #define KERNELS_NAME "plain"
 typedef float vec __attribute__((vector_size(16)));
 typedef int32_t ivec __attribute__((vector_size(16)));

@@ -78,7 +78,7 @@ static void beta_zero_does_not_read_the_result(void **state)
 typedef struct packed {
     deco_matmul *m;
     int64_t M, N, K;
-    float *weight;  /* [N,K], as a layer's */
+    float *weight; /* [N,K], as a layer's */
     float *packed;
 } packed;
 

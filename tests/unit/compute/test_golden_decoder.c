@@ -163,8 +163,8 @@ static void check_config(deco_device *dev, const config *c, const way *w)
 
     assert_int_equal(w->values(dev, h, deco_f32_2(out, c->B, c->P), saved, params, freqs, x, deco_none(), z), DECO_OK);
     golden_expect_f(file_in(c, "out.npy"), out, n);
-    assert_int_equal(w->backward(dev, h, deco_f32_1(dparams, c->count), to_z, deco_f32_3(dx, c->B, c->P, 3), deco_f32_2(c->dout, c->B, c->P),
-                                 saved, params, freqs, x, deco_none(), z),
+    assert_int_equal(w->backward(dev, h, deco_f32_1(dparams, c->count), to_z, deco_f32_3(dx, c->B, c->P, 3),
+                                 deco_f32_2(c->dout, c->B, c->P), saved, params, freqs, x, deco_none(), z),
                      DECO_OK);
     golden_expect_f(file_in(c, "grad_x.npy"), dx, 3 * n);
     if (h->Z)
