@@ -31,7 +31,8 @@ static char *temporary_name(const char *path)
 {
     static atomic_ulong counter;
     char *folder = deco_path_directory(path);
-    char *name = folder ? deco_format("%s/.%s.tmp-%ld-%lu", folder, deco_path_name(path), (long)getpid(), atomic_fetch_add(&counter, 1)) : NULL;
+    char *name =
+        folder ? deco_format("%s/.%s.tmp-%ld-%lu", folder, deco_path_name(path), (long)getpid(), atomic_fetch_add(&counter, 1)) : NULL;
 
     free(folder);
     return name;

@@ -33,7 +33,7 @@ deco_status deco_directory_make(const char *path); /* with its parents */
 
 /* "<dir>/<name>", allocated; NULL without memory. An absolute name is returned as it is. */
 char *deco_path_join(const char *dir, const char *name);
-char *deco_path_directory(const char *path); /* like dirname, allocated */
+char *deco_path_directory(const char *path);  /* like dirname, allocated */
 const char *deco_path_name(const char *path); /* the last part, inside `path` */
 bool deco_path_exists(const char *path);
 bool deco_path_is_directory(const char *path);

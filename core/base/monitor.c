@@ -198,7 +198,7 @@ void deco_metric(deco_monitor *m, const char *event, cJSON *fields)
     if (!whole)
         goto out;
     clock_gettime(CLOCK_REALTIME, &t);
-    cJSON_AddNumberToObject(whole, "time", (double)t.tv_sec + 1e-3 * (double)(t.tv_nsec / 1000000));
+    cJSON_AddNumberToObject(whole, "time", (double)t.tv_sec + 1e-3 * floor(1e-6 * (double)t.tv_nsec));
     cJSON_AddStringToObject(whole, "event", event);
     while (fields && fields->child) {
         cJSON *item = cJSON_DetachItemViaPointer(fields, fields->child);

@@ -24,7 +24,7 @@ typedef struct deco_random {
     uint64_t seed;
     uint32_t stream;
     uint64_t sub;
-    uint64_t index;   /* the next block of four */
+    uint64_t index; /* the next block of four */
     uint32_t block[4];
     int left;
 } deco_random;

@@ -7,16 +7,27 @@
 /* Longest message, its zero byte included; longer ones are cut between characters and end in "...". */
 enum { DECO_MESSAGE_SIZE = 8192 };
 
-/* Sets this thread's message and returns `status`. Write it where the facts are known; everyone above passes it on. */
-deco_status deco_fail(deco_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Set this thread's message; used through the macros below. */
+void deco_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void deco_say_errno(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void deco_say_context(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static inline deco_status deco_status_itself(deco_status status) { return status; }
 
-/* "…: <strerror>", from errno as it is on entry. `format` names the file and what was tried. */
-deco_status deco_fail_errno(deco_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Each sets the message and gives `status`. Macros, so that compiler and analyser see which status comes back. */
 
-/* Puts words in front of this thread's message: "<words>: <message>". Returns `status`. */
-deco_status deco_fail_context(deco_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Write it where the facts are known; everyone above passes it on. */
+#define deco_fail(status, ...) (deco_say(__VA_ARGS__), deco_status_itself(status))
 
-deco_status deco_fail_memory(size_t bytes, const char *what);
+/* "…: <strerror>", from errno as it is on entry. The format names the file and what was tried. */
+#define deco_fail_errno(status, ...) (deco_say_errno(__VA_ARGS__), deco_status_itself(status))
+
+/* Puts words in front of this thread's message: "<words>: <message>". */
+#define deco_fail_context(status, ...) (deco_say_context(__VA_ARGS__), deco_status_itself(status))
+
+static inline deco_status deco_fail_memory(size_t bytes, const char *what)
+{
+    return deco_fail(DECO_E_MEMORY, "%s: no memory for %zu bytes", what, bytes);
+}
 
 /* A worker's message moves to the thread that joins it. */
 void deco_error_set(const char *message);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #if defined(__x86_64__) || defined(__i386__)
@@ -17,9 +18,9 @@ typedef struct run {
     deco_task task;
     void *context;
     int64_t n;
-    _Atomic int64_t next;     /* lowest task not yet begun */
-    int workers;              /* inside it now */
-    int64_t failed;           /* lowest failing index; n: none */
+    _Atomic int64_t next; /* lowest task not yet begun */
+    int workers;          /* inside it now */
+    int64_t failed;       /* lowest failing index; n: none */
     deco_status status;
     char message[DECO_MESSAGE_SIZE];
     pthread_cond_t done;
@@ -35,9 +36,9 @@ typedef struct worker {
 struct deco_pool {
     int threads;
     void (*start)(void);
-    pthread_mutex_t lock;     /* runs, closing, and all of a run but `next` */
+    pthread_mutex_t lock; /* runs, closing, and all of a run but `next` */
     pthread_cond_t work;
-    run *first;               /* oldest run with tasks not yet begun */
+    run *first; /* oldest run with tasks not yet begun */
     bool closing;
     worker workers[];
 };
@@ -75,7 +76,7 @@ static void note_failure(run *r, int64_t index, deco_status st)
         return;
     r->failed = index;
     r->status = st;
-    strcpy(r->message, deco_error());
+    snprintf(r->message, sizeof r->message, "%s", deco_error());
 }
 
 static void work_on(deco_pool *pool, run *r, int number)

@@ -16,17 +16,29 @@ static deco_status check_meaning(const deco_options *o)
     if (!o->shuffle)
         return deco_fail(DECO_E_UNSUPPORTED, "shuffle False is not here: every epoch takes a fresh random order; leave it out");
     if (o->processed_data)
-        return deco_fail(DECO_E_UNSUPPORTED, "processed_data is CryoDECO's cache of pickles and is not read here; leave it out and name the job with --particles");
+        return deco_fail(
+            DECO_E_UNSUPPORTED,
+            "processed_data is CryoDECO's cache of pickles and is not read here; leave it out and name the job with --particles");
     if (o->labels_evaluate)
-        return deco_fail(DECO_E_UNSUPPORTED,
-                         "labels_evaluate names a pickle, and no scores are made while training; compare clustering<K>/labels.npy afterwards, its rows are those of out/uid.npy");
+        return deco_fail(DECO_E_UNSUPPORTED, "labels_evaluate names a pickle, and no scores are made while training; compare "
+                                             "clustering<K>/labels.npy afterwards, its rows are those of out/uid.npy");
     if (o->cluster_num_evaluate)
-        return deco_fail(DECO_E_UNSUPPORTED, "cluster_num_evaluate is %" PRId64 ", but no scores are made while training; leave it out and set k_num",
+        return deco_fail(DECO_E_UNSUPPORTED,
+                         "cluster_num_evaluate is %" PRId64 ", but no scores are made while training; leave it out and set k_num",
                          o->cluster_num_evaluate);
     if (o->epochs_init_conf_table != -2)
         return deco_fail(DECO_E_UNSUPPORTED, "epochs_init_conf_table is for the fused encoders, which are not here; leave it out");
     if (strcasestr(o->encoder_type ? o->encoder_type : "", "fuse"))
-        return deco_fail(DECO_E_UNSUPPORTED, "encoder_type %s is a fused encoder, which is not here; vit_small is the default", o->encoder_type);
+        return deco_fail(DECO_E_UNSUPPORTED, "encoder_type %s is a fused encoder, which is not here; vit_small is the default",
+                         o->encoder_type);
+    return DECO_OK;
+}
+
+static deco_status check_decay(const deco_options *o)
+{
+    if (o->wd > 0 && !strcmp(o->hypervolume_optimizer_type, "adam"))
+        return deco_fail(DECO_E_ARGUMENT, "wd is %g, but hypervolume_optimizer_type adam has no weight decay: leave one of them out",
+                         o->wd);
     return DECO_OK;
 }
 
@@ -34,27 +46,32 @@ static deco_status check_meaning(const deco_options *o)
 static deco_status check_ability(const deco_options *o)
 {
     if (o->resume || o->load)
-        return deco_fail(DECO_E_UNSUPPORTED, "resume is not in this version yet; without it the run starts anew, and what outdir holds is kept aside as old-out_NNN");
+        return deco_fail(
+            DECO_E_UNSUPPORTED,
+            "resume is not in this version yet; without it the run starts anew, and what outdir holds is kept aside as old-out_NNN");
     if (o->ind)
-        return deco_fail(DECO_E_UNSUPPORTED, "ind is not in this version yet; make the subset in CryoSPARC (Particle Sets Tool) and give that job as --particles");
+        return deco_fail(
+            DECO_E_UNSUPPORTED,
+            "ind is not in this version yet; make the subset in CryoSPARC (Particle Sets Tool) and give that job as --particles");
     if (o->use_conf_encoder && !o->use_gt_poses)
-        return deco_fail(DECO_E_UNSUPPORTED,
-                         "the encoder and the pose search are not in this version yet; --use_conf_encoder False --use_gt_poses True runs with a latent table and the input's poses");
+        return deco_fail(DECO_E_UNSUPPORTED, "the encoder and the pose search are not in this version yet; --use_conf_encoder False "
+                                             "--use_gt_poses True runs with a latent table and the input's poses");
     if (o->use_conf_encoder)
         return deco_fail(DECO_E_UNSUPPORTED, "the encoder is not in this version yet; --use_conf_encoder False runs with a latent table");
     if (!o->use_gt_poses)
-        return deco_fail(DECO_E_UNSUPPORTED, "the pose search is not in this version yet; --use_gt_poses True runs with the rotations and shifts of the input");
+        return deco_fail(DECO_E_UNSUPPORTED,
+                         "the pose search is not in this version yet; --use_gt_poses True runs with the rotations and shifts of the input");
     if (o->conf_table_dim > o->umap_dim)
         return deco_fail(DECO_E_UNSUPPORTED,
-                         "conf_table_dim is %" PRId64 ", above umap_dim %" PRId64 ", and UMAP is not in this version yet; --umap_dim %" PRId64
-                         " clusters the latents as they are",
+                         "conf_table_dim is %" PRId64 ", above umap_dim %" PRId64
+                         ", and UMAP is not in this version yet; --umap_dim %" PRId64 " clusters the latents as they are",
                          o->conf_table_dim, o->umap_dim, o->conf_table_dim);
     return DECO_OK;
 }
 
 static deco_status check_clustering(const deco_options *o)
 {
-    if (strcmp(o->clustering_type, "gmm") && strcmp(o->clustering_type, "k-means++"))
+    if (strcmp(o->clustering_type, "gmm") != 0 && strcmp(o->clustering_type, "k-means++") != 0)
         return deco_fail(DECO_E_UNSUPPORTED, "clustering_type %s is not in this version yet; gmm and k-means++ are", o->clustering_type);
     return DECO_OK;
 }
@@ -87,6 +104,7 @@ static deco_status check_run(const deco_options *o)
         return deco_fail(DECO_E_ARGUMENT, "particles is not given: name a CryoSPARC job directory or .cs file with --particles PATH");
     if (deco_option_given(o, DECO_OPT_epoch))
         return deco_fail(DECO_E_ARGUMENT, "epoch names a checkpoint to analyse, with --skip_train True; the length of a run is epochs_sgd");
+    TRY(check_decay(o));
     TRY(check_meaning(o));
     TRY(check_ability(o));
 out:
@@ -111,24 +129,29 @@ static deco_status check_simulated_box(const deco_options *o)
     if (o->box % 2)
         return deco_fail(DECO_E_ARGUMENT, "box is %" PRId64 "; it must be even", o->box);
     if (o->mask_radius_px > (double)o->box / 2)
-        return deco_fail(DECO_E_ARGUMENT, "mask_radius_px is %g; in a box of %" PRId64 " it must be at most %" PRId64, o->mask_radius_px, o->box, o->box / 2);
+        return deco_fail(DECO_E_ARGUMENT, "mask_radius_px is %g; in a box of %" PRId64 " it must be at most %" PRId64, o->mask_radius_px,
+                         o->box, o->box / 2);
     if (o->shift_max_px >= (double)o->box / 2)
-        return deco_fail(DECO_E_ARGUMENT, "shift_max_px is %g; in a box of %" PRId64 " it must be below %" PRId64, o->shift_max_px, o->box, o->box / 2);
+        return deco_fail(DECO_E_ARGUMENT, "shift_max_px is %g; in a box of %" PRId64 " it must be below %" PRId64, o->shift_max_px, o->box,
+                         o->box / 2);
     if (o->shift_sigma_px > o->shift_max_px)
-        return deco_fail(DECO_E_ARGUMENT, "shift_sigma_px is %g, above shift_max_px, %g; hardly any shift would be allowed", o->shift_sigma_px, o->shift_max_px);
+        return deco_fail(DECO_E_ARGUMENT, "shift_sigma_px is %g, above shift_max_px, %g; hardly any shift would be allowed",
+                         o->shift_sigma_px, o->shift_max_px);
     return DECO_OK;
 }
 
 static deco_status check_simulate(const deco_options *o)
 {
     if (!o->from.count)
-        return deco_fail(DECO_E_ARGUMENT, "from is not given: name structures (PDB, mmCIF) or maps (MRC), as in cryodeco simulate A.pdb B.pdb --outdir DIR");
+        return deco_fail(DECO_E_ARGUMENT,
+                         "from is not given: name structures (PDB, mmCIF) or maps (MRC), as in cryodeco simulate A.pdb B.pdb --outdir DIR");
     if (!o->outdir)
         return deco_fail(DECO_E_ARGUMENT, "outdir is not given: name a directory for the simulated project with --outdir DIR");
     if (o->motion && o->from.count != 2)
         return deco_fail(DECO_E_ARGUMENT, "motion goes between two conformations, but from names %" PRId64, o->from.count);
     if (o->class_weights.count && (o->motion || o->class_weights.count != o->from.count))
-        return deco_fail(DECO_E_ARGUMENT, "class_weights has %" PRId64 " numbers; one is needed for each class, and with motion there are none",
+        return deco_fail(DECO_E_ARGUMENT,
+                         "class_weights has %" PRId64 " numbers; one is needed for each class, and with motion there are none",
                          o->class_weights.count);
     double sum = 0;
     for (int64_t i = 0; i < o->class_weights.count; i++) {
@@ -146,19 +169,15 @@ static deco_status check_simulate(const deco_options *o)
 deco_status deco_options_check(const deco_options *o, int command)
 {
     switch (command) {
-    case DECO_FOR_RUN:
-        return check_run(o);
-    case DECO_FOR_ANALYZE:
-        return check_analyze(o);
-    case DECO_FOR_SIMULATE:
-        return check_simulate(o);
+    case DECO_FOR_RUN: return check_run(o);
+    case DECO_FOR_ANALYZE: return check_analyze(o);
+    case DECO_FOR_SIMULATE: return check_simulate(o);
     case DECO_FOR_INFO:
         if (o->particles.count != 1)
-            return deco_fail(DECO_E_ARGUMENT, "particles names %" PRId64 " inputs; info looks at one job directory or .cs file", o->particles.count);
+            return deco_fail(DECO_E_ARGUMENT, "particles names %" PRId64 " inputs; info looks at one job directory or .cs file",
+                             o->particles.count);
         return DECO_OK;
-    case DECO_FOR_BENCH:
-        return check_device(o);
-    default:
-        return DECO_OK;
+    case DECO_FOR_BENCH: return check_device(o);
+    default: return DECO_OK;
     }
 }

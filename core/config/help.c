@@ -72,7 +72,8 @@ static void print_option(FILE *f, const option_row *row)
     if (row->kind == OPTION_CHOICE)
         snprintf(facts, sizeof facts, "%s; default %s", row->range, row->preset);
     else if (number)
-        snprintf(facts, sizeof facts, "%s%s%s%s%s", row->range, *row->unit ? " " : "", row->unit, *row->preset ? "; default " : "", row->preset);
+        snprintf(facts, sizeof facts, "%s%s%s%s%s", row->range, *row->unit ? " " : "", row->unit, *row->preset ? "; default " : "",
+                 row->preset);
     else if (*row->preset)
         snprintf(facts, sizeof facts, "default %s", row->preset);
     snprintf(text, sizeof text, "%s%s%s%s", row->help, *facts ? " [" : "", facts, *facts ? "]" : "");
@@ -90,12 +91,13 @@ static void print_command(FILE *f, int c)
         const option_row *row = &option_table[i];
         if (!(row->commands & commands[c].bit))
             continue;
-        if (strcmp(group, row->group))
+        if (strcmp(group, row->group) != 0)
             fprintf(f, "\n%s\n", group = row->group);
         print_option(f, row);
     }
-    fprintf(f, "\nNames take '-' or '_', and values after a blank or '='. Order of force: defaults, preset, --config,\n"
-               "command line.\n%s",
+    fprintf(f,
+            "\nNames take '-' or '_', and values after a blank or '='. Order of force: defaults, preset, --config,\n"
+            "command line.\n%s",
             exit_codes);
 }
 
@@ -117,7 +119,7 @@ static void print_table(FILE *f)
     fprintf(f, "%-28s %-7s %-10s %-22s %-10s %-30s %s\n", "name", "type", "default", "range", "unit", "command", "meaning");
     for (int i = 0; i < DECO_OPTIONS; i++) {
         const option_row *row = &option_table[i];
-        if (strcmp(group, row->group))
+        if (strcmp(group, row->group) != 0)
             fprintf(f, "\n[%s]\n", group = row->group);
         option_command_words(words, sizeof words, row->commands);
         int pad = 10 + (int)strlen(row->unit) - columns(row->unit, strlen(row->unit)); /* printf pads by bytes */
@@ -133,7 +135,7 @@ deco_status deco_options_help(char **out, const char *command, bool table)
     int c = 0;
 
     *out = NULL;
-    while (command && c < COMMANDS && strcmp(commands[c].name, command))
+    while (command && c < COMMANDS && strcmp(commands[c].name, command) != 0)
         c++;
     if (c == COMMANDS)
         return deco_fail(DECO_E_ARGUMENT, "there is no command '%s'; cryodeco --help lists them", command);

@@ -43,8 +43,15 @@ static void range_words(char *out, size_t size, const option_row *row)
     if (*low && *high && !r.open_low && !r.open_high)
         snprintf(out, size, "%s to %s", low, high);
     else
-        snprintf(out, size, "%s%s%s%s%s", !*low ? "" : r.open_low ? "above " : "at least ", low, *low && *high ? " and " : "",
-                 !*high ? "" : r.open_high ? "below " : "at most ", high);
+        snprintf(out, size, "%s%s%s%s%s",
+                 !*low        ? ""
+                 : r.open_low ? "above "
+                              : "at least ",
+                 low, *low && *high ? " and " : "",
+                 !*high        ? ""
+                 : r.open_high ? "below "
+                               : "at most ",
+                 high);
     if (*row->unit)
         snprintf(out + strlen(out), size - strlen(out), " %s", row->unit);
 }
@@ -169,16 +176,11 @@ static deco_status read_value(const option_row *row, value *v, const char *text)
         if (!option_read_bool(&v->truth, text))
             return deco_fail(DECO_E_ARGUMENT, "%s is '%s'; it must be True or False (or yes, no, on, off, 1, 0)", row->name, text);
         return DECO_OK;
-    case OPTION_INT:
-        return read_number(row, &v->whole, NULL, text);
-    case OPTION_REAL:
-        return read_number(row, NULL, &v->real, text);
-    case OPTION_TEXT:
-        return read_text(row, &v->text, text);
-    case OPTION_CHOICE:
-        return read_choice(row, &v->text, text);
-    case OPTION_LIST:
-        return read_list(row, &v->list, text);
+    case OPTION_INT: return read_number(row, &v->whole, NULL, text);
+    case OPTION_REAL: return read_number(row, NULL, &v->real, text);
+    case OPTION_TEXT: return read_text(row, &v->text, text);
+    case OPTION_CHOICE: return read_choice(row, &v->text, text);
+    case OPTION_LIST: return read_list(row, &v->list, text);
     }
     return DECO_OK;
 }
@@ -199,15 +201,9 @@ static deco_status store(deco_options *o, int id, value *v, bool append)
     void *field = option_field(o, id);
 
     switch (option_table[id].kind) {
-    case OPTION_BOOL:
-        *(bool *)field = v->truth;
-        break;
-    case OPTION_INT:
-        *(int64_t *)field = v->whole;
-        break;
-    case OPTION_REAL:
-        *(double *)field = v->real;
-        break;
+    case OPTION_BOOL: *(bool *)field = v->truth; break;
+    case OPTION_INT: *(int64_t *)field = v->whole; break;
+    case OPTION_REAL: *(double *)field = v->real; break;
     case OPTION_TEXT:
     case OPTION_CHOICE: {
         char *old = *(char **)field;

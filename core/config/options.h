@@ -27,12 +27,12 @@ typedef struct deco_list {
     int64_t count;
 } deco_list;
 
-#define DECO_FIELD_BOOL bool
-#define DECO_FIELD_INT int64_t
-#define DECO_FIELD_REAL double
-#define DECO_FIELD_TEXT char *
+#define DECO_FIELD_BOOL   bool
+#define DECO_FIELD_INT    int64_t
+#define DECO_FIELD_REAL   double
+#define DECO_FIELD_TEXT   char *
 #define DECO_FIELD_CHOICE char *
-#define DECO_FIELD_LIST deco_list
+#define DECO_FIELD_LIST   deco_list
 
 /* OPTION(kind, name, default text, range text, unit, commands, group, help) — see options.def */
 #define OPTION(kind, name, ...) DECO_OPT_##name,

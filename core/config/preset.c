@@ -89,7 +89,8 @@ deco_status option_find_preset(char **path, const char *name)
     if (*names)
         st = deco_fail(DECO_E_ARGUMENT, "there is no preset '%s'; there are: %s", name, names);
     else
-        st = deco_fail(DECO_E_ARGUMENT, "preset '%s' is not found, nor any other; CRYODECO_BLUEPRINTS can name the folder of the blueprints", name);
+        st = deco_fail(DECO_E_ARGUMENT,
+                       "preset '%s' is not found, nor any other; CRYODECO_BLUEPRINTS can name the folder of the blueprints", name);
 out:
     free(file);
     free_places(place);

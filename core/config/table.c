@@ -72,18 +72,12 @@ char *option_text(const deco_options *o, int id)
     char number[40];
 
     switch (option_table[id].kind) {
-    case OPTION_BOOL:
-        return strdup(*(const bool *)field ? "true" : "false");
-    case OPTION_INT:
-        return deco_format("%" PRId64, *(const int64_t *)field);
-    case OPTION_REAL:
-        option_print_real(number, *(const double *)field);
-        return strdup(number);
-    case OPTION_LIST:
-        return joined(field);
+    case OPTION_BOOL: return strdup(*(const bool *)field ? "true" : "false");
+    case OPTION_INT: return deco_format("%" PRId64, *(const int64_t *)field);
+    case OPTION_REAL: option_print_real(number, *(const double *)field); return strdup(number);
+    case OPTION_LIST: return joined(field);
     case OPTION_TEXT:
-    case OPTION_CHOICE:
-        break;
+    case OPTION_CHOICE: break;
     }
     const char *text = *(char *const *)field;
     return strdup(text ? text : "");
@@ -104,6 +98,14 @@ void option_derive(deco_options *o)
         o->origin[DECO_OPT_conf_table_dim] = DECO_FROM_DEFAULT;
     } else if (!deco_option_given(o, DECO_OPT_conf_table_dim)) {
         option_read_int(&o->conf_table_dim, option_table[DECO_OPT_conf_table_dim].preset);
+    }
+
+    bool adam = o->hypervolume_optimizer_type && !strcmp(o->hypervolume_optimizer_type, "adam");
+    if (adam && o->origin[DECO_OPT_wd] < o->origin[DECO_OPT_hypervolume_optimizer_type]) {
+        o->wd = 0;
+        o->origin[DECO_OPT_wd] = DECO_FROM_DEFAULT;
+    } else if (!deco_option_given(o, DECO_OPT_wd)) {
+        option_read_real(&o->wd, option_table[DECO_OPT_wd].preset);
     }
 }
 

@@ -35,8 +35,8 @@ static inline void *option_field(const deco_options *o, int id) { return (char *
 /* The value as text that deco_options_put takes back exactly; lists joined by ", ". NULL without memory. Free with free(). */
 char *option_text(const deco_options *o, int id);
 
-/* Values that follow from others (use_gt_poses implies use_gt_trans; feature_dim is the table's width without an encoder). They
- * keep the origin "default", so that they follow again when those change. */
+/* Values that follow from others (use_gt_poses implies use_gt_trans; feature_dim is the table's width without an encoder; adam has
+ * no weight decay). They keep the origin "default", so that they follow again when those change. */
 void option_derive(deco_options *o);
 
 /* Why `name` (with this value) has no place here, or DECO_OK when it does; *harmless: it says nothing, and is passed over. */

@@ -14,7 +14,7 @@ static int line_of(const yaml_node_t *n) { return (int)n->start_mark.line + 1; }
 
 static deco_status scalar(const char **out, const yaml_node_t *n, const char *what)
 {
-    if (!n || n->type != YAML_SCALAR_NODE)
+    if (n->type != YAML_SCALAR_NODE)
         return deco_fail(DECO_E_FORMAT, "%s must be a single word or number", what);
     if (memchr(n->data.scalar.value, 0, n->data.scalar.length))
         return deco_fail(DECO_E_FORMAT, "%s holds a zero byte", what);
@@ -71,7 +71,7 @@ static deco_status read_pair(deco_options *o, yaml_document_t *d, const yaml_nod
         return deco_fail(DECO_E_FORMAT, "%s cannot stand in such a file; give it on the command line", option_table[id].name);
     if (id >= 0)
         seen[id] = line_of(key);
-    if (value && value->type == YAML_SEQUENCE_NODE)
+    if (value->type == YAML_SEQUENCE_NODE)
         TRY(read_list(o, d, id, name, value, origin));
     else
         TRY(read_one(o, id, name, value, origin));

@@ -94,7 +94,7 @@ deco_status deco_options_write_yaml(char **out, const deco_options *o, int comma
     if (ok)
         fprintf(f, "# cryodeco %s: every parameter, resolved. --config takes this file back.\n", deco_version());
     for (int i = 0; ok && i < DECO_OPTIONS; i++) /* groups stand together in the table */
-        if (strcmp(group, option_table[i].group) && recorded(o, i, command)) {
+        if (strcmp(group, option_table[i].group) != 0 && recorded(o, i, command)) {
             group = option_table[i].group;
             fprintf(f, "\n# %s\n", group);
             ok = write_group(f, o, group, command);

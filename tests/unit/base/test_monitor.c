@@ -189,7 +189,7 @@ static void progress_comes_while_a_step_takes_long(void **state)
         pthread_join(thread[i], NULL);
     nanosleep(&(struct timespec){1, 300000000}, NULL);
     deco_progress_end(m);
-    deco_monitor_free(m); /* joins: h is ours now */
+    deco_monitor_free(m);            /* joins: h is ours now */
     assert_int_equal(h.progress, 2); /* one when due, one at the end */
     assert_memory_equal(h.last, "epoch 3/12  50 %", 16);
     assert_non_null(strstr(h.last, " images/s  0:0"));

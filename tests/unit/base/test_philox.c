@@ -30,9 +30,12 @@ static void matches_the_published_vectors(void **state)
 
 static void seed_stream_and_sub_each_give_other_numbers(void **state)
 {
-    deco_random r[] = {deco_random_at(1, DECO_STREAM_ORDER, 0), deco_random_at(2, DECO_STREAM_ORDER, 0),
-                       deco_random_at(1, DECO_STREAM_NOISE, 0), deco_random_at(1, DECO_STREAM_ORDER, 1),
-                       deco_random_at(1, DECO_STREAM_ORDER, (uint64_t)1 << 32), deco_random_at((uint64_t)1 << 32 | 1, DECO_STREAM_ORDER, 0)};
+    deco_random r[] = {deco_random_at(1, DECO_STREAM_ORDER, 0),
+                       deco_random_at(2, DECO_STREAM_ORDER, 0),
+                       deco_random_at(1, DECO_STREAM_NOISE, 0),
+                       deco_random_at(1, DECO_STREAM_ORDER, 1),
+                       deco_random_at(1, DECO_STREAM_ORDER, (uint64_t)1 << 32),
+                       deco_random_at((uint64_t)1 << 32 | 1, DECO_STREAM_ORDER, 0)};
     enum { N = sizeof r / sizeof *r };
     uint32_t first[N];
 

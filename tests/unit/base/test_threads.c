@@ -171,9 +171,10 @@ static void callers_at_once_get_their_own_results(void **state)
         assert_int_equal(pthread_create(&thread[i], NULL, call, &c[i]), 0);
     }
     for (int i = 0; i < 6; i++) {
-        char expected[32];
+        char expected[32] = "";
         pthread_join(thread[i], NULL);
-        snprintf(expected, sizeof expected, i % 2 ? "caller %d" : "", i);
+        if (i % 2)
+            snprintf(expected, sizeof expected, "caller %d", i);
         assert_int_equal(c[i].st, i % 2 ? DECO_E_FORMAT : DECO_OK);
         assert_string_equal(c[i].message, expected);
     }

@@ -16,8 +16,13 @@
 static const struct {
     const char *name;
     int bit;
-} commands[] = {{"run", DECO_FOR_RUN},     {"analyze", DECO_FOR_ANALYZE}, {"info", DECO_FOR_INFO}, {"simulate", DECO_FOR_SIMULATE},
-                {"bench", DECO_FOR_BENCH}, {"options", DECO_FOR_OPTIONS}, {"plugin", 0}};
+} commands[] = {{"run", DECO_FOR_RUN},
+                {"analyze", DECO_FOR_ANALYZE},
+                {"info", DECO_FOR_INFO},
+                {"simulate", DECO_FOR_SIMULATE},
+                {"bench", DECO_FOR_BENCH},
+                {"options", DECO_FOR_OPTIONS},
+                {"plugin", 0}};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void expect_at_most_100_columns(const char *text)

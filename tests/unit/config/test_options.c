@@ -205,8 +205,12 @@ static void words_that_are_not_utf8_are_refused(void **state)
 
 static void unknown_names_get_the_nearest(void **state)
 {
-    static const char *const near[][2] = {{"k_nmu", "k_num"},          {"knum", "k_num"},           {"use_gt_pose", "use_gt_poses"},
-                                          {"epoch_sgd", "epochs_sgd"}, {"batchsize_hps", "batch_size_hps"}, {"ouput_dir", "outdir"}};
+    static const char *const near[][2] = {{"k_nmu", "k_num"},
+                                          {"knum", "k_num"},
+                                          {"use_gt_pose", "use_gt_poses"},
+                                          {"epoch_sgd", "epochs_sgd"},
+                                          {"batchsize_hps", "batch_size_hps"},
+                                          {"ouput_dir", "outdir"}};
     for (size_t i = 0; i < sizeof near / sizeof *near; i++) {
         assert_int_equal(put(near[i][0], "1"), DECO_E_ARGUMENT);
         expect_words(near[i][1]);
@@ -249,13 +253,14 @@ static void values_that_ask_for_nothing_are_passed_over(void **state)
 /* Every name of CryoDECO's README and command line that issue and METHOD promise. */
 static void every_promised_name_is_there(void **state)
 {
-    char names[] = "particles outdir pretrained_model_path feature_dim k_num clustering_type use_gt_poses use_gt_trans epochs_sgd batch_size_hps "
-                   "batch_size_sgd skip_train datadir ind use_lmdb processed_data lazy shuffle load n_imgs_pretrain n_imgs_pose_search "
-                   "epochs_init_conf_table hypervolume_layers hypervolume_dim decoder_type decoder_ln use_conf_encoder conf_table_dim encoder_type "
-                   "finetune_strategy finetune_layer_num lr_conf_encoder min_lr_encoder warm_up_epochs_encoder lr_pose_table lr_conf_table "
-                   "min_lr_conf_table warm_up_epochs hypervolume_optimizer_type conf_encoder_optimizer_type use_amp gradient_checkpointing "
-                   "labels_evaluate cluster_num_evaluate k_init clustering_dim umap_dim pe_dim feat_sigma lr wd batch_size_known_poses seed threads "
-                   "pose_search_engine base_healpy n_iter n_kept_poses l_start l_end t_extent t_n_grid";
+    char names[] =
+        "particles outdir pretrained_model_path feature_dim k_num clustering_type use_gt_poses use_gt_trans epochs_sgd batch_size_hps "
+        "batch_size_sgd skip_train datadir ind use_lmdb processed_data lazy shuffle load n_imgs_pretrain n_imgs_pose_search "
+        "epochs_init_conf_table hypervolume_layers hypervolume_dim decoder_type decoder_ln use_conf_encoder conf_table_dim encoder_type "
+        "finetune_strategy finetune_layer_num lr_conf_encoder min_lr_encoder warm_up_epochs_encoder lr_pose_table lr_conf_table "
+        "min_lr_conf_table warm_up_epochs hypervolume_optimizer_type conf_encoder_optimizer_type use_amp gradient_checkpointing "
+        "labels_evaluate cluster_num_evaluate k_init clustering_dim umap_dim pe_dim feat_sigma lr wd batch_size_known_poses seed threads "
+        "pose_search_engine base_healpy n_iter n_kept_poses l_start l_end t_extent t_n_grid";
     for (char *rest = names, *name; (name = strsep(&rest, " "));) {
         int id = option_find(name);
         if (id < 0 || !(option_table[id].commands & DECO_FOR_RUN))
@@ -302,6 +307,15 @@ static void without_an_encoder_feature_dim_is_the_tables_width(void **state)
     assert_int_equal(o->conf_table_dim, 5);
 }
 
+static void adam_has_no_weight_decay(void **state)
+{
+    assert_int_equal(deco_options_put(o, "wd", "0.02", DECO_FROM_PRESET), DECO_OK);
+    assert_int_equal(put("hypervolume_optimizer_type", "adam"), DECO_OK);
+    assert_true(o->wd == 0);
+    assert_int_equal(put("hypervolume_optimizer_type", "adamw"), DECO_OK);
+    assert_true(o->wd == 0.01);
+}
+
 static void a_copy_stands_alone(void **state)
 {
     deco_options *copy = NULL;
@@ -323,7 +337,14 @@ static void reals_are_printed_short_and_exactly(void **state)
     static const struct {
         double value;
         const char *text;
-    } cases[] = {{0, "0.0"}, {0.1, "0.1"}, {20, "20.0"}, {-2.5, "-2.5"}, {1e-6, "1.0e-06"}, {6e-5, "6.0e-05"}, {1.0 / 3, "0.3333333333333333"}, {25000, "25000.0"}};
+    } cases[] = {{0, "0.0"},
+                 {0.1, "0.1"},
+                 {20, "20.0"},
+                 {-2.5, "-2.5"},
+                 {1e-6, "1.0e-06"},
+                 {6e-5, "6.0e-05"},
+                 {1.0 / 3, "0.3333333333333333"},
+                 {25000, "25000.0"}};
     char text[40];
     uint64_t bits = 1;
 
@@ -383,6 +404,7 @@ int main(void)
         with_options(a_weaker_origin_leaves_a_stronger_one_alone),
         with_options(known_poses_imply_known_shifts),
         with_options(without_an_encoder_feature_dim_is_the_tables_width),
+        with_options(adam_has_no_weight_decay),
         with_options(a_copy_stands_alone),
         with_options(reals_are_printed_short_and_exactly),
         with_options(the_hosts_locale_changes_nothing),

@@ -220,28 +220,32 @@ static void the_quick_preset_runs_as_it_stands(void **state)
 
 static void the_acceptance_line_runs_as_it_stands(void **state)
 {
-    deco_options *o = accepted("run --particles J12 --outdir o --use_gt_poses True --use_conf_encoder False --k_num 2 --conf_table_dim 4 --hypervolume_dim 128 "
-                               "--hypervolume_layers 2 --pe_dim 32 --feat_sigma 1.25 --lr 1e-3 --lr_conf_table 5e-2 --batch_size_known_poses 8 "
-                               "--n_imgs_pose_search 0 --epochs_sgd 10",
-                               DECO_FOR_RUN);
+    deco_options *o = accepted(
+        "run --particles J12 --outdir o --use_gt_poses True --use_conf_encoder False --k_num 2 --conf_table_dim 4 --hypervolume_dim 128 "
+        "--hypervolume_layers 2 --pe_dim 32 --feat_sigma 1.25 --lr 1e-3 --lr_conf_table 5e-2 --batch_size_known_poses 8 "
+        "--n_imgs_pose_search 0 --epochs_sgd 10",
+        DECO_FOR_RUN);
     assert_true(o->feat_sigma == 1.25);
     deco_options_free(o);
 }
 
 static void a_command_line_of_cryodeco_analyses_again_as_it_stands(void **state)
 {
-    deco_options *o = accepted("run --particles J12 --outdir o --pretrained_model_path w --feature_dim 128 --k_num 8 --clustering_type gmm --skip_train True",
-                               DECO_FOR_RUN);
+    deco_options *o = accepted(
+        "run --particles J12 --outdir o --pretrained_model_path w --feature_dim 128 --k_num 8 --clustering_type gmm --skip_train True",
+        DECO_FOR_RUN);
     assert_true(o->skip_train);
     deco_options_free(o);
 }
 
 static void what_is_not_there_yet_is_refused_with_what_runs(void **state)
 {
-    check_refuses("run J --outdir o", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "--use_conf_encoder False --use_gt_poses True runs with a latent table");
+    check_refuses("run J --outdir o", DECO_FOR_RUN, DECO_E_UNSUPPORTED,
+                  "--use_conf_encoder False --use_gt_poses True runs with a latent table");
     check_refuses("run J --outdir o --use_gt_poses True", DECO_FOR_RUN, DECO_E_UNSUPPORTED,
                   "the encoder is not in this version yet; --use_conf_encoder False runs with a latent table");
-    check_refuses("run J --outdir o --use_conf_encoder no", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "the pose search is not in this version yet; --use_gt_poses True");
+    check_refuses("run J --outdir o --use_conf_encoder no", DECO_FOR_RUN, DECO_E_UNSUPPORTED,
+                  "the pose search is not in this version yet; --use_gt_poses True");
     check_refuses("run J --outdir o --use_conf_encoder no --use_gt_trans yes", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "the pose search");
 #define KNOWN "run J --outdir o --use_gt_poses True --use_conf_encoder False"
     check_refuses(KNOWN " --clustering_type birch", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "gmm and k-means++ are");
@@ -264,7 +268,8 @@ static void what_means_nothing_here_is_refused_with_what_to_do(void **state)
     check_refuses(KNOWN " --cluster_num_evaluate 3", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "k_num");
     check_refuses(KNOWN " --epochs_init_conf_table 5", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "fused encoders");
     check_refuses(KNOWN " --encoder_type vit_small_Fused", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "vit_small is the default");
-    deco_options_free(accepted(KNOWN " --lazy False --shuffle True --processed_data None --labels_evaluate none --cluster_num_evaluate 0", DECO_FOR_RUN));
+    deco_options_free(
+        accepted(KNOWN " --lazy False --shuffle True --processed_data None --labels_evaluate none --cluster_num_evaluate 0", DECO_FOR_RUN));
 }
 
 static void missing_or_clashing_words_are_told(void **state)
@@ -274,6 +279,7 @@ static void missing_or_clashing_words_are_told(void **state)
     check_refuses("analyze", DECO_FOR_ANALYZE, DECO_E_ARGUMENT, "cryodeco analyze OUTDIR");
     check_refuses("info", DECO_FOR_INFO, DECO_E_ARGUMENT, "one job directory");
     check_refuses("info a b", DECO_FOR_INFO, DECO_E_ARGUMENT, "names 2 inputs");
+    check_refuses(KNOWN " --wd 0.1 --hypervolume_optimizer_type adam", DECO_FOR_RUN, DECO_E_ARGUMENT, "adam has no weight decay");
     check_refuses(KNOWN " --epoch 3", DECO_FOR_RUN, DECO_E_ARGUMENT, "epochs_sgd");
     check_refuses(KNOWN " --device gpu", DECO_FOR_RUN, DECO_E_ARGUMENT, "device is 'gpu'; it must be cpu, cuda, cuda:N");
     check_refuses(KNOWN " --device cuda:-1", DECO_FOR_RUN, DECO_E_ARGUMENT, "device is 'cuda:-1'");

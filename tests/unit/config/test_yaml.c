@@ -25,7 +25,10 @@ static int done(void **state)
     return 0;
 }
 
-static deco_status read_text(const char *text) { return deco_options_read_yaml(o, scratch_put("job.yaml", text, strlen(text)), DECO_FROM_CONFIG); }
+static deco_status read_text(const char *text)
+{
+    return deco_options_read_yaml(o, scratch_put("job.yaml", text, strlen(text)), DECO_FROM_CONFIG);
+}
 
 static void refused(const char *text, deco_status status, const char *words)
 {
@@ -79,10 +82,19 @@ static void values_of_all_kinds_are_read(void **state)
 
 static void the_way_back_is_exact(void **state)
 {
-    static const char *const values[][2] = {{"particles", "J 12, \"the: second\" #3 \\ \xC3\x85 ' \t"}, {"outdir", "on"}, {"datadir", "2026-01-31"},
-                                            {"lr", "0.00012345678901234567"}, {"wd", "0.1"}, {"t_extent", "12345.678"}, {"seed", "9007199254740991"},
-                                            {"pretrained_model_path", "- x: {y}\nz \xE2\x80\xA8 end"}, {"use_gt_poses", "True"}, {"use_conf_encoder", "False"},
-                                            {"feature_dim", "7"}, {"n_imgs_pose_search", "1000000000000"}, {"min_lr_encoder", "1e-300"}};
+    static const char *const values[][2] = {{"particles", "J 12, \"the: second\" #3 \\ \xC3\x85 ' \t"},
+                                            {"outdir", "on"},
+                                            {"datadir", "2026-01-31"},
+                                            {"lr", "0.00012345678901234567"},
+                                            {"wd", "0.1"},
+                                            {"t_extent", "12345.678"},
+                                            {"seed", "9007199254740991"},
+                                            {"pretrained_model_path", "- x: {y}\nz \xE2\x80\xA8 end"},
+                                            {"use_gt_poses", "True"},
+                                            {"use_conf_encoder", "False"},
+                                            {"feature_dim", "7"},
+                                            {"n_imgs_pose_search", "1000000000000"},
+                                            {"min_lr_encoder", "1e-300"}};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         assert_int_equal(deco_options_put(o, values[i][0], values[i][1], DECO_FROM_COMMAND), DECO_OK);
     deco_options *back = there_and_back(DECO_FOR_RUN);
