@@ -7,9 +7,9 @@
 
 enum { KV, CS, AMPLITUDE, DF1, DF2, ANGLE, PHASE, COLUMNS };
 
-static const wanted_column want[COLUMNS] = {
-    {"ctf/accel_kv", 'n', 1}, {"ctf/cs_mm", 'n', 1},        {"ctf/amp_contrast", 'n', 1},   {"ctf/df1_A", 'n', 1},
-    {"ctf/df2_A", 'n', 1},    {"ctf/df_angle_rad", 'n', 1}, {"ctf/phase_shift_rad", 'n', 1}};
+static const wanted_column want[COLUMNS] = {{"ctf/accel_kv", 'n', 1},       {"ctf/cs_mm", 'n', 1}, {"ctf/amp_contrast", 'n', 1},
+                                            {"ctf/df1_A", 'n', 1},          {"ctf/df2_A", 'n', 1}, {"ctf/df_angle_rad", 'n', 1},
+                                            {"ctf/phase_shift_rad", 'n', 1}};
 
 /* Wide enough for any microscope; outside, a value is in another unit or no number at all. */
 static const struct {
@@ -30,8 +30,10 @@ static deco_status read_row(double v[COLUMNS], const deco_particles *p, const de
     for (int i = 0; i < COLUMNS; i++) {
         v[i] = deco_cell_real(c[i], row, 0);
         if (!(v[i] >= range[i].least && v[i] <= range[i].most))
-            return deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is %g; %s lies between %g and %g. Estimate the CTF again in CryoSPARC, or leave this "
-                             "particle out", p->cs_path, (long long)row, want[i].name, v[i], range[i].what, range[i].least, range[i].most);
+            return deco_fail(DECO_E_FORMAT,
+                             "%s: row %lld: %s is %g; %s lies between %g and %g. Estimate the CTF again in CryoSPARC, or leave this "
+                             "particle out",
+                             p->cs_path, (long long)row, want[i].name, v[i], range[i].what, range[i].least, range[i].most);
     }
     return DECO_OK;
 }
@@ -52,12 +54,14 @@ static void note_bfactors(const deco_particles *p, deco_monitor *m)
 deco_status particles_read_ctf(deco_particles *p, deco_monitor *m)
 {
     deco_status st = DECO_OK;
-    const deco_column *c[COLUMNS], *psize = deco_table_find(p->rows, "blob/psize_A"); /* read and checked before, but info goes on without it */
+    const deco_column *c[COLUMNS];
+    const deco_column *psize = p->psize_A > 0 ? deco_table_find(p->rows, "blob/psize_A") : NULL; /* info goes on where it is not sound */
     double v[COLUMNS];
 
-    TRY(particles_need_columns(c, p->rows, want, COLUMNS,
-                               "Name the job directory, so that job.json can say which passthrough file holds the CTF; if there is none, estimate it "
-                               "in CryoSPARC (Patch CTF) and extract the particles again"));
+    TRY(particles_need_columns(
+        c, p->rows, want, COLUMNS,
+        "Name the job directory, so that job.json can say which passthrough file holds the CTF; if there is none, estimate it "
+        "in CryoSPARC (Patch CTF) and extract the particles again"));
     TRY(deco_alloc(&p->ctf, (size_t)p->N, sizeof *p->ctf, "CTF"));
     for (int64_t i = 0; i < p->N; i++) {
         TRY(read_row(v, p, c, i));

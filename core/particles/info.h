@@ -7,7 +7,7 @@
 struct cJSON;
 
 typedef struct value_range {
-    double least, most;  /* of the finite values; NaN when there are none */
+    double least, most; /* of the finite values; NaN when there are none */
     int64_t not_finite;
 } value_range;
 
@@ -22,14 +22,14 @@ typedef struct findings {
     job_files files;
     stack_places places;
     char *blob_directory;
-    found_stack *found;          /* NULL: stacks could not be looked for */
+    found_stack *found; /* NULL: stacks could not be looked for */
     bool images_known, ctf_known, stacks_sound;
     int64_t stacks_found, images_in_stacks;
-    int64_t dark, light;         /* particles of each contrast */
+    int64_t dark, light; /* particles of each contrast */
     exposure_group *group;
     int64_t groups;
-    path_list problems;          /* messages: what stands in the way */
-    const char *pose_prefix;     /* NULL: none */
+    path_list problems;                                          /* messages: what stands in the way */
+    const char *pose_prefix;                                     /* NULL: none */
     double table_bytes, row_bytes, loader_bytes, training_bytes; /* the forecast; training: decoder and latents without activations */
     int64_t batch;
     char digest[17];

@@ -67,7 +67,8 @@ static void say_source(FILE *to, const findings *f)
         fprintf(to, "joined on uid with %s\n", f->files.joined.path[i]);
     }
     head(to, "CryoSPARC");
-    fprintf(to, "%s; image paths count from %s\n", f->files.version ? f->files.version : "version not known (no job.json)", f->files.project);
+    fprintf(to, "%s; image paths count from %s\n", f->files.version ? f->files.version : "version not known (no job.json)",
+            f->files.project);
 }
 
 static void say_images(FILE *to, const findings *f)
@@ -89,8 +90,8 @@ static void say_microscope(FILE *to, const findings *f)
     char kV[64], cs[64], w[64], n[32];
 
     head(to, "microscope");
-    fprintf(to, "%s kV, Cs %s mm, amplitude contrast %s\n", span_text(kV, t, "ctf/accel_kv", 1, "%.4g"), span_text(cs, t, "ctf/cs_mm", 1, "%.3g"),
-            span_text(w, t, "ctf/amp_contrast", 1, "%.3g"));
+    fprintf(to, "%s kV, Cs %s mm, amplitude contrast %s\n", span_text(kV, t, "ctf/accel_kv", 1, "%.4g"),
+            span_text(cs, t, "ctf/cs_mm", 1, "%.3g"), span_text(w, t, "ctf/amp_contrast", 1, "%.3g"));
     head(to, "optics");
     fprintf(to, "%lld exposure group%s%s", (long long)f->groups, f->groups == 1 ? "" : "s", f->groups ? ": " : "");
     for (int64_t i = 0; i < f->groups && i < SHOWN_GROUPS; i++)
@@ -105,8 +106,8 @@ static void say_ctf(FILE *to, const findings *f)
 
     head(to, "CTF");
     if (f->ctf_known)
-        fprintf(to, "defocus U %s µm, V %s µm, phase shift %s rad\n", span_text(u, t, "ctf/df1_A", 1e-4, "%.3g"), span_text(v, t, "ctf/df2_A", 1e-4, "%.3g"),
-                span_text(phase, t, "ctf/phase_shift_rad", 1, "%.3g"));
+        fprintf(to, "defocus U %s µm, V %s µm, phase shift %s rad\n", span_text(u, t, "ctf/df1_A", 1e-4, "%.3g"),
+                span_text(v, t, "ctf/df2_A", 1e-4, "%.3g"), span_text(phase, t, "ctf/phase_shift_rad", 1, "%.3g"));
     else
         fprintf(to, "none that can be used (see problems)\n");
 }
@@ -182,7 +183,8 @@ static void say_runs(FILE *to, const findings *f)
     if (!f->images_known || !f->ctf_known || !f->stacks_sound || f->problems.count)
         fprintf(to, "not before the problems below are solved\n");
     else if (f->p->R && f->p->shift)
-        fprintf(to, "with its known poses: cryodeco run --particles %s --outdir OUTDIR --use_gt_poses True --use_conf_encoder False\n", f->p->source);
+        fprintf(to, "with its known poses: cryodeco run --particles %s --outdir OUTDIR --use_gt_poses True --use_conf_encoder False\n",
+                f->p->source);
     else
         fprintf(to, "not by this version, which needs known poses: name a refinement job of these particles\n");
 }
@@ -193,8 +195,9 @@ static void say_memory(FILE *to, const findings *f)
 
     head(to, "memory");
     fprintf(to, "%s: %s for the particles' rows, %s for batches of %lld read ahead, %s for the default decoder's weights\n",
-            size_text(all, f->table_bytes + f->row_bytes + f->loader_bytes + f->training_bytes), size_text(rows, f->table_bytes + f->row_bytes),
-            size_text(loader, f->loader_bytes), (long long)f->batch, size_text(weights, f->training_bytes));
+            size_text(all, f->table_bytes + f->row_bytes + f->loader_bytes + f->training_bytes),
+            size_text(rows, f->table_bytes + f->row_bytes), size_text(loader, f->loader_bytes), (long long)f->batch,
+            size_text(weights, f->training_bytes));
     next_line(to);
     fprintf(to, "the decoder's working memory comes on top: cryodeco run ... --dry_run True forecasts it with your settings\n");
 }

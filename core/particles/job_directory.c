@@ -88,7 +88,8 @@ static void list_one(listing *l, const char *path, int64_t items)
 
 static deco_status several(const char *path, const listing *l, const char *example)
 {
-    return deco_fail(DECO_E_FORMAT, "%s: holds %lld particle sets; name one of them instead of the directory, for instance --particles %s. They are: %s",
+    return deco_fail(DECO_E_FORMAT,
+                     "%s: holds %lld particle sets; name one of them instead of the directory, for instance --particles %s. They are: %s",
                      path, (long long)l->count, example, l->text);
 }
 
@@ -135,7 +136,9 @@ static deco_status choose_by_name(job_files *out, const char *path, const char *
     TRY(job_names_candidates(&found, out->directory));
     if (!wanted && !found.count) {
         job_names_explain(why, sizeof why, out->directory);
-        TRY(deco_fail(DECO_E_FILE, "%s: no particle .cs file is here (neither one that job.json names nor *_particles.cs, split_*.cs ...)%s", path, why));
+        TRY(deco_fail(DECO_E_FILE,
+                      "%s: no particle .cs file is here (neither one that job.json names nor *_particles.cs, split_*.cs ...)%s", path,
+                      why));
     }
     for (int64_t i = 0; !wanted && found.count > 1 && i < found.count; i++) {
         free(full);
@@ -171,8 +174,9 @@ static deco_status check_kind(const char *path)
 
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (has_ending(path, others[i]))
-            return deco_fail(DECO_E_FORMAT, "%s: particles are read from a CryoSPARC job directory or one of its .cs files, not from %s files", path,
-                             others[i]);
+            return deco_fail(DECO_E_FORMAT,
+                             "%s: particles are read from a CryoSPARC job directory or one of its .cs files, not from %s files%s", path,
+                             others[i], strcmp(others[i], ".csg") ? "" : ": name the .cs file beside it");
     return DECO_OK;
 }
 

@@ -30,11 +30,11 @@ void job_files_free(job_files *f); /* frees what is in it */
 /* ---- what job.json says ---------------------------------------------------------------------------------------- */
 
 typedef struct job_group {
-    char *name;       /* output group: "particles", "split_0" */
-    int64_t items;    /* -1: not said */
-    char *rows;       /* as in job_files; NULL: none of its files exists */
+    char *name;    /* output group: "particles", "split_0" */
+    int64_t items; /* -1: not said */
+    char *rows;    /* as in job_files; NULL: none of its files exists */
     path_list joined;
-    bool has_wanted;  /* the file asked for is one of them */
+    bool has_wanted; /* the file asked for is one of them */
 } job_group;
 
 typedef struct job_json {

@@ -51,7 +51,8 @@ static deco_status find_metafile(char **out, const place *at, const char *metafi
     if (*metafile == '>')
         metafile++;
     slash = strchr(metafile, '/');
-    if (slash && slash > metafile && at->uid && strlen(at->uid) == (size_t)(slash - metafile) && !strncmp(at->uid, metafile, (size_t)(slash - metafile)))
+    if (slash && slash > metafile && at->uid && strlen(at->uid) == (size_t)(slash - metafile) &&
+        !strncmp(at->uid, metafile, (size_t)(slash - metafile)))
         TRY(try_file(out, at->directory, slash + 1));
     if (!*out)
         TRY(try_file(out, at->project, metafile));

@@ -13,12 +13,13 @@
 #include <string.h>
 
 enum { FEWEST_THREADS = 2, MOST_THREADS = 8 };
+enum { OPEN_STACKS = 24 }; /* a thread: well under the 1024 files that a process may usually open */
 
 typedef struct slot {
-    float *images;    /* [batch,P] */
-    int64_t *row;     /* [batch] */
-    int64_t done;     /* images finished, well or badly */
-    int64_t bad;      /* lowest place in the batch that failed; batch: none */
+    float *images; /* [batch,P] */
+    int64_t *row;  /* [batch] */
+    int64_t done;  /* images finished, well or badly */
+    int64_t bad;   /* lowest place in the batch that failed; batch: none */
     deco_status status;
     char *message;
 } slot;
@@ -42,10 +43,10 @@ struct deco_loader {
     pthread_mutex_t lock; /* everything below, and the slots */
     pthread_cond_t work, ready;
     const int64_t *order;
-    int64_t n, next;      /* images of the pass; the next to be taken */
-    int64_t given;        /* batches the caller is through with */
-    bool lent;            /* batch `given` is in the caller's hands */
-    int busy;             /* threads reading now */
+    int64_t n, next; /* images of the pass; the next to be taken */
+    int64_t given;   /* batches the caller is through with */
+    bool lent;       /* batch `given` is in the caller's hands */
+    int busy;        /* threads reading now */
     bool closing;
 };
 
@@ -58,8 +59,8 @@ static int threads_for(int pool_threads)
 size_t deco_loader_bytes(int64_t D, int64_t P, int64_t batch, int ahead, int threads)
 {
     size_t slot_bytes = (size_t)batch * ((size_t)P * sizeof(float) + sizeof(int64_t));
-    return (size_t)(ahead + 1) * slot_bytes + (size_t)threads_for(threads) * image_reader_bytes(D) + (size_t)P * sizeof(int32_t)
-           + (size_t)(D * D) * sizeof(float);
+    return (size_t)(ahead + 1) * slot_bytes + (size_t)threads_for(threads) * image_reader_bytes(D, OPEN_STACKS) +
+           (size_t)P * sizeof(int32_t) + (size_t)(D * D) * sizeof(float);
 }
 
 /* ---- the threads ------------------------------------------------------------------------------------------------- */
@@ -186,7 +187,7 @@ static deco_status start_threads(deco_loader *l, int wanted)
     TRY(deco_alloc(&l->thread, (size_t)wanted, sizeof *l->thread, "image readers"));
     for (int i = 0; i < wanted; i++) {
         l->thread[i].loader = l;
-        st = image_reader_create(&l->thread[i].reader, l->p, l->q);
+        st = image_reader_create(&l->thread[i].reader, l->p, l->q, OPEN_STACKS);
         if (!st)
             st = start_thread(&l->thread[i]);
         if (st) {
@@ -199,16 +200,16 @@ out:
     return st;
 }
 
-deco_status deco_loader_create(deco_loader **out, const deco_particles *p, const deco_mask *mask, double std, deco_device *dev, int64_t batch,
-                               int ahead)
+deco_status deco_loader_create(deco_loader **out, const deco_particles *p, const deco_mask *mask, double std, deco_device *dev,
+                               int64_t batch, int ahead)
 {
     deco_status st = DECO_OK;
     deco_loader *l = NULL;
 
     *out = NULL;
     if (batch < 1 || ahead < 1 || !(std > 0) || mask->L != p->D + 1)
-        return deco_fail(DECO_E_ARGUMENT, "loader: batch %lld, ahead %d, std %g and a mask of L = %lld for box %lld do not go together", (long long)batch,
-                         ahead, std, (long long)mask->L, (long long)p->D);
+        return deco_fail(DECO_E_ARGUMENT, "loader: batch %lld, ahead %d, std %g and a mask of L = %lld for box %lld do not go together",
+                         (long long)batch, ahead, std, (long long)mask->L, (long long)p->D);
     TRY(deco_alloc(&l, 1, sizeof *l, "loader"));
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);

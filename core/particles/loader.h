@@ -16,16 +16,17 @@ deco_status deco_images_survey(deco_image_stats *out, const deco_particles *p, d
 
 typedef struct deco_loader deco_loader;
 
-/* `batch` images a batch, `ahead` batches read before they are asked for. */
-deco_status deco_loader_create(deco_loader **out, const deco_particles *p, const deco_mask *mask, double std, deco_device *dev, int64_t batch,
-                               int ahead);
+/* `batch` images a batch, `ahead` batches (at least 1) read before they are asked for; images are divided by `std`. Keeps `p`. */
+deco_status deco_loader_create(deco_loader **out, const deco_particles *p, const deco_mask *mask, double std, deco_device *dev,
+                               int64_t batch, int ahead);
 void deco_loader_free(deco_loader *l); /* stops its threads; takes NULL */
 
-/* Start a pass over `order` [n] (row numbers, kept by the caller until the pass ends). A pass not finished is dropped. */
+/* Start a pass over `order` [n] (row numbers, kept by the caller until the pass ends). A pass not finished is dropped. Fails: ARGUMENT. */
 deco_status deco_loader_start(deco_loader *l, const int64_t *order, int64_t n);
 
 /* The next batch in order: rows [B] and images [B,P] in host memory, good until the next call. B = 0 at the end of the pass.
- * *waited adds the seconds this call waited for the disk. */
+ * *waited adds the seconds this call waited for the disk. Fails: FILE, FORMAT, for the first image of the batch that could not be
+ * read; the pass ends there. */
 typedef struct deco_batch {
     int64_t B;
     const int64_t *row;
@@ -33,6 +34,7 @@ typedef struct deco_batch {
 } deco_batch;
 deco_status deco_loader_next(deco_loader *l, deco_batch *out, double *waited);
 
-size_t deco_loader_bytes(int64_t D, int64_t P, int64_t batch, int ahead, int threads); /* its memory, for the forecast */
+/* Its memory, for the forecast; `threads` of the device's pool. */
+size_t deco_loader_bytes(int64_t D, int64_t P, int64_t batch, int ahead, int threads);
 
 #endif

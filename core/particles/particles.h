@@ -14,22 +14,22 @@ typedef struct deco_image_ref {
 } deco_image_ref;
 
 typedef struct deco_particles {
-    char *source;           /* what the user named */
-    char *cs_path;          /* the .cs file the rows (and their order) come from */
-    char *project;          /* directory that blob/path counts from */
-    char *version;          /* CryoSPARC's, from job.json; NULL when unknown */
-    deco_table *rows;       /* every column, joined */
-    int64_t N, D;           /* D: box of the stacks, even */
+    char *source;     /* what the user named */
+    char *cs_path;    /* the .cs file the rows (and their order) come from */
+    char *project;    /* directory that blob/path counts from */
+    char *version;    /* CryoSPARC's, from job.json; NULL when unknown */
+    deco_table *rows; /* every column, joined */
+    int64_t N, D;     /* D: box of the stacks, even */
     double psize_A;
     const deco_column *uid;
     int64_t stacks;
-    char **stack_name;      /* as blob/path has them, without '>' */
-    char **stack;           /* paths that exist; NULL when stacks were not asked for */
-    deco_image_ref *image;  /* [N] */
-    float *sign;            /* [N] -blob/sign: what the Hartley data are multiplied by */
-    deco_ctf_row *ctf;      /* [N] */
-    float *R, *shift;       /* [N,9], [N,2] pixels of D; NULL when the input has none */
-    const char *poses;      /* prefix they came from, "alignments3D"; NULL */
+    char **stack_name;     /* as blob/path has them, without '>' */
+    char **stack;          /* paths that exist; NULL when stacks were not asked for */
+    deco_image_ref *image; /* [N] */
+    float *sign;           /* [N] -blob/sign: what the Hartley data are multiplied by */
+    deco_ctf_row *ctf;     /* [N] */
+    float *R, *shift;      /* [N,9], [N,2] pixels of D; NULL when the input has none */
+    const char *poses;     /* prefix they came from, "alignments3D"; NULL */
 } deco_particles;
 
 /* What to look for while opening. */

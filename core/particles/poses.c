@@ -16,9 +16,9 @@ static const deco_column *column_of(const deco_table *t, const char *prefix, con
 
 const char *particles_pose_prefix(const deco_table *t)
 {
-    static const char *const prefixes[] = {"alignments3D",        "alignments_class_0", "alignments_class_1", "alignments_class_2",
-                                           "alignments_class_3",  "alignments_class_4", "alignments_class_5", "alignments_class_6",
-                                           "alignments_class_7",  "alignments_class_8", "alignments_class_9"};
+    static const char *const prefixes[] = {"alignments3D",       "alignments_class_0", "alignments_class_1", "alignments_class_2",
+                                           "alignments_class_3", "alignments_class_4", "alignments_class_5", "alignments_class_6",
+                                           "alignments_class_7", "alignments_class_8", "alignments_class_9"};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (column_of(t, prefixes[i], "pose"))
             return prefixes[i];
@@ -47,8 +47,10 @@ static deco_status absent(const deco_particles *p, const char *what)
 {
     char columns[3000];
     columns_that_exist(columns, sizeof columns, p->rows);
-    return deco_fail(DECO_E_FORMAT, "%s: known poses were asked for, but there is no %s (nor one of alignments_class_<n>). Its columns are %s. Name a "
-                     "refinement or ab initio job, or do without use_gt_poses and use_gt_trans", p->cs_path, what, columns);
+    return deco_fail(DECO_E_FORMAT,
+                     "%s: known poses were asked for, but there is no %s (nor one of alignments_class_<n>). Its columns are %s. Name a "
+                     "refinement or ab initio job, or do without use_gt_poses and use_gt_trans",
+                     p->cs_path, what, columns);
 }
 
 static deco_status read_rotations(deco_particles *p, const deco_column *pose)
@@ -61,8 +63,10 @@ static deco_status read_rotations(deco_particles *p, const deco_column *pose)
         for (int k = 0; k < 3; k++)
             v[k] = deco_cell_real(pose, i, k);
         if (!(fabs(v[0]) < 1e4 && fabs(v[1]) < 1e4 && fabs(v[2]) < 1e4))
-            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is (%g, %g, %g); an axis-angle vector in radians is needed. Leave this particle out, or "
-                          "refine again", p->cs_path, (long long)i, pose->name, v[0], v[1], v[2]));
+            TRY(deco_fail(DECO_E_FORMAT,
+                          "%s: row %lld: %s is (%g, %g, %g); an axis-angle vector in radians is needed. Leave this particle out, or "
+                          "refine again",
+                          p->cs_path, (long long)i, pose->name, v[0], v[1], v[2]));
         deco_rotation_from_axis_angle(R, v);
         for (int k = 0; k < 9; k++)
             p->R[9 * i + k] = (float)R[k];
@@ -79,11 +83,14 @@ static deco_status read_shifts(deco_particles *p, const deco_column *shift, cons
 
     TRY(deco_alloc(&p->shift, (size_t)p->N, 2 * sizeof *p->shift, "shifts"));
     for (int64_t i = 0; i < p->N; i++) {
-        double here = deco_cell_real(used, i, 0), A = psize ? deco_cell_real(psize, i, 0) : here, x = deco_cell_real(shift, i, 0), y = deco_cell_real(shift, i, 1);
+        double here = deco_cell_real(used, i, 0), A = psize ? deco_cell_real(psize, i, 0) : here, x = deco_cell_real(shift, i, 0),
+               y = deco_cell_real(shift, i, 1);
         if (!(A > 0 && A < 1e6))
-            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is %g; a pixel size in Å must be above 0", p->cs_path, (long long)i, psize->name, A));
+            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is %g; a pixel size in Å must be above 0", p->cs_path, (long long)i, psize->name,
+                          A));
         if (!(fabs(x) < 1e6 && fabs(y) < 1e6))
-            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is (%g, %g); two numbers of pixels are needed", p->cs_path, (long long)i, shift->name, x, y));
+            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is (%g, %g); two numbers of pixels are needed", p->cs_path, (long long)i,
+                          shift->name, x, y));
         p->shift[2 * i] = (float)(x * A / here);
         p->shift[2 * i + 1] = (float)(y * A / here);
     }

@@ -5,8 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { OPEN_STACKS = 24 }; /* times the threads: well under the 1024 files a process may usually open */
-
 typedef struct open_stack {
     deco_mrc *mrc; /* NULL: free */
     int32_t stack;
@@ -17,17 +15,19 @@ struct image_reader {
     const deco_particles *p;
     const prepare *q;
     float *work;
-    open_stack open[OPEN_STACKS];
     uint64_t clock;
+    int stacks;
+    open_stack open[];
 };
 
-deco_status image_reader_create(image_reader **out, const deco_particles *p, const prepare *q)
+deco_status image_reader_create(image_reader **out, const deco_particles *p, const prepare *q, int stacks)
 {
     deco_status st = DECO_OK;
     image_reader *r = NULL;
 
     *out = NULL;
-    TRY(deco_alloc(&r, 1, sizeof *r, "image reader"));
+    TRY(deco_alloc(&r, 1, sizeof *r + (size_t)stacks * sizeof *r->open, "image reader"));
+    r->stacks = stacks;
     r->p = p;
     r->q = q;
     TRY(prepare_workspace(&r->work, p->D));
@@ -42,13 +42,16 @@ void image_reader_free(image_reader *r)
 {
     if (!r)
         return;
-    for (int i = 0; i < OPEN_STACKS; i++)
+    for (int i = 0; i < r->stacks; i++)
         deco_mrc_close(r->open[i].mrc);
     free(r->work);
     free(r);
 }
 
-size_t image_reader_bytes(int64_t D) { return sizeof(image_reader) + prepare_workspace_floats(D) * sizeof(float); }
+size_t image_reader_bytes(int64_t D, int stacks)
+{
+    return sizeof(image_reader) + (size_t)stacks * sizeof(open_stack) + prepare_workspace_floats(D) * sizeof(float);
+}
 
 /* The stack, open: as it is, or in the place of the one not used for longest. */
 static deco_status open_one(const deco_mrc **out, image_reader *r, int32_t stack)
@@ -56,7 +59,7 @@ static deco_status open_one(const deco_mrc **out, image_reader *r, int32_t stack
     deco_status st = DECO_OK;
     open_stack *s = &r->open[0];
 
-    for (int i = 0; i < OPEN_STACKS; i++) {
+    for (int i = 0; i < r->stacks; i++) {
         if (r->open[i].mrc && r->open[i].stack == stack) {
             s = &r->open[i];
             goto found;
@@ -69,8 +72,10 @@ static deco_status open_one(const deco_mrc **out, image_reader *r, int32_t stack
     TRY(deco_mrc_open(&s->mrc, r->p->stack[stack]));
     s->stack = stack;
     if (s->mrc->nx != r->p->D || s->mrc->ny != r->p->D) {
-        st = deco_fail(DECO_E_FORMAT, "%s: its images have %lld×%lld px now, %lld×%lld when the particles were opened; do not change the input of a "
-                       "running job", s->mrc->path, (long long)s->mrc->nx, (long long)s->mrc->ny, (long long)r->p->D, (long long)r->p->D);
+        st = deco_fail(DECO_E_FORMAT,
+                       "%s: its images have %lld×%lld px now, %lld×%lld when the particles were opened; do not change the input of a "
+                       "running job",
+                       s->mrc->path, (long long)s->mrc->nx, (long long)s->mrc->ny, (long long)r->p->D, (long long)r->p->D);
         deco_mrc_close(s->mrc);
         s->mrc = NULL;
         goto out;
@@ -90,14 +95,17 @@ static deco_status look_at_pixels(const image_reader *r, int64_t row, const char
     for (int64_t i = 0; i < D * D; i++) {
         float v = r->work[i];
         if (!isfinite(v))
-            return deco_fail(DECO_E_FORMAT, "%s: image %d (row %lld of %s): pixel (%lld, %lld) is %g. Leave this particle out, or make the stack again",
-                             path, r->p->image[row].index, (long long)row, r->p->cs_path, (long long)(i % D), (long long)(i / D), (double)v);
+            return deco_fail(
+                DECO_E_FORMAT, "%s: image %d (row %lld of %s): pixel (%lld, %lld) is %g. Leave this particle out, or make the stack again",
+                path, r->p->image[row].index, (long long)row, r->p->cs_path, (long long)(i % D), (long long)(i / D), (double)v);
         least = v < least ? v : least;
         most = v > most ? v : most;
     }
     if (least == most)
-        return deco_fail(DECO_E_FORMAT, "%s: image %d (row %lld of %s) is constant: all its pixels are %g. Leave this particle out, or make the stack "
-                         "again", path, r->p->image[row].index, (long long)row, r->p->cs_path, (double)least);
+        return deco_fail(DECO_E_FORMAT,
+                         "%s: image %d (row %lld of %s) is constant: all its pixels are %g. Leave this particle out, or make the stack "
+                         "again",
+                         path, r->p->image[row].index, (long long)row, r->p->cs_path, (double)least);
     return DECO_OK;
 }
 

@@ -7,14 +7,14 @@
 
 typedef struct image_reader image_reader;
 
-/* Keeps `p` and `q`. */
-deco_status image_reader_create(image_reader **out, const deco_particles *p, const prepare *q);
+/* Keeps `p` and `q`, and up to `stacks` files open. */
+deco_status image_reader_create(image_reader **out, const deco_particles *p, const prepare *q, int stacks);
 void image_reader_free(image_reader *r);
 
 /* The windowed transform of row's image, [D,D], without its sign; good until the next call. With `look`, its pixels are checked first.
  * Fails: FILE, FORMAT (NaN, infinite or equal pixels: file, row, image). */
 deco_status image_reader_hartley(const float **out, image_reader *r, int64_t row, bool look);
 
-size_t image_reader_bytes(int64_t D);
+size_t image_reader_bytes(int64_t D, int stacks);
 
 #endif

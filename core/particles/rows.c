@@ -22,7 +22,8 @@ static deco_status join_file(deco_particles *p, const char *path, char **blob_di
         TRY(take_directory(blob_directory, path));
     st = deco_table_join(p->rows, other, "uid");
     if (st == DECO_E_FORMAT)
-        st = deco_fail(st, "%s. These two files must come from one finished job: copy its directory again, or run the job again", deco_error());
+        st = deco_fail(st, "%s. These two files must come from one finished job: copy its directory again, or run the job again",
+                       deco_error());
 out:
     deco_table_free(other);
     return st;
@@ -72,8 +73,8 @@ deco_status particles_need_columns(const deco_column **out, const deco_table *t,
             strcat(strcat(missing, count++ ? ", " : ""), want[i].name); /* a dozen short names at most */
         }
     if (count)
-        return deco_fail(DECO_E_FORMAT, "%s: column%s %s %s missing, and no passthrough file brought %s. %s", t->source, count > 1 ? "s" : "", missing,
-                         count > 1 ? "are" : "is", count > 1 ? "them" : "it", advice);
+        return deco_fail(DECO_E_FORMAT, "%s: column%s %s %s missing, and no passthrough file brought %s. %s", t->source,
+                         count > 1 ? "s" : "", missing, count > 1 ? "are" : "is", count > 1 ? "them" : "it", advice);
     for (int i = 0; i < n; i++)
         TRY(deco_table_need(&out[i], t, want[i].name, want[i].kind_class, want[i].cells));
 out:

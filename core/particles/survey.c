@@ -5,7 +5,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { TILE = 64 }; /* images a task, neighbours in their file */
+enum {
+    TILE = 64,      /* images a task, neighbours in their file */
+    OPEN_STACKS = 2 /* a worker: more would not be used again, and machines have many cores but processes few files */
+};
 
 typedef struct survey {
     const deco_particles *p;
@@ -43,7 +46,7 @@ static deco_status survey_tile(void *context, int64_t tile, int worker)
     const float *hartley;
 
     if (!s->reader[worker])
-        TRY(image_reader_create(&s->reader[worker], s->p, s->q));
+        TRY(image_reader_create(&s->reader[worker], s->p, s->q, OPEN_STACKS));
     for (int64_t i = tile * TILE; i < end; i++) {
         if (deco_monitor_stopped(s->m))
             TRY(deco_fail(DECO_E_STOPPED, "stopped while the images were looked at; nothing was written"));
@@ -102,7 +105,8 @@ static deco_status add_up(deco_image_stats *out, const survey *s)
     out->mean = sum / count;
     out->std = sqrt(squares / count - out->mean * out->mean);
     if (!(out->std > 0 && out->std < 1e30))
-        return deco_fail(DECO_E_FORMAT, "%s: the standard deviation of the images' transforms is %g; they cannot be brought to a common scale", p->cs_path,
+        return deco_fail(DECO_E_FORMAT,
+                         "%s: the standard deviation of the images' transforms is %g; they cannot be brought to a common scale", p->cs_path,
                          out->std);
     return DECO_OK;
 }

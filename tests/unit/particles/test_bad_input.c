@@ -128,8 +128,9 @@ static void zero_rows(void **state)
 
 static void missing_columns(void **state)
 {
-    static const char *const columns[] = {"uid", "blob/path", "blob/idx", "blob/shape", "blob/psize_A", "ctf/accel_kv", "ctf/cs_mm",
-                                          "ctf/amp_contrast", "ctf/df1_A", "ctf/df2_A", "ctf/df_angle_rad", "ctf/phase_shift_rad"};
+    static const char *const columns[] = {"uid",          "blob/path",    "blob/idx",         "blob/shape",
+                                          "blob/psize_A", "ctf/accel_kv", "ctf/cs_mm",        "ctf/amp_contrast",
+                                          "ctf/df1_A",    "ctf/df2_A",    "ctf/df_angle_rad", "ctf/phase_shift_rad"};
 
     (void)state;
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {

@@ -49,11 +49,22 @@ static void expect_words(const char *path, const char *const *words)
 
 static void text_of_a_sound_set(void **state)
 {
-    static const char *const words[] = {"1,000, from ",       "downsampled_particles.cs",    "joined on uid with", "J12_passthrough_particles.cs",
-                                        "v4.7.1",             "box 32 px, 4.5 Å per pixel, dark on light", "300 kV, Cs 2.7 mm, amplitude contrast 0.1",
-                                        "3 exposure groups",  "defocus U 1.42 to 2.45 µm",   "alignments3D: rotations, and shifts of up to",
-                                        "6 of 6 found, with 1,100 images", "blob: path idx shape psize_A sign", "--use_gt_poses True",
-                                        "--dry_run True",     "problems     none",           NULL};
+    static const char *const words[] = {"1,000, from ",
+                                        "downsampled_particles.cs",
+                                        "joined on uid with",
+                                        "J12_passthrough_particles.cs",
+                                        "v4.7.1",
+                                        "box 32 px, 4.5 Å per pixel, dark on light",
+                                        "300 kV, Cs 2.7 mm, amplitude contrast 0.1",
+                                        "3 exposure groups",
+                                        "defocus U 1.42 to 2.45 µm",
+                                        "alignments3D: rotations, and shifts of up to",
+                                        "6 of 6 found, with 1,100 images",
+                                        "blob: path idx shape psize_A sign",
+                                        "--use_gt_poses True",
+                                        "--dry_run True",
+                                        "problems     none",
+                                        NULL};
     (void)state;
     expect_words(data_path("tiny/project/J12"), words);
 }
@@ -84,7 +95,8 @@ static void json_of_a_sound_set(void **state)
 static void missing_stacks_are_reported(void **state)
 {
     toy j = toy_begin(7, NULL);
-    static const char *const words[] = {"2 of 3 found, with 10 images", "missing: J7/stacks/s1.mrc; tried ", "not before the problems", NULL};
+    static const char *const words[] = {"2 of 3 found, with 10 images", "missing: J7/stacks/s1.mrc; tried ", "not before the problems",
+                                        NULL};
 
     (void)state;
     toy_write(&j);

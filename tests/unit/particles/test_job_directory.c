@@ -6,7 +6,8 @@ static void put_json(const toy *j, const char *uid, const char *own, const char 
 {
     char text[2048];
     snprintf(text, sizeof text,
-             "{\"uid\": \"%s\", \"version\": \"v4.6.2\", \"output_result_groups\": [{\"type\": \"particle\", \"name\": \"particles\", \"num_items\": 6},"
+             "{\"uid\": \"%s\", \"version\": \"v4.6.2\", \"output_result_groups\": [{\"type\": \"particle\", \"name\": \"particles\", "
+             "\"num_items\": 6},"
              "{\"type\": \"micrograph\", \"name\": \"micrographs\"}], \"output_results\": ["
              "{\"group_name\": \"particles\", \"name\": \"blob\", \"passthrough\": false, \"metafiles\": [%s]},"
              "{\"group_name\": \"particles\", \"name\": \"ctf\", \"passthrough\": true, \"metafiles\": [%s]},"
@@ -115,6 +116,33 @@ static void renamed_job_directory(void **state)
     expect_joined(j.job);
 }
 
+/* A job that only adds poses: its own file gives the rows and their order, the images come from the passthrough file. */
+static void images_from_the_passthrough_file(void **state)
+{
+    toy j = toy_begin(6, "blob/");
+    int64_t order[6] = {3, 0, 5, 1, 4, 2};
+    deco_table *whole, *turned = NULL;
+
+    (void)state;
+    toy_write_as(&j, "own.cs");
+    whole = toy_table(&j, 6, "ctf/,alignments3D/");
+    toy_ok(deco_table_select(&turned, whole, order, 6));
+    deco_table_free(whole);
+    j.t = turned;
+    toy_write_as(&j, "passed.cs");
+    toy_put(&j, "job.json",
+            "{\"uid\": \"J7\", \"output_result_groups\": [{\"type\": \"particle\", \"name\": \"p\"}], \"output_results\": ["
+            "{\"group_name\": \"p\", \"name\": \"blob\", \"passthrough\": true, \"metafiles\": [\"J7/passed.cs\"]},"
+            "{\"group_name\": \"p\", \"name\": \"alignments3D\", \"passthrough\": false, \"metafiles\": [\"J7/own.cs\"]}]}");
+    deco_particles *p = opened(j.job);
+    assert_string_equal(deco_path_name(p->cs_path), "own.cs");
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(deco_particles_uid(p, i), 0x8000000000000000u + (uint64_t)i * 7919u);
+        assert_int_equal(p->image[i].index, i * 2 % TOY_IMAGES);
+    }
+    deco_particles_free(p);
+}
+
 static void job_json_comes_before_names(void **state)
 {
     toy j = toy_begin(6, NULL);
@@ -136,8 +164,9 @@ static void newest_iteration_by_job_json(void **state)
     toy_write_as(&j, "J7_003_particles.cs");
     toy_table(&j, 6, NULL);
     toy_write_as(&j, "J7_004_particles.cs");
-    put_json(&j, "J7", "\"J7/J7_002_particles.cs\", \"J7/J7_003_particles.cs\", \"J7/J7_004_particles.cs\", \"J7/J7_005_particles.cs\"", "");
-    expect_cs(j.job, "J7_004_particles.cs");                          /* the last that exists */
+    put_json(&j, "J7", "\"J7/J7_002_particles.cs\", \"J7/J7_003_particles.cs\", \"J7/J7_004_particles.cs\", \"J7/J7_005_particles.cs\"",
+             "");
+    expect_cs(j.job, "J7_004_particles.cs");                         /* the last that exists */
     expect_cs(in(&j, "J7_003_particles.cs"), "J7_003_particles.cs"); /* unless another is named */
 }
 
@@ -190,17 +219,58 @@ static void exported_files_of_any_name(void **state)
     expect_cs(j.job, "cluster_0.cs");
 }
 
+static char said[4096];
+static void remember(void *user, deco_level level, const char *line)
+{
+    (void)user;
+    if (level == DECO_LOG_WARNING)
+        snprintf(said, sizeof said, "%s", line);
+}
+
+static void useless_job_json_is_said(void **state)
+{
+    static const char *const cases[][2] = {
+        {"{", "is not the JSON of a job; the files' names are used"},
+        {"{\"output_result_groups\": [{\"type\": \"particle\", \"name\": \"p\"}], \"output_results\": []}",
+         "names 1 particle outputs, but none of"}};
+    deco_monitor *m = NULL;
+    deco_particles *p = NULL;
+
+    (void)state;
+    toy_ok(deco_monitor_create(&m, remember, NULL));
+    for (int i = 0; i < 2; i++) {
+        toy j = toy_begin(6, NULL);
+        toy_write(&j);
+        toy_put(&j, "job.json", cases[i][0]);
+        toy_ok(deco_particles_open(&p, j.job, NULL, TOY_ALL, m));
+        if (!strstr(said, cases[i][1]))
+            fail_msg("%s", said);
+        deco_particles_free(p);
+    }
+    deco_monitor_free(m);
+}
+
 /* Whatever job.json holds, the names still work. */
 static void strange_job_json(void **state)
 {
     static const char *const texts[] = {
-        "", "{", "[]", "null", "3", "\"J7\"", "{}", "{\"version\": 4, \"uid\": {}}",
+        "",
+        "{",
+        "[]",
+        "null",
+        "3",
+        "\"J7\"",
+        "{}",
+        "{\"version\": 4, \"uid\": {}}",
         "{\"output_result_groups\": {}, \"output_results\": 1}",
         "{\"output_result_groups\": [1, null, {\"type\": 3}, {\"type\": \"particle\"}], \"output_results\": []}",
-        "{\"output_result_groups\": [{\"type\": \"particle\", \"name\": 7, \"num_items\": \"x\"}], \"output_results\": [{\"group_name\": 7}]}",
-        "{\"output_result_groups\": [{\"type\": \"particle\", \"name\": \"particles\"}], \"output_results\": [7, {\"group_name\": \"particles\"},"
+        "{\"output_result_groups\": [{\"type\": \"particle\", \"name\": 7, \"num_items\": \"x\"}], \"output_results\": [{\"group_name\": "
+        "7}]}",
+        "{\"output_result_groups\": [{\"type\": \"particle\", \"name\": \"particles\"}], \"output_results\": [7, {\"group_name\": "
+        "\"particles\"},"
         "{\"group_name\": \"particles\", \"name\": \"blob\", \"metafiles\": \"J7/x.cs\"},"
-        "{\"group_name\": \"particles\", \"name\": \"blob\", \"metafiles\": [1, null, \"\", \">\", \"/\", \"J7/\", \"J7\", \"../../..\", \"J7/gone.cs\"]}]}",
+        "{\"group_name\": \"particles\", \"name\": \"blob\", \"metafiles\": [1, null, \"\", \">\", \"/\", \"J7/\", \"J7\", \"../../..\", "
+        "\"J7/gone.cs\"]}]}",
         "\xff\xfe\x00",
     };
     char *deep = malloc(100001);
@@ -278,12 +348,14 @@ int main(void)
         cmocka_unit_test(passthrough_by_name),
         cmocka_unit_test(passthrough_by_job_json),
         cmocka_unit_test(renamed_job_directory),
+        cmocka_unit_test(images_from_the_passthrough_file),
         cmocka_unit_test(job_json_comes_before_names),
         cmocka_unit_test(newest_iteration_by_job_json),
         cmocka_unit_test(newest_iteration_by_name),
         cmocka_unit_test(several_candidates_and_naming_one),
         cmocka_unit_test(stale_new_particles_is_never_picked),
         cmocka_unit_test(exported_files_of_any_name),
+        cmocka_unit_test(useless_job_json_is_said),
         cmocka_unit_test(strange_job_json),
         cmocka_unit_test(two_groups_of_tiny),
         cmocka_unit_test(ways_to_write_a_directory),

@@ -240,6 +240,38 @@ static void poses_of_an_ab_initio_job(void **state)
     deco_particles_free(p);
 }
 
+static char said[4096];
+static void remember(void *user, deco_level level, const char *line)
+{
+    size_t n = strlen(said);
+    (void)user, (void)level;
+    snprintf(said + n, sizeof said - n, "%s\n", line);
+}
+
+/* What the input leaves open, and what is not used of it, stands in the log. */
+static void assumptions_are_logged(void **state)
+{
+    static const char *const words[] = {"has no blob/sign", "no alignments3D/psize_A",
+                                        "ctf/bfactor is not 0 in 2 of 5 rows; it is not applied"};
+    toy j = toy_begin(5, "blob/sign,alignments3D/psize_A");
+    deco_monitor *m = NULL;
+    deco_particles *p = NULL;
+
+    (void)state;
+    toy_ok(deco_table_add(j.t, NULL, "ctf/bfactor", 'f', 4, 0, NULL));
+    toy_set(&j, "ctf/bfactor", 1, 0, 30);
+    toy_set(&j, "ctf/bfactor", 4, 0, -30);
+    toy_write(&j);
+    toy_ok(deco_monitor_create(&m, remember, NULL));
+    toy_ok(deco_particles_open(&p, j.job, NULL, TOY_ALL, m));
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strstr(said, words[i]))
+            fail_msg("\"%s\" is not in: %s", words[i], said);
+    assert_true(p->ctf[1].bfactor_A2 == 0);
+    deco_particles_free(p);
+    deco_monitor_free(m);
+}
+
 static void digest_tells_inputs_apart(void **state)
 {
     char first[17], again[17];
@@ -287,6 +319,7 @@ int main(void)
         cmocka_unit_test(shifts_in_the_pixels_in_use),
         cmocka_unit_test(zero_rotation_is_the_identity),
         cmocka_unit_test(poses_of_an_ab_initio_job),
+        cmocka_unit_test(assumptions_are_logged),
         cmocka_unit_test(digest_tells_inputs_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,7 +44,10 @@ static inline const char *data_path(const char *name)
     } while (0)
 
 /* Pixel `i` of image `k` of stack `s`: any numbers, the same each time, different for each image. */
-static inline float toy_pixel(int s, int k, int i) { return sinf((float)(1 + s * 977 + k * 131 + i * 7)) + 0.25f * (float)((i * 31 + k) % 5); }
+static inline float toy_pixel(int s, int k, int i)
+{
+    return sinf((float)(1 + s * 977 + k * 131 + i * 7)) + 0.25f * (float)((i * 31 + k) % 5);
+}
 
 static inline char *toy_stack_path(const toy *j, int s)
 {
@@ -105,8 +108,8 @@ static inline void toy_fill_row(toy *j, int64_t i)
     static const struct {
         const char *name;
         double value;
-    } same[] = {{"blob/psize_A", 3},      {"blob/sign", -1},      {"ctf/accel_kv", 300},       {"ctf/cs_mm", 2.7},
-                {"ctf/amp_contrast", 0.1}, {"ctf/df1_A", 15000},  {"ctf/df2_A", 14000},        {"ctf/df_angle_rad", 0.5},
+    } same[] = {{"blob/psize_A", 3},        {"blob/sign", -1},       {"ctf/accel_kv", 300},        {"ctf/cs_mm", 2.7},
+                {"ctf/amp_contrast", 0.1},  {"ctf/df1_A", 15000},    {"ctf/df2_A", 14000},         {"ctf/df_angle_rad", 0.5},
                 {"ctf/phase_shift_rad", 0}, {"ctf/exp_group_id", 1}, {"alignments3D/psize_A", 1.5}};
     char path[64];
 
