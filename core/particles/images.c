@@ -29,7 +29,7 @@ static uint64_t hash_of(const char *text)
 static uint64_t slot_of(const name_set *s, const char *text)
 {
     uint64_t i = hash_of(text) & (s->slots - 1);
-    while (s->slot[i] && strcmp(s->name[s->slot[i] - 1], text))
+    while (s->slot[i] && strcmp(s->name[s->slot[i] - 1], text) != 0)
         i = (i + 1) & (s->slots - 1);
     return i;
 }

@@ -33,7 +33,7 @@ static void put_ranges(cJSON *to, const deco_table *t, const char *prefix)
 
     for (int64_t i = 0; i < t->columns; i++) {
         const deco_column *c = &t->column[i];
-        if (strncmp(c->name, prefix, n) || c->name[n] != '/' || c->kind == 'S')
+        if (strncmp(c->name, prefix, n) != 0 || c->name[n] != '/' || c->kind == 'S')
             continue;
         value_range r = info_range(c, t->rows);
         cJSON *one = cJSON_AddObjectToObject(to, c->name);

@@ -123,7 +123,7 @@ static void say_poses(FILE *to, const findings *f)
         return;
     }
     for (int64_t i = 0; p->shift && i < p->N; i++)
-        longest = fmax(longest, hypot(p->shift[2 * i], p->shift[2 * i + 1]));
+        longest = fmax(longest, hypot((double)p->shift[2 * i], (double)p->shift[2 * i + 1]));
     if (p->shift)
         fprintf(to, "%s: rotations, and shifts of up to %.3g px of these images\n", p->poses, longest);
     else
@@ -168,7 +168,7 @@ static void say_columns(FILE *to, const deco_table *t)
     for (int64_t i = 0; i < t->columns; i++) {
         const char *name = t->column[i].name, *slash = strchr(name, '/');
         int n = slash ? (int)(slash - name) : 0;
-        if (slash && n < 120 && (strncmp(last, name, (size_t)n) || last[n])) {
+        if (slash && n < 120 && (strncmp(last, name, (size_t)n) != 0 || last[n])) {
             snprintf(last, sizeof last, "%.*s", n, name);
             fprintf(to, "\n%-12s %s:", "", last);
         }

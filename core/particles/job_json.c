@@ -149,7 +149,7 @@ static deco_status take_files(job_group *group, const gathered *g, const char *w
             const char *path = lists[l]->path[i];
             if (wanted && same_file(path, wanted))
                 group->has_wanted = true;
-            if (strcmp(path, rows))
+            if (strcmp(path, rows) != 0)
                 TRY(path_list_add(&group->joined, path));
         }
     if (!(group->rows = strdup(rows)))

@@ -88,14 +88,15 @@ static bool find_iteration(const char *name, size_t *at, size_t *length)
 static bool is_later(const char *a, const char *b)
 {
     size_t ia = 0, na = 0, ib = 0, nb = 0;
-    if (!find_iteration(a, &ia, &na) || !find_iteration(b, &ib, &nb) || ia != ib || strncmp(a, b, ia) || strcmp(a + ia + na, b + ib + nb))
+    if (!find_iteration(a, &ia, &na) || !find_iteration(b, &ib, &nb) || ia != ib || strncmp(a, b, ia) != 0 ||
+        strcmp(a + ia + na, b + ib + nb) != 0)
         return false;
     return nb != na ? nb > na : strncmp(a + ia, b + ib, na) < 0;
 }
 
 static bool is_candidate(const char *name, bool by_pattern)
 {
-    return strcmp(name, leftover) && !is_passthrough(name) && (!by_pattern || is_particles(name));
+    return strcmp(name, leftover) != 0 && !is_passthrough(name) && (!by_pattern || is_particles(name));
 }
 
 deco_status job_names_candidates(path_list *out, const char *directory)
@@ -185,7 +186,7 @@ static bool holds_jobs(char *first, size_t size, const char *directory)
         if (*p != 'J' || !p[1] || p[1 + strspn(p + 1, "0123456789")] || strlen(p) >= size)
             continue;
         if (!found || strcmp(p, first) < 0)
-            strcpy(first, p);
+            snprintf(first, size, "%.*s", (int)size - 1, p);
         found = true;
     }
     if (d)

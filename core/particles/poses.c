@@ -139,7 +139,7 @@ deco_status particles_read_poses(deco_particles *p, int need, deco_monitor *m)
     deco_status st = read_both(p, prefix, need, m);
     if (!st) {
         p->poses = prefix;
-        if (deco_table_find(p->rows, "alignments_class_1/pose") && strcmp(prefix, "alignments3D"))
+        if (deco_table_find(p->rows, "alignments_class_1/pose") && strcmp(prefix, "alignments3D") != 0)
             deco_warn(m, "%s: has poses for several maps (alignments_class_0, _1 ...); those of %s are used", p->cs_path, prefix);
         return DECO_OK;
     }

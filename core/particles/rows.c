@@ -3,6 +3,7 @@
 #include "formats/cs.h"
 #include "particles/build.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,13 +66,13 @@ out:
 deco_status particles_need_columns(const deco_column **out, const deco_table *t, const wanted_column *want, int n, const char *advice)
 {
     deco_status st = DECO_OK;
-    char missing[512] = "";
+    char missing[512] = ""; /* a dozen short names at most */
+    size_t used = 0;
     int count = 0;
 
     for (int i = 0; i < n; i++)
-        if (!deco_table_find(t, want[i].name)) {
-            strcat(strcat(missing, count++ ? ", " : ""), want[i].name); /* a dozen short names at most */
-        }
+        if (!deco_table_find(t, want[i].name) && used < sizeof missing)
+            used += (size_t)snprintf(missing + used, sizeof missing - used, "%s%s", count++ ? ", " : "", want[i].name);
     if (count)
         return deco_fail(DECO_E_FORMAT, "%s: column%s %s %s missing, and no passthrough file brought %s. %s", t->source,
                          count > 1 ? "s" : "", missing, count > 1 ? "are" : "is", count > 1 ? "them" : "it", advice);

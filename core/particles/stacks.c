@@ -28,7 +28,7 @@ deco_status stack_places_set(stack_places *out, const char *datadir, const job_f
     if (out->datadir)
         TRY(path_list_add(&out->roots, datadir));
     TRY(path_list_add(&out->roots, files->project));
-    if (real && (!project || strcmp(real, project)))
+    if (real && (!project || strcmp(real, project) != 0))
         TRY(path_list_add(&out->roots, real));
     TRY(path_list_add(&out->roots, blob_directory));
 out:
