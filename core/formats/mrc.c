@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HEADER 1024
+#define HEADER         1024
 #define HOST_IS_LITTLE (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
 static uint32_t word_at(const unsigned char *header, int byte, bool swapped)
@@ -34,17 +34,23 @@ static size_t mode_item(const char *path, int64_t mode)
 {
     switch (mode) {
     case 0: return 1;
-    case 1: case 6: case 12: return 2;
+    case 1:
+    case 6:
+    case 12: return 2;
     case 2: return 4;
-    case 3: case 4:
-        deco_fail(DECO_E_FORMAT, "%s: MRC mode %d holds complex numbers (a transform); images in real space are needed (modes 0, 1, 2, 6, 12)",
-                  path, (int)mode);
+    case 3:
+    case 4:
+        deco_fail(DECO_E_FORMAT,
+                  "%s: MRC mode %d holds complex numbers (a transform); images in real space are needed (modes 0, 1, 2, 6, 12)", path,
+                  (int)mode);
         return 0;
     case 101:
-        deco_fail(DECO_E_FORMAT, "%s: MRC mode 101 packs two 4-bit values in a byte; convert it to mode 2 or 12 first (it is meant for movies)", path);
+        deco_fail(DECO_E_FORMAT,
+                  "%s: MRC mode 101 packs two 4-bit values in a byte; convert it to mode 2 or 12 first (it is meant for movies)", path);
         return 0;
     default:
-        deco_fail(DECO_E_FORMAT, "%s: MRC mode %lld is not known; modes 0, 1, 2, 6 and 12 can be read (is it an MRC file?)", path, (long long)mode);
+        deco_fail(DECO_E_FORMAT, "%s: MRC mode %lld is not known; modes 0, 1, 2, 6 and 12 can be read (is it an MRC file?)", path,
+                  (long long)mode);
         return 0;
     }
 }
@@ -53,16 +59,18 @@ static size_t mode_item(const char *path, int64_t mode)
 static deco_status check_size(const deco_mrc *m, uint64_t file_size)
 {
     uint64_t pixels, image, all, whole, there = file_size > m->data ? file_size - m->data : 0;
-    if (__builtin_mul_overflow((uint64_t)m->nx, (uint64_t)m->ny, &pixels) || __builtin_mul_overflow(pixels, (uint64_t)m->item, &image)
-        || __builtin_mul_overflow(image, (uint64_t)m->nz, &all) || all > INT64_MAX)
+    if (__builtin_mul_overflow((uint64_t)m->nx, (uint64_t)m->ny, &pixels) || __builtin_mul_overflow(pixels, (uint64_t)m->item, &image) ||
+        __builtin_mul_overflow(image, (uint64_t)m->nz, &all) || all > INT64_MAX)
         return deco_fail(DECO_E_FORMAT, "%s: the header claims %lld images of %lld×%lld pixels, more than any file holds", m->path,
                          (long long)m->nz, (long long)m->nx, (long long)m->ny);
     if (there >= all)
         return DECO_OK;
     whole = there / image;
-    return deco_fail(DECO_E_FORMAT, "%s: truncated: the header says %lld images of %lld×%lld (mode %d, %llu bytes from byte %llu), the file has %llu "
-                     "bytes: only the first %llu are whole; copy it again", m->path, (long long)m->nz, (long long)m->nx, (long long)m->ny, m->mode,
-                     (unsigned long long)all, (unsigned long long)m->data, (unsigned long long)file_size, (unsigned long long)whole);
+    return deco_fail(DECO_E_FORMAT,
+                     "%s: truncated: the header says %lld images of %lld×%lld (mode %d, %llu bytes from byte %llu), the file has %llu "
+                     "bytes: only the first %llu are whole; copy it again",
+                     m->path, (long long)m->nz, (long long)m->nx, (long long)m->ny, m->mode, (unsigned long long)all,
+                     (unsigned long long)m->data, (unsigned long long)file_size, (unsigned long long)whole);
 }
 
 static deco_status parse_header(deco_mrc *m, const unsigned char *h, uint64_t file_size)
@@ -73,8 +81,8 @@ static deco_status parse_header(deco_mrc *m, const unsigned char *h, uint64_t fi
 
     m->nx = int_at(h, 0, s), m->ny = int_at(h, 4, s), m->nz = int_at(h, 8, s);
     if (m->nx <= 0 || m->ny <= 0 || m->nz <= 0)
-        return deco_fail(DECO_E_FORMAT, "%s: the header's sizes nx, ny, nz are %lld, %lld, %lld; each must be above 0", m->path, (long long)m->nx,
-                         (long long)m->ny, (long long)m->nz);
+        return deco_fail(DECO_E_FORMAT, "%s: the header's sizes nx, ny, nz are %lld, %lld, %lld; each must be above 0", m->path,
+                         (long long)m->nx, (long long)m->ny, (long long)m->nz);
     m->item = mode_item(m->path, mode);
     if (!m->item)
         return DECO_E_FORMAT;

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define HEADER 1024
+#define HEADER         1024
 #define HOST_IS_LITTLE (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
 /* Running minimum, maximum, mean and sum of squares about the mean; one block of values at a time (Chan, Golub, LeVeque). */
@@ -44,8 +44,8 @@ static void put_real(unsigned char *h, int byte, double v)
 }
 
 /* A volume when `ispg` is 1: its cell is nz sections deep; a stack's is one. */
-static void fill_header(unsigned char h[HEADER], int64_t nx, int64_t ny, int64_t nz, int mode, int ispg, double psize_A, const statistics *s,
-                        const char *label)
+static void fill_header(unsigned char h[HEADER], int64_t nx, int64_t ny, int64_t nz, int mode, int ispg, double psize_A,
+                        const statistics *s, const char *label)
 {
     int64_t mz = ispg ? nz : 1;
     memset(h, 0, HEADER);
@@ -70,13 +70,15 @@ static void fill_header(unsigned char h[HEADER], int64_t nx, int64_t ny, int64_t
 static deco_status check_sizes(const char *path, int64_t nx, int64_t ny, int64_t nz, double psize_A)
 {
     if (nx <= 0 || ny <= 0 || nz <= 0 || nx > INT32_MAX || ny > INT32_MAX || nz > INT32_MAX || nx * ny > INT64_MAX / 4 / nz)
-        return deco_fail(DECO_E_ARGUMENT, "%s: an MRC file of %lld×%lld×%lld values cannot be written", path, (long long)nx, (long long)ny, (long long)nz);
+        return deco_fail(DECO_E_ARGUMENT, "%s: an MRC file of %lld×%lld×%lld values cannot be written", path, (long long)nx, (long long)ny,
+                         (long long)nz);
     if (!(psize_A > 0))
         return deco_fail(DECO_E_ARGUMENT, "%s: a pixel size of %g Å cannot be written; it must be above 0", path, psize_A);
     return DECO_OK;
 }
 
-deco_status deco_mrc_write_volume(const char *path, const float *values, int64_t nx, int64_t ny, int64_t nz, double psize_A, const char *label)
+deco_status deco_mrc_write_volume(const char *path, const float *values, int64_t nx, int64_t ny, int64_t nz, double psize_A,
+                                  const char *label)
 {
     deco_status st = DECO_OK;
     deco_file *f = NULL;
@@ -160,7 +162,8 @@ deco_status deco_mrc_stack_commit(deco_mrc_writer *w)
     unsigned char header[HEADER];
 
     if (w->written != w->images)
-        TRY(deco_fail(DECO_E_ARGUMENT, "%s: %lld images were announced and %lld written", w->path, (long long)w->images, (long long)w->written));
+        TRY(deco_fail(DECO_E_ARGUMENT, "%s: %lld images were announced and %lld written", w->path, (long long)w->images,
+                      (long long)w->written));
     fill_header(header, w->nx, w->ny, w->images, w->mode, 0, w->psize_A, &w->stats, "cryodeco: particle images");
     TRY(deco_file_seek(w->file, 0));
     TRY(deco_file_write(w->file, header, sizeof header));

@@ -15,8 +15,8 @@ size_t deco_safetensors_item(const char *dtype)
     static const struct {
         const char *name;
         size_t item;
-    } known[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8}, {"U64", 8}, {"I32", 4}, {"U32", 4},
-                 {"I16", 2}, {"U16", 2}, {"I8", 1}, {"U8", 1}, {"BOOL", 1}, {"F8_E5M2", 1}, {"F8_E4M3", 1}};
+    } known[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8},  {"U64", 8},     {"I32", 4},    {"U32", 4},
+                 {"I16", 2}, {"U16", 2}, {"I8", 1},   {"U8", 1},  {"BOOL", 1}, {"F8_E5M2", 1}, {"F8_E4M3", 1}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(known[i].name, dtype))
             return known[i].item;
@@ -26,7 +26,8 @@ size_t deco_safetensors_item(const char *dtype)
 /* A whole number from 0 that a double holds exactly. */
 static bool count_of(int64_t *out, const cJSON *number)
 {
-    if (!cJSON_IsNumber(number) || !(number->valuedouble >= 0) || number->valuedouble > 0x1p53 || number->valuedouble != floor(number->valuedouble))
+    if (!cJSON_IsNumber(number) || !(number->valuedouble >= 0) || number->valuedouble > 0x1p53 ||
+        number->valuedouble != floor(number->valuedouble))
         return false;
     *out = (int64_t)number->valuedouble;
     return true;
@@ -53,7 +54,8 @@ static deco_status read_shape(deco_tensor *t, const cJSON *shape, const char *pa
 /* `data` begins `bytes` bytes before the end of the file. */
 static deco_status read_tensor(deco_tensor *t, const cJSON *entry, const unsigned char *data, uint64_t bytes, const char *path)
 {
-    const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(entry, "dtype"), *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
+    const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(entry, "dtype"),
+                *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
     int64_t begin, end, size;
     deco_status st;
 
@@ -64,15 +66,16 @@ static deco_status read_tensor(deco_tensor *t, const cJSON *entry, const unsigne
     st = read_shape(t, cJSON_GetObjectItemCaseSensitive(entry, "shape"), path);
     if (st)
         return st;
-    if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 || !count_of(&begin, cJSON_GetArrayItem(offsets, 0))
-        || !count_of(&end, cJSON_GetArrayItem(offsets, 1)) || end < begin)
-        return deco_fail(DECO_E_FORMAT, "%s: tensor '%s': data_offsets must be [begin, end], whole numbers from 0, begin first", path, t->name);
+    if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 || !count_of(&begin, cJSON_GetArrayItem(offsets, 0)) ||
+        !count_of(&end, cJSON_GetArrayItem(offsets, 1)) || end < begin)
+        return deco_fail(DECO_E_FORMAT, "%s: tensor '%s': data_offsets must be [begin, end], whole numbers from 0, begin first", path,
+                         t->name);
     if ((uint64_t)end > bytes)
-        return deco_fail(DECO_E_FORMAT, "%s: tensor '%s' ends at byte %lld of the data, but the file holds %llu: truncated; copy it again", path,
-                         t->name, (long long)end, (unsigned long long)bytes);
+        return deco_fail(DECO_E_FORMAT, "%s: tensor '%s' ends at byte %lld of the data, but the file holds %llu: truncated; copy it again",
+                         path, t->name, (long long)end, (unsigned long long)bytes);
     if (__builtin_mul_overflow(t->count, (int64_t)t->item, &size) || size != end - begin)
-        return deco_fail(DECO_E_FORMAT, "%s: tensor '%s': its shape has %lld values of %zu bytes, its data_offsets span %lld bytes", path, t->name,
-                         (long long)t->count, t->item, (long long)(end - begin));
+        return deco_fail(DECO_E_FORMAT, "%s: tensor '%s': its shape has %lld values of %zu bytes, its data_offsets span %lld bytes", path,
+                         t->name, (long long)t->count, t->item, (long long)(end - begin));
     t->data = data + begin;
     return DECO_OK;
 }
@@ -174,8 +177,8 @@ static deco_status parse_json(cJSON **out, uint64_t *data, const deco_tensors *t
     for (int i = 7; i >= 0; i--)
         n = n << 8 | b[i];
     if (n > t->size - 8 || n > HEADER_LIMIT)
-        return deco_fail(DECO_E_FORMAT, "%s: the header's length is given as %llu bytes, the file has %zu: truncated, or not safetensors", t->path,
-                         (unsigned long long)n, t->size);
+        return deco_fail(DECO_E_FORMAT, "%s: the header's length is given as %llu bytes, the file has %zu: truncated, or not safetensors",
+                         t->path, (unsigned long long)n, t->size);
     *out = cJSON_ParseWithLength((const char *)b + 8, (size_t)n);
     if (!cJSON_IsObject(*out))
         return deco_fail(DECO_E_FORMAT, "%s: the header (bytes 8 to %llu) is not a JSON object", t->path, (unsigned long long)n + 8);
@@ -248,7 +251,8 @@ deco_status deco_tensor_floats(float *out, const deco_tensor *t, const char *pat
     }
     bool f64 = !strcmp(t->dtype, "F64"), f16 = !strcmp(t->dtype, "F16");
     if (!f64 && !f16 && strcmp(t->dtype, "BF16"))
-        return deco_fail(DECO_E_FORMAT, "%s: tensor '%s' is %s; a floating type was expected (F32, F16, BF16, F64)", path, t->name, t->dtype);
+        return deco_fail(DECO_E_FORMAT, "%s: tensor '%s' is %s; a floating type was expected (F32, F16, BF16, F64)", path, t->name,
+                         t->dtype);
     for (int64_t i = 0; i < t->count; i++) {
         double wide;
         uint16_t narrow;

@@ -14,7 +14,8 @@ static deco_status tensor_bytes(int64_t *bytes, const deco_tensor_out *t, const 
 {
     *bytes = (int64_t)deco_safetensors_item(t->dtype);
     if (!*bytes || t->dims < 0 || t->dims > DECO_TENSOR_DIMS)
-        return deco_fail(DECO_E_ARGUMENT, "%s: tensor '%s' of dtype %s with %d dimensions cannot be written", path, t->name, t->dtype, t->dims);
+        return deco_fail(DECO_E_ARGUMENT, "%s: tensor '%s' of dtype %s with %d dimensions cannot be written", path, t->name, t->dtype,
+                         t->dims);
     for (int i = 0; i < t->dims; i++)
         if (t->shape[i] < 0 || __builtin_mul_overflow(*bytes, t->shape[i], bytes))
             return deco_fail(DECO_E_ARGUMENT, "%s: the shape of tensor '%s' is negative or overflows", path, t->name);
@@ -56,8 +57,8 @@ static deco_status header_text(char **out, const char *path, const deco_tensor_o
         TRY(tensor_bytes(&bytes, &tensor[i], path));
         if (__builtin_add_overflow(place[0], bytes, &place[1]))
             TRY(deco_fail(DECO_E_ARGUMENT, "%s: its tensors are larger together than any file", path));
-        if (!cJSON_AddStringToObject(entry, "dtype", tensor[i].dtype) || !add_list(entry, "shape", tensor[i].shape, tensor[i].dims)
-            || !add_list(entry, "data_offsets", place, 2))
+        if (!cJSON_AddStringToObject(entry, "dtype", tensor[i].dtype) || !add_list(entry, "shape", tensor[i].shape, tensor[i].dims) ||
+            !add_list(entry, "data_offsets", place, 2))
             TRY(deco_fail_memory(0, "safetensors header"));
         place[0] = place[1];
     }

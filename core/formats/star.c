@@ -158,12 +158,15 @@ static deco_status finish_loop(builder *b)
         return DECO_OK;
     l = current(b);
     if (b->part == PART_ITEMS && b->cells != l->columns)
-        return deco_fail(DECO_E_FORMAT, "%s: line %lld: the item '_%s' has no value", b->star->source, (long long)b->line, l->name[l->columns - 1]);
+        return deco_fail(DECO_E_FORMAT, "%s: line %lld: the item '_%s' has no value", b->star->source, (long long)b->line,
+                         l->name[l->columns - 1]);
     if (l->columns == 0)
         return deco_fail(DECO_E_FORMAT, "%s: line %lld: a loop_ without column names", b->star->source, (long long)b->line);
     if (b->cells % l->columns)
-        return deco_fail(DECO_E_FORMAT, "%s: the loop that begins in line %lld has %lld values, not a multiple of its %lld columns (row %lld is cut or has too many)",
-                         b->star->source, (long long)b->line, (long long)b->cells, (long long)l->columns, (long long)(b->cells / l->columns + 1));
+        return deco_fail(
+            DECO_E_FORMAT,
+            "%s: the loop that begins in line %lld has %lld values, not a multiple of its %lld columns (row %lld is cut or has too many)",
+            b->star->source, (long long)b->line, (long long)b->cells, (long long)l->columns, (long long)(b->cells / l->columns + 1));
     l->rows = b->cells / l->columns;
     b->part = PART_NONE;
     return DECO_OK;
@@ -215,7 +218,8 @@ static deco_status take_value(builder *b, const char *word, int64_t line)
     if (b->part == PART_NAMES && current(b)->columns)
         b->part = PART_VALUES;
     if (b->part == PART_NONE || b->part == PART_NAMES || (b->part == PART_ITEMS && b->cells == current(b)->columns))
-        return deco_fail(DECO_E_FORMAT, "%s: line %lld: '%.40s' stands where data_, loop_ or a _name was expected", b->star->source, (long long)line, word);
+        return deco_fail(DECO_E_FORMAT, "%s: line %lld: '%.40s' stands where data_, loop_ or a _name was expected", b->star->source,
+                         (long long)line, word);
     return add_cell(b, word);
 }
 

@@ -6,7 +6,7 @@
 
 /* One loop (or the single items of a block as a loop of one row). Names without their leading '_'. */
 typedef struct deco_star_loop {
-    char *block;       /* "optics", "particles", "2XHE" */
+    char *block; /* "optics", "particles", "2XHE" */
     int64_t columns;
     char **name;
     int64_t rows;
@@ -28,15 +28,15 @@ const deco_star_loop *deco_star_find(const deco_star *s, const char *column_name
 
 /* What a row of a RELION file says, in RELION's units (degrees, Å, 1-based). */
 typedef struct deco_star_particle {
-    const char *image_path;    /* of the stack */
-    int64_t image_index;       /* 0-based in the stack */
-    const char *micrograph;    /* NULL: column left out */
-    int64_t optics_group;      /* 0-based; the writer adds 1 */
+    const char *image_path; /* of the stack */
+    int64_t image_index;    /* 0-based in the stack */
+    const char *micrograph; /* NULL: column left out */
+    int64_t optics_group;   /* 0-based; the writer adds 1 */
     double defocus_u_A, defocus_v_A, astig_deg, phase_shift_deg;
     double coordinate_x, coordinate_y; /* pixels of the micrograph */
-    double R[9];               /* METHOD's R, row-major; the writer makes the angles */
+    double R[9];                       /* METHOD's R, row-major; the writer makes the angles */
     double origin_x_A, origin_y_A;
-    int64_t class_number, half_set;    /* 0-based; the writer adds 1 */
+    int64_t class_number, half_set; /* 0-based; the writer adds 1 */
 } deco_star_particle;
 
 typedef struct deco_star_optics {

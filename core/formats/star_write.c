@@ -58,14 +58,14 @@ static deco_status write_names(deco_file *f, const char *const *name, const int 
 
 static deco_status write_optics(deco_file *f, const deco_star_optics *optics, int64_t groups)
 {
-    static const char *const name[] = {"rlnOpticsGroup", "rlnOpticsGroupName", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast",
-                                       "rlnImagePixelSize", "rlnImageSize", "rlnImageDimensionality"};
+    static const char *const name[] = {"rlnOpticsGroup",       "rlnOpticsGroupName", "rlnVoltage",   "rlnSphericalAberration",
+                                       "rlnAmplitudeContrast", "rlnImagePixelSize",  "rlnImageSize", "rlnImageDimensionality"};
     deco_status st = DECO_OK;
     TRY(deco_file_print(f, "\n# version 30001\n\ndata_optics\n"));
     TRY(write_names(f, name, NULL, sizeof name / sizeof *name, 0));
     for (int64_t g = 0; g < groups; g++)
-        TRY(deco_file_print(f, "%lld opticsGroup%lld %.6f %.6f %.6f %.6f %lld 2\n", (long long)g + 1, (long long)g + 1, optics[g].voltage_kV,
-                            optics[g].cs_mm, optics[g].amp_contrast, optics[g].psize_A, (long long)optics[g].box));
+        TRY(deco_file_print(f, "%lld opticsGroup%lld %.6f %.6f %.6f %.6f %lld 2\n", (long long)g + 1, (long long)g + 1,
+                            optics[g].voltage_kV, optics[g].cs_mm, optics[g].amp_contrast, optics[g].psize_A, (long long)optics[g].box));
 out:
     return st;
 }
@@ -75,10 +75,21 @@ static const struct {
     const char *name;
     int known;
 } particle_columns[] = {
-    {"rlnImageName", 0}, {"rlnOpticsGroup", 0}, {"rlnDefocusU", 0}, {"rlnDefocusV", 0}, {"rlnDefocusAngle", 0}, {"rlnPhaseShift", 0},
-    {"rlnMicrographName", DECO_STAR_MICROGRAPH}, {"rlnCoordinateX", DECO_STAR_COORDINATES}, {"rlnCoordinateY", DECO_STAR_COORDINATES},
-    {"rlnAngleRot", DECO_STAR_POSES}, {"rlnAngleTilt", DECO_STAR_POSES}, {"rlnAnglePsi", DECO_STAR_POSES},
-    {"rlnOriginXAngst", DECO_STAR_POSES}, {"rlnOriginYAngst", DECO_STAR_POSES}, {"rlnClassNumber", DECO_STAR_CLASS},
+    {"rlnImageName", 0},
+    {"rlnOpticsGroup", 0},
+    {"rlnDefocusU", 0},
+    {"rlnDefocusV", 0},
+    {"rlnDefocusAngle", 0},
+    {"rlnPhaseShift", 0},
+    {"rlnMicrographName", DECO_STAR_MICROGRAPH},
+    {"rlnCoordinateX", DECO_STAR_COORDINATES},
+    {"rlnCoordinateY", DECO_STAR_COORDINATES},
+    {"rlnAngleRot", DECO_STAR_POSES},
+    {"rlnAngleTilt", DECO_STAR_POSES},
+    {"rlnAnglePsi", DECO_STAR_POSES},
+    {"rlnOriginXAngst", DECO_STAR_POSES},
+    {"rlnOriginYAngst", DECO_STAR_POSES},
+    {"rlnClassNumber", DECO_STAR_CLASS},
     {"rlnRandomSubset", DECO_STAR_HALF},
 };
 

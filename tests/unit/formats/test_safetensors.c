@@ -12,8 +12,10 @@ static void tensors_and_metadata_read_back(void **state)
     const float w[6] = {1, -2, 3.5f, 0, 1e-30f, 7};
     const int64_t step = 12345678901234;
     const double d[2] = {0.1, -1e300};
-    const deco_tensor_out out[] = {
-        {"weight", "F32", 2, {2, 3}, w}, {"a \"step\"", "I64", 0, {0}, &step}, {"none", "F32", 2, {0, 4}, NULL}, {"wide", "F64", 1, {2}, d}};
+    const deco_tensor_out out[] = {{"weight", "F32", 2, {2, 3}, w},
+                                   {"a \"step\"", "I64", 0, {0}, &step},
+                                   {"none", "F32", 2, {0, 4}, NULL},
+                                   {"wide", "F64", 1, {2}, d}};
     const char *key[] = {"made by", "größe"}, *value[] = {"a test", "line\nbreak"};
     deco_tensors *t;
     float f[6];
@@ -103,10 +105,12 @@ static void hostile_headers_are_refused_with_the_reason(void **state)
     expect_refused(ONE("[4611686018427387904]", "[0,0]"), 8, 0, "size 0"); /* above 2^53: not told apart from its neighbours */
     expect_refused("{\"__metadata__\":{\"k\":1}}", 0, 0, "'k' is not a string");
     expect_refused("{\"__metadata__\":{},\"__metadata__\":{}}", 0, 0, "twice");
-    expect_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[3,7]}}", 8, 0,
-                   "'a' and 'b' overlap");
-    expect_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}", 8, 0,
-                   "'a' stands twice");
+    expect_refused(
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[3,7]}}", 8,
+        0, "'a' and 'b' overlap");
+    expect_refused(
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}", 8,
+        0, "'a' stands twice");
 }
 
 static void deep_nesting_is_an_error_not_a_stack_overflow(void **state)

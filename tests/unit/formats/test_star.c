@@ -28,7 +28,8 @@ static void loops_quotes_comments_and_crlf_are_read(void **state)
 {
     int64_t column;
     (void)state;
-    deco_star *s = star_of("# before\r\n\r\ndata_optics # a comment\r\n\r\nloop_ \r\n_rlnOpticsGroup #1\r\n_rlnOpticsGroupName\r\n1 'og one'\r\n\r\n2 \"it's\" # tail\r\n"
+    deco_star *s = star_of("# before\r\n\r\ndata_optics # a comment\r\n\r\nloop_ \r\n_rlnOpticsGroup #1\r\n_rlnOpticsGroupName\r\n1 'og "
+                           "one'\r\n\r\n2 \"it's\" # tail\r\n"
                            "3 it's\r\n\r\ndata_particles\r\nloop_\r\n_a\r\n_b\r\n");
     assert_int_equal(s->loops, 2);
     assert_string_equal(s->loop[0].block, "optics");
@@ -46,7 +47,8 @@ static void loops_quotes_comments_and_crlf_are_read(void **state)
 static void mmcif_items_text_and_rows_over_lines_are_read(void **state)
 {
     (void)state;
-    deco_star *s = star_of("data_1ABC\n_entry.id 1ABC\n_struct.title\n;Two\nlines\n;\n_x.y 'a ''b' #c\n#\nloop_\n_atom_site.id\n_atom_site.label\n1\n\"O5'\"\n2 C\n#\n_z.z ?\n");
+    deco_star *s = star_of("data_1ABC\n_entry.id 1ABC\n_struct.title\n;Two\nlines\n;\n_x.y 'a ''b' "
+                           "#c\n#\nloop_\n_atom_site.id\n_atom_site.label\n1\n\"O5'\"\n2 C\n#\n_z.z ?\n");
     assert_int_equal(s->loops, 3);
     assert_string_equal(s->loop[0].block, "1ABC");
     assert_string_equal(cell(s, "struct.title", 0), "Two\nlines");
@@ -129,9 +131,18 @@ static deco_status row_of(void *context, int64_t i, deco_star_particle *p)
     (void)context;
     if (i == 4)
         return deco_fail(DECO_E_FORMAT, "row 4 is broken");
-    *p = (deco_star_particle){.image_path = i == 2 ? "J1/extract/a b.mrcs" : "J1/a.mrcs", .image_index = i, .micrograph = micrographs[i],
-                              .optics_group = i % 2, .defocus_u_A = 12345.678901, .defocus_v_A = 1000 + (double)i, .astig_deg = -30,
-                              .coordinate_x = 17, .R = {1, 0, 0, 0, 1, 0, 0, 0, 1}, .origin_x_A = -1.5, .class_number = 3, .half_set = 1};
+    *p = (deco_star_particle){.image_path = i == 2 ? "J1/extract/a b.mrcs" : "J1/a.mrcs",
+                              .image_index = i,
+                              .micrograph = micrographs[i],
+                              .optics_group = i % 2,
+                              .defocus_u_A = 12345.678901,
+                              .defocus_v_A = 1000 + (double)i,
+                              .astig_deg = -30,
+                              .coordinate_x = 17,
+                              .R = {1, 0, 0, 0, 1, 0, 0, 0, 1},
+                              .origin_x_A = -1.5,
+                              .class_number = 3,
+                              .half_set = 1};
     return DECO_OK;
 }
 
