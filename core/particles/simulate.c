@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SNR_SAMPLE 2000 /* particles at most that the noise is set by; the truth says the ratio over all of them */
+#define SNR_SAMPLE 1000 /* particles at most that the noise is set by; the truth says the ratio over all of them */
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
@@ -34,14 +34,16 @@ static deco_status check_inputs(sim_settings *s)
 {
     const deco_list *from = &s->o->from;
     if (from->count == 0)
-        return deco_fail(DECO_E_ARGUMENT, "simulate: --from names nothing; give structures (.pdb, .cif) or maps (.mrc), one for each class");
+        return deco_fail(DECO_E_ARGUMENT,
+                         "simulate: --from names nothing; give structures (.pdb, .cif) or maps (.mrc), one for each class");
     s->from_maps = sim_is_map(from->items[0]);
     for (int64_t i = 1; i < from->count; i++)
         if (sim_is_map(from->items[i]) != s->from_maps)
-            return deco_fail(DECO_E_ARGUMENT, "simulate: --from mixes maps and structures (%s, %s), which have no frame in common", from->items[0],
-                             from->items[i]);
+            return deco_fail(DECO_E_ARGUMENT, "simulate: --from mixes maps and structures (%s, %s), which have no frame in common",
+                             from->items[0], from->items[i]);
     if (s->continuous && from->count != 2)
-        return deco_fail(DECO_E_ARGUMENT, "simulate: --motion goes from one conformation to another; --from names %lld", (long long)from->count);
+        return deco_fail(DECO_E_ARGUMENT, "simulate: --motion goes from one conformation to another; --from names %lld",
+                         (long long)from->count);
     s->maps = s->continuous ? s->o->n_conformations : from->count;
     return s->from_maps ? take_from_map(s) : DECO_OK;
 }
@@ -75,10 +77,11 @@ static deco_status check_numbers(const sim_settings *s)
     if (s->D % 2)
         return deco_fail(DECO_E_ARGUMENT, "simulate: box is %lld; it must be even", (long long)s->D);
     if (s->resolution_A < 2 * s->psize_A)
-        return deco_fail(DECO_E_ARGUMENT, "simulate: resolution_A is %g; pixels of %g Å hold nothing finer than %g Å", s->resolution_A, s->psize_A,
-                         2 * s->psize_A);
+        return deco_fail(DECO_E_ARGUMENT, "simulate: resolution_A is %g; pixels of %g Å hold nothing finer than %g Å", s->resolution_A,
+                         s->psize_A, 2 * s->psize_A);
     if (!(s->mask_radius_px >= 1 && s->mask_radius_px <= (double)s->D / 2))
-        return deco_fail(DECO_E_ARGUMENT, "simulate: mask_radius_px is %g; it must be from 1 to half the box, %g", s->mask_radius_px, (double)s->D / 2);
+        return deco_fail(DECO_E_ARGUMENT, "simulate: mask_radius_px is %g; it must be from 1 to half the box, %g", s->mask_radius_px,
+                         (double)s->D / 2);
     if (o->defocus_min_A > o->defocus_max_A)
         return deco_fail(DECO_E_ARGUMENT, "simulate: defocus_min_A %g is above defocus_max_A %g", o->defocus_min_A, o->defocus_max_A);
     return DECO_OK;
@@ -320,9 +323,12 @@ static char *summary_of(const making *k, const char *outdir)
 {
     const sim_settings *s = &k->s;
     return deco_format("%lld particles of %lld×%lld pixels of %g Å, %s, in %lld stacks (%s); signal to noise %.4g\n"
-                       "job    %s/project/" SIM_JOB "\ntruth  %s/truth\n", (long long)s->N, (long long)s->D, (long long)s->D, s->psize_A,
-                       s->continuous ? "a continuous motion" : s->maps == 1 ? "one state" : "several classes", (long long)s->stacks,
-                       s->o->float16 ? "float16" : "float32", k->measured.snr, outdir, outdir);
+                       "job    %s/project/" SIM_JOB "\ntruth  %s/truth\n",
+                       (long long)s->N, (long long)s->D, (long long)s->D, s->psize_A,
+                       s->continuous  ? "a continuous motion"
+                       : s->maps == 1 ? "one state"
+                                      : "several classes",
+                       (long long)s->stacks, s->o->float16 ? "float16" : "float32", k->measured.snr, outdir, outdir);
 }
 
 deco_status deco_simulate(char **summary, const deco_options *o, deco_monitor *m)

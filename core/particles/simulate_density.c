@@ -30,7 +30,7 @@ static void add_atom(float *fine, int64_t n, const double at[3], float weight)
 }
 
 /* Farther than this from the centre an atom's density would leave the box. */
-static double room_A(const sim_settings *s) { return (0.5 * (double)s->D - 0.5 * (REACH + 2)) * s->psize_A; }
+static double room_A(const sim_settings *s) { return (0.5 * (double)s->D - 0.5 * (REACH + 1)) * s->psize_A; }
 
 static deco_status splat(float *fine, const sim_settings *s, const sim_atoms *a, const double centre[3])
 {
@@ -42,8 +42,10 @@ static deco_status splat(float *fine, const sim_settings *s, const sim_atoms *a,
             far = fmax(far, fabs(d));
         }
         if (far > room_A(s))
-            return deco_fail(DECO_E_ARGUMENT, "the molecule does not fit: an atom is %.0f Å from the middle along an axis, and a box of %lld pixels of %g Å "
-                             "leaves %.0f Å; a larger box or psize_A does", far, (long long)s->D, s->psize_A, room_A(s));
+            return deco_fail(DECO_E_ARGUMENT,
+                             "the molecule does not fit: an atom is %.1f Å from the middle along an axis, and a box of %lld pixels of %g Å "
+                             "leaves %.1f Å; a larger box or psize_A does",
+                             far, (long long)s->D, s->psize_A, room_A(s));
         add_atom(fine, 2 * s->D, at, a->weight[i]);
     }
     return DECO_OK;
@@ -141,7 +143,8 @@ static deco_status structure_densities(float **map, const sim_settings *s, deco_
             TRY(sim_density_of_atoms(map[i], s, &atoms[i], centre, dev));
     else {
         if (atoms[0].count != atoms[1].count)
-            TRY(deco_fail(DECO_E_ARGUMENT, "motion: %s has %lld atoms and %s %lld; both ends of a motion need the same atoms in the same order",
+            TRY(deco_fail(DECO_E_ARGUMENT,
+                          "motion: %s has %lld atoms and %s %lld; both ends of a motion need the same atoms in the same order",
                           from->items[0], (long long)atoms[0].count, from->items[1], (long long)atoms[1].count));
         TRY(deco_alloc(&step.x, (size_t)(3 * atoms[0].count), sizeof *step.x, "atoms"));
         TRY(deco_alloc(&step.weight, (size_t)atoms[0].count, sizeof *step.weight, "atoms"));

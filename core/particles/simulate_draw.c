@@ -76,9 +76,13 @@ static deco_ctf_row ctf_of(const sim_micrograph *m, deco_random *r, const sim_se
     const deco_options *o = s->o;
     /* the micrograph's, with a particle's own height in the ice */
     double defocus = fmin(fmax(m->defocus_A + between(r, -250, 250), o->defocus_min_A), o->defocus_max_A);
-    return (deco_ctf_row){.defocus_u_A = (float)(defocus + m->astigmatism_A / 2), .defocus_v_A = (float)(defocus - m->astigmatism_A / 2),
-                          .astig_rad = (float)m->astig_rad, .amp_contrast = (float)o->amp_contrast, .psize_A = (float)s->psize_A,
-                          .cs_A = (float)o->cs_mm * 1e7f, .lambda_A = deco_wavelength_A((float)o->accel_kV)};
+    return (deco_ctf_row){.defocus_u_A = (float)(defocus + m->astigmatism_A / 2),
+                          .defocus_v_A = (float)(defocus - m->astigmatism_A / 2),
+                          .astig_rad = (float)m->astig_rad,
+                          .amp_contrast = (float)o->amp_contrast,
+                          .psize_A = (float)s->psize_A,
+                          .cs_A = (float)o->cs_mm * 1e7f,
+                          .lambda_A = deco_wavelength_A((float)o->accel_kV)};
 }
 
 static void draw_particle(sim_particle *p, int64_t i, const sim_micrograph *micrograph, const sim_settings *s)

@@ -38,7 +38,8 @@ static void fill_spectrum(float *spectrum, int64_t D)
         }
 }
 
-deco_status sim_imager_create(sim_imager **out, const sim_settings *s, float *const *transform, const sim_particle *particle, deco_device *dev)
+deco_status sim_imager_create(sim_imager **out, const sim_settings *s, float *const *transform, const sim_particle *particle,
+                              deco_device *dev)
 {
     deco_status st = DECO_OK;
     sim_imager *g = NULL;

@@ -24,25 +24,42 @@ typedef struct column_spec {
     int64_t cells; /* 0: a scalar */
 } column_spec;
 
-static const column_spec blob_columns[] = {{"uid", 'u', 8, 0}, {"blob/path", 'S', 64, 0}, {"blob/idx", 'u', 4, 0}, {"blob/shape", 'u', 4, 2},
-                                           {"blob/psize_A", 'f', 4, 0}, {"blob/sign", 'f', 4, 0}};
+static const column_spec blob_columns[] = {{"uid", 'u', 8, 0},        {"blob/path", 'S', 64, 0},   {"blob/idx", 'u', 4, 0},
+                                           {"blob/shape", 'u', 4, 2}, {"blob/psize_A", 'f', 4, 0}, {"blob/sign", 'f', 4, 0}};
 
-static const column_spec passthrough_columns[] = {
-    {"uid", 'u', 8, 0}, {"ctf/type", 'S', 6, 0}, {"ctf/exp_group_id", 'u', 4, 0}, {"ctf/accel_kv", 'f', 4, 0}, {"ctf/cs_mm", 'f', 4, 0},
-    {"ctf/amp_contrast", 'f', 4, 0}, {"ctf/df1_A", 'f', 4, 0}, {"ctf/df2_A", 'f', 4, 0}, {"ctf/df_angle_rad", 'f', 4, 0},
-    {"ctf/phase_shift_rad", 'f', 4, 0}, {"ctf/scale", 'f', 4, 0}, {"ctf/scale_const", 'f', 4, 0}, {"ctf/shift_A", 'f', 4, 2},
-    {"ctf/tilt_A", 'f', 4, 2}, {"ctf/trefoil_A", 'f', 4, 2}, {"ctf/tetra_A", 'f', 4, 4}, {"ctf/anisomag", 'f', 4, 4}, {"ctf/bfactor", 'f', 4, 0},
-    {"location/micrograph_uid", 'u', 8, 0}, {"location/exp_group_id", 'u', 4, 0}, {"location/micrograph_path", 'S', 64, 0},
-    {"location/micrograph_shape", 'u', 4, 2}, {"location/micrograph_psize_A", 'f', 4, 0}, {"location/center_x_frac", 'f', 4, 0},
-    {"location/center_y_frac", 'f', 4, 0}};
+static const column_spec passthrough_columns[] = {{"uid", 'u', 8, 0},
+                                                  {"ctf/type", 'S', 6, 0},
+                                                  {"ctf/exp_group_id", 'u', 4, 0},
+                                                  {"ctf/accel_kv", 'f', 4, 0},
+                                                  {"ctf/cs_mm", 'f', 4, 0},
+                                                  {"ctf/amp_contrast", 'f', 4, 0},
+                                                  {"ctf/df1_A", 'f', 4, 0},
+                                                  {"ctf/df2_A", 'f', 4, 0},
+                                                  {"ctf/df_angle_rad", 'f', 4, 0},
+                                                  {"ctf/phase_shift_rad", 'f', 4, 0},
+                                                  {"ctf/scale", 'f', 4, 0},
+                                                  {"ctf/scale_const", 'f', 4, 0},
+                                                  {"ctf/shift_A", 'f', 4, 2},
+                                                  {"ctf/tilt_A", 'f', 4, 2},
+                                                  {"ctf/trefoil_A", 'f', 4, 2},
+                                                  {"ctf/tetra_A", 'f', 4, 4},
+                                                  {"ctf/anisomag", 'f', 4, 4},
+                                                  {"ctf/bfactor", 'f', 4, 0},
+                                                  {"location/micrograph_uid", 'u', 8, 0},
+                                                  {"location/exp_group_id", 'u', 4, 0},
+                                                  {"location/micrograph_path", 'S', 64, 0},
+                                                  {"location/micrograph_shape", 'u', 4, 2},
+                                                  {"location/micrograph_psize_A", 'f', 4, 0},
+                                                  {"location/center_x_frac", 'f', 4, 0},
+                                                  {"location/center_y_frac", 'f', 4, 0}};
 
 static const column_spec pose_columns[] = {
-    {"alignments3D/split", 'u', 4, 0}, {"alignments3D/shift", 'f', 4, 2}, {"alignments3D/pose", 'f', 4, 3}, {"alignments3D/psize_A", 'f', 4, 0},
-    {"alignments3D/error", 'f', 4, 0}, {"alignments3D/error_min", 'f', 4, 0}, {"alignments3D/resid_pow", 'f', 4, 0},
-    {"alignments3D/slice_pow", 'f', 4, 0}, {"alignments3D/image_pow", 'f', 4, 0}, {"alignments3D/cross_cor", 'f', 4, 0},
-    {"alignments3D/alpha", 'f', 4, 0}, {"alignments3D/alpha_min", 'f', 4, 0}, {"alignments3D/weight", 'f', 4, 0}, {"alignments3D/pose_ess", 'f', 4, 0},
-    {"alignments3D/shift_ess", 'f', 4, 0}, {"alignments3D/class_posterior", 'f', 4, 0}, {"alignments3D/class", 'u', 4, 0},
-    {"alignments3D/class_ess", 'f', 4, 0}};
+    {"alignments3D/split", 'u', 4, 0},           {"alignments3D/shift", 'f', 4, 2},     {"alignments3D/pose", 'f', 4, 3},
+    {"alignments3D/psize_A", 'f', 4, 0},         {"alignments3D/error", 'f', 4, 0},     {"alignments3D/error_min", 'f', 4, 0},
+    {"alignments3D/resid_pow", 'f', 4, 0},       {"alignments3D/slice_pow", 'f', 4, 0}, {"alignments3D/image_pow", 'f', 4, 0},
+    {"alignments3D/cross_cor", 'f', 4, 0},       {"alignments3D/alpha", 'f', 4, 0},     {"alignments3D/alpha_min", 'f', 4, 0},
+    {"alignments3D/weight", 'f', 4, 0},          {"alignments3D/pose_ess", 'f', 4, 0},  {"alignments3D/shift_ess", 'f', 4, 0},
+    {"alignments3D/class_posterior", 'f', 4, 0}, {"alignments3D/class", 'u', 4, 0},     {"alignments3D/class_ess", 'f', 4, 0}};
 
 static deco_status add_columns(deco_table *t, const column_spec *spec, size_t count)
 {
@@ -55,7 +72,10 @@ static deco_status add_columns(deco_table *t, const column_spec *spec, size_t co
 
 /* The column to write into. Every name is in the lists above. */
 static deco_column *column(deco_table *t, const char *name) { return (deco_column *)deco_table_find(t, name); }
-static void set_real(deco_table *t, const char *name, int64_t row, int64_t cell, double v) { deco_cell_set_real(column(t, name), row, cell, v); }
+static void set_real(deco_table *t, const char *name, int64_t row, int64_t cell, double v)
+{
+    deco_cell_set_real(column(t, name), row, cell, v);
+}
 static void set_u64(deco_table *t, const char *name, int64_t row, uint64_t v) { deco_cell_set_u64(column(t, name), row, 0, v); }
 
 static deco_status fill_blob(deco_table *t, int64_t row, int64_t i, const sim_particle *p, const sim_settings *s)

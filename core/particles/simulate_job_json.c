@@ -10,9 +10,12 @@ static const struct {
     bool passthrough;
 } results[] = {
     {"blob", "particle.blob", "path:O idx:u4 shape:2u4 psize_A:f4 sign:f4 import_sig:u8", false},
-    {"ctf", "particle.ctf", "type:O exp_group_id:u4 accel_kv:f4 cs_mm:f4 amp_contrast:f4 df1_A:f4 df2_A:f4 df_angle_rad:f4 phase_shift_rad:f4 "
-     "scale:f4 scale_const:f4", true},
-    {"location", "particle.location", "micrograph_uid:u8 exp_group_id:u4 micrograph_path:O micrograph_shape:2u4 center_x_frac:f4 center_y_frac:f4", true},
+    {"ctf", "particle.ctf",
+     "type:O exp_group_id:u4 accel_kv:f4 cs_mm:f4 amp_contrast:f4 df1_A:f4 df2_A:f4 df_angle_rad:f4 phase_shift_rad:f4 "
+     "scale:f4 scale_const:f4",
+     true},
+    {"location", "particle.location",
+     "micrograph_uid:u8 exp_group_id:u4 micrograph_path:O micrograph_shape:2u4 center_x_frac:f4 center_y_frac:f4", true},
     {"alignments3D", "particle.alignments3D", "split:u4 shift:2f4 pose:3f4 psize_A:f4", true}, /* the last: left out without poses */
 };
 
@@ -59,8 +62,9 @@ static cJSON *output_result(int i, int64_t particles)
     cJSON_AddStringToObject(r, "description", "");
     cJSON_AddItemToObject(r, "min_fields", fields_of(results[i].fields));
     cJSON_AddItemToObject(r, "versions", list_of(cJSON_CreateNumber(0)));
-    cJSON_AddItemToObject(r, "metafiles", list_of(cJSON_CreateString(results[i].passthrough ? SIM_JOB "/" SIM_JOB "_passthrough_particles.cs"
-                                                                                             : SIM_JOB "/restacked_particles.cs")));
+    cJSON_AddItemToObject(r, "metafiles",
+                          list_of(cJSON_CreateString(results[i].passthrough ? SIM_JOB "/" SIM_JOB "_passthrough_particles.cs"
+                                                                            : SIM_JOB "/restacked_particles.cs")));
     cJSON_AddItemToObject(r, "num_items", list_of(cJSON_CreateNumber((double)particles)));
     return r;
 }

@@ -11,15 +11,18 @@ static deco_status grid_for(int64_t *n, const sim_settings *s, const deco_mrc *f
 {
     double view = (double)s->D * s->psize_A, voxels;
     if (f->nx != f->ny || f->ny != f->nz)
-        return deco_fail(DECO_E_FORMAT, "%s: a map of %lld×%lld×%lld voxels; a cube is needed", f->path, (long long)f->nx, (long long)f->ny, (long long)f->nz);
+        return deco_fail(DECO_E_FORMAT, "%s: a map of %lld×%lld×%lld voxels; a cube is needed", f->path, (long long)f->nx, (long long)f->ny,
+                         (long long)f->nz);
     if (!(f->psize_A > 0))
         return deco_fail(DECO_E_FORMAT, "%s: the header gives no voxel size; set it (mrcfile: voxel_size) and try again", f->path);
     voxels = view / f->psize_A;
     *n = 2 * (int64_t)llround(voxels / 2);
     if (*n < 8 || *n > 4096 || fabs((double)*n - voxels) > 1e-3 * voxels)
-        return deco_fail(DECO_E_ARGUMENT, "%s: %lld voxels of %g Å cannot be brought to a box of %lld pixels of %g Å: that view is %.3f voxels wide, and an "
-                         "even whole number is needed; --psize_A %g --box %lld fits", f->path, (long long)f->nx, f->psize_A, (long long)s->D,
-                         s->psize_A, voxels, f->psize_A, (long long)(f->nx + f->nx % 2));
+        return deco_fail(DECO_E_ARGUMENT,
+                         "%s: %lld voxels of %g Å cannot be brought to a box of %lld pixels of %g Å: that view is %.3f voxels wide, and an "
+                         "even whole number is needed; --psize_A %g --box %lld fits",
+                         f->path, (long long)f->nx, f->psize_A, (long long)s->D, s->psize_A, voxels, f->psize_A,
+                         (long long)(f->nx + f->nx % 2));
     return DECO_OK;
 }
 

@@ -57,7 +57,9 @@ static const char *value(const deco_star_loop *l, int64_t row, int64_t column)
 
 static deco_status add_row(sim_sieve *s, const deco_star_loop *l, const int64_t at[COLUMNS], int64_t row)
 {
-    sim_atom_record a = {.element = value(l, row, at[ELEMENT]), .residue_name = value(l, row, at[RESIDUE_NAME]), .chain = value(l, row, at[CHAIN]),
+    sim_atom_record a = {.element = value(l, row, at[ELEMENT]),
+                         .residue_name = value(l, row, at[RESIDUE_NAME]),
+                         .chain = value(l, row, at[CHAIN]),
                          .alternative = *value(l, row, at[ALTERNATIVE])};
     char residue[64];
     for (int i = 0; i < 3; i++) {

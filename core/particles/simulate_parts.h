@@ -102,7 +102,8 @@ void sim_slice(float *out, const float *h, int64_t D, const sim_particle *p);
 
 /* Images of a run of particles, made a chunk at a time. */
 typedef struct sim_imager sim_imager;
-deco_status sim_imager_create(sim_imager **out, const sim_settings *s, float *const *transform, const sim_particle *particle, deco_device *dev);
+deco_status sim_imager_create(sim_imager **out, const sim_settings *s, float *const *transform, const sim_particle *particle,
+                              deco_device *dev);
 void sim_imager_free(sim_imager *g);
 int64_t sim_imager_chunk(const sim_imager *g); /* the most images of a call */
 

@@ -29,8 +29,9 @@ static void tidy(char *out, size_t size, const char *text)
 /* Atomic number; 0 when the symbol is not known. */
 static int electrons(const char *symbol)
 {
-    static const char table[] = "H HELIBEB C N O F NENAMGALSIP S CLARK CASCTIV CRMNFECONICUZNGAGEASSEBRKRRBSRY ZRNBMOTCRURHPDAGCDINSNSBTEI XE"
-                                "CSBALACEPRNDPMSMEUGDTBDYHOERTMYBLUHFTAW REOSIRPTAUHGTLPBBIPOATRNFRRAACTHPAU ";
+    static const char table[] =
+        "H HELIBEB C N O F NENAMGALSIP S CLARK CASCTIV CRMNFECONICUZNGAGEASSEBRKRRBSRY ZRNBMOTCRURHPDAGCDINSNSBTEI XE"
+        "CSBALACEPRNDPMSMEUGDTBDYHOERTMYBLUHFTAW REOSIRPTAUHGTLPBBIPOATRNFRRAACTHPAU ";
     for (int z = 0; table[2 * z]; z++)
         if (symbol[0] == table[2 * z] && (symbol[1] == table[2 * z + 1] || (!symbol[1] && table[2 * z + 1] == ' ')))
             return z + 1;
@@ -102,8 +103,8 @@ deco_status sim_sieve_add(sim_sieve *s, const sim_atom_record *a, int64_t number
                          (long long)number, a->x[0], a->x[1], a->x[2]);
     if (a->alternative && !s->alternative)
         s->alternative = a->alternative;
-    if (weight == 1 || !strcmp(residue, "HOH") || !strcmp(residue, "DOD") || !strcmp(residue, "WAT")
-        || (a->alternative && a->alternative != s->alternative) || !chain_wanted(s->chains, a->chain))
+    if (weight == 1 || !strcmp(residue, "HOH") || !strcmp(residue, "DOD") || !strcmp(residue, "WAT") ||
+        (a->alternative && a->alternative != s->alternative) || !chain_wanted(s->chains, a->chain))
         return DECO_OK;
     return keep(s->atoms, a->x, weight);
 }
@@ -158,14 +159,21 @@ deco_status sim_pdb_read(sim_sieve *s, const char *text)
         if (strncmp(this_line, "ATOM  ", 6) && strncmp(this_line, "HETATM", 6))
             continue;
         if (length < 54)
-            return deco_fail(DECO_E_FORMAT, "%s: line %lld: an atom of %zu characters; coordinates end in column 54", s->path, (long long)number, length);
+            return deco_fail(DECO_E_FORMAT, "%s: line %lld: an atom of %zu characters; coordinates end in column 54", s->path,
+                             (long long)number, length);
         char element[3], residue_name[4] = {0}, chain[2] = {this_line[21] == ' ' ? 0 : this_line[21], 0}, residue[8] = {0};
         memcpy(residue_name, this_line + 17, 3);
         memcpy(residue, this_line + 21, 6); /* chain, number, insertion code */
         pdb_element(element, this_line, length);
-        st = sim_sieve_add(s, &(sim_atom_record){element, residue_name, chain, residue, this_line[16] == ' ' ? 0 : this_line[16],
-                                                 {column_number(this_line, 30, 8), column_number(this_line, 38, 8), column_number(this_line, 46, 8)}},
-                           number);
+        st = sim_sieve_add(
+            s,
+            &(sim_atom_record){element,
+                               residue_name,
+                               chain,
+                               residue,
+                               this_line[16] == ' ' ? 0 : this_line[16],
+                               {column_number(this_line, 30, 8), column_number(this_line, 38, 8), column_number(this_line, 46, 8)}},
+            number);
     }
     return st;
 }

@@ -57,7 +57,8 @@ static cJSON *truth_json(const sim_settings *s, const sim_particle *particle, si
     cJSON_AddNumberToObject(t, "images_in_stacks", (double)s->N);
     cJSON_AddNumberToObject(t, "snr", o->snr);
     cJSON_AddNumberToObject(t, "snr_measured", measured.snr);
-    cJSON_AddStringToObject(t, "snr_definition", "mean over particles of the variance, inside the circle of mask_radius_px, of the noise-free image after "
+    cJSON_AddStringToObject(t, "snr_definition",
+                            "mean over particles of the variance, inside the circle of mask_radius_px, of the noise-free image after "
                             "CTF and shift, over the mean variance of the noise");
     cJSON_AddNumberToObject(t, "mask_radius_px", s->mask_radius_px);
     cJSON_AddStringToObject(t, "noise", o->noise);
@@ -88,8 +89,9 @@ static deco_status fill_table(deco_table *t, const sim_particle *particle, const
         size_t item;
         int dims;
         int64_t shape[2];
-    } columns[] = {{"uid", 'u', 8, 0, {0}}, {"R", 'f', 4, 2, {3, 3}}, {"pose", 'f', 4, 1, {3}}, {"shift_px", 'f', 4, 1, {2}}, {"label", 'i', 4, 0, {0}},
-                   {"t", 'f', 4, 0, {0}}, {"contrast", 'f', 4, 0, {0}}, {"noise_sigma", 'f', 4, 0, {0}}, {"micrograph", 'u', 4, 0, {0}}};
+    } columns[] = {{"uid", 'u', 8, 0, {0}},      {"R", 'f', 4, 2, {3, 3}},        {"pose", 'f', 4, 1, {3}},
+                   {"shift_px", 'f', 4, 1, {2}}, {"label", 'i', 4, 0, {0}},       {"t", 'f', 4, 0, {0}},
+                   {"contrast", 'f', 4, 0, {0}}, {"noise_sigma", 'f', 4, 0, {0}}, {"micrograph", 'u', 4, 0, {0}}};
     deco_status st = DECO_OK;
     deco_column *c;
 
