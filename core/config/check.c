@@ -61,11 +61,6 @@ static deco_status check_ability(const deco_options *o)
     if (!o->use_gt_poses)
         return deco_fail(DECO_E_UNSUPPORTED,
                          "the pose search is not in this version yet; --use_gt_poses True runs with the rotations and shifts of the input");
-    if (o->conf_table_dim > o->umap_dim)
-        return deco_fail(DECO_E_UNSUPPORTED,
-                         "conf_table_dim is %" PRId64 ", above umap_dim %" PRId64
-                         ", and UMAP is not in this version yet; --umap_dim %" PRId64 " clusters the latents as they are",
-                         o->conf_table_dim, o->umap_dim, o->conf_table_dim);
     return DECO_OK;
 }
 

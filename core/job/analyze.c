@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The run's own parameters under those given now. */
+/* The run's own parameters under those given now, by a --config file too: they stand where a preset would. */
 static deco_status merge_run_options(deco_options **out, const deco_options *o)
 {
     deco_status st = DECO_OK;
@@ -26,7 +26,7 @@ static deco_status merge_run_options(deco_options **out, const deco_options *o)
         TRY(deco_fail_memory(strlen(o->outdir), "a file's name"));
     if (!deco_path_exists(path))
         TRY(deco_fail(DECO_E_FILE, "%s: not found; %s does not hold a run of cryodeco", path, o->outdir));
-    TRY(deco_options_read_yaml(merged, path, DECO_FROM_CONFIG));
+    TRY(deco_options_read_yaml(merged, path, DECO_FROM_PRESET));
     *out = merged;
     merged = NULL;
 out:

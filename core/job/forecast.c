@@ -10,6 +10,9 @@
 
 enum { MEASURED_STEPS = 3 };
 
+/* The program with its libraries, as loaded. */
+static const double program_bytes = 20e6;
+
 deco_status deco_job_shape(deco_hypervolume *out, const deco_options *o, const deco_particles *p)
 {
     *out = (deco_hypervolume){.L = p->D + 1,
@@ -80,9 +83,10 @@ deco_status deco_forecast_measure(deco_forecast *out, const deco_options *o, con
     for (int64_t c = 0; c < p->rows->columns; c++)
         table += (double)p->rows->column[c].item * (double)p->rows->column[c].cells * N;
     double maps = (double)(o->k_num + 2 * 10 + 1) * D * D * D * sizeof(float);
-    out->images = deco_schedule_of(o, p->N).total * p->N;
+    deco_schedule schedule = deco_schedule_of(o, p->N);
+    out->images = schedule.total * p->N + schedule.pretrain_images;
     out->seconds = each * (double)out->images;
-    out->memory_bytes = table + (double)deco_train_bytes(o, &shape, p->N, p->D, deco_pool_threads(deco_device_pool(dev))) + 4 * D * D * D * sizeof(float);
+    out->memory_bytes = program_bytes + table + (double)deco_train_bytes(o, &shape, p->N, p->D, deco_pool_threads(deco_device_pool(dev))) + 4 * D * D * D * sizeof(float);
     out->disk_bytes = 12 * parameters + N * (12.0 * (double)shape.Z + 4.0 * (double)shape.Z + 88 + 8) + maps + table;
 out:
     return st;

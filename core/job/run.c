@@ -40,6 +40,16 @@ static deco_status draw_seed(deco_options *o)
     return deco_options_put(o, "seed", text, DECO_FROM_COMMAND);
 }
 
+/* job.yaml must mean the same from any directory. A path that does not exist is left for its reader to complain of. */
+static void make_absolute(char **path)
+{
+    char *real = *path ? realpath(*path, NULL) : NULL;
+    if (real) {
+        free(*path);
+        *path = real;
+    }
+}
+
 /* All that can be said without reading pixels. */
 static deco_status check_input(run_job *j)
 {
@@ -208,6 +218,9 @@ deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, ch
 
     TRY(deco_options_copy(&j.o, o));
     TRY(draw_seed(j.o));
+    for (int64_t i = 0; i < j.o->particles.count; i++)
+        make_absolute(&j.o->particles.items[i]);
+    make_absolute(&j.o->datadir);
     TRY(check_input(&j));
     deco_log_head(m, j.dev, deco_pool_threads(deco_device_pool(j.dev)), (uint64_t)j.o->seed);
     TRY(log_plan(&j));
