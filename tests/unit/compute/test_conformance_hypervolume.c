@@ -10,7 +10,7 @@ typedef struct decoder_case {
 } decoder_case;
 
 static const decoder_case cases[] = {
-    {"default", {129, 64, 256, 3, 128, true}, 2, 7, 8},
+    {"default", {129, 64, 256, 3, 128, true}, 2, 7, 5},
     {"small", {33, 8, 32, 2, 4, true}, 2, 50, 40},
     {"odd widths", {31, 5, 39, 3, 7, true}, 3, 41, 30},
     {"residual first", {33, 8, 52, 2, 4, true}, 2, 30, 30},
@@ -33,17 +33,33 @@ typedef struct decoder {
     number *values;                                               /* [B,P] of the last evaluation */
 } decoder;
 
-static void evaluate(decoder *d)
+static number value_at(const decoder *d, int64_t i)
 {
     const decoder_case *c = d->c;
-    for (int64_t i = 0; i < c->B * c->P; i++) {
-        int64_t b = i / c->P, p = i % c->P;
-        number point[3];
-        if (d->slices)
-            ref_slice_point(point, d->R_ + 9 * b, d->x + 2 * p);
-        else
-            memcpy(point, d->x_ + 3 * i, sizeof point);
-        d->values[i] = ref_decoder(&c->h, d->params_, d->freqs_, point, d->z_ + b * c->h.Z);
+    int64_t b = i / c->P, p = i % c->P;
+    number point[3];
+    if (d->slices)
+        ref_slice_point(point, d->R_ + 9 * b, d->x + 2 * p);
+    else
+        memcpy(point, d->x_ + 3 * i, sizeof point);
+    return ref_decoder(&c->h, d->params_, d->freqs_, point, d->z_ + b * c->h.Z);
+}
+
+static void evaluate(decoder *d)
+{
+    for (int64_t i = 0; i < d->c->B * d->c->P; i++)
+        d->values[i] = value_at(d, i);
+}
+
+/* A unit within f32's error of its kink has one gradient here and another there, both right: such a point (of a thousand, a few)
+ * gets no weight in the gradients that are compared. */
+static void leave_out_kinks(const decoder *d, float *weight)
+{
+    for (int64_t i = 0; i < d->c->B * d->c->P; i++) {
+        ref_nearest_kink = INFINITY;
+        value_at(d, i);
+        if (ref_nearest_kink < 1e-5)
+            weight[i] = 0;
     }
 }
 
@@ -165,6 +181,7 @@ static void backward_is_the_gradient(void **state)
             float *dout = trial_in(&t, "dout", deco_f32_2(NULL, B, P), 1);
             decoder d = decoder_inputs(&t, c, slices);
             d.dout = dout;
+            leave_out_kinks(&d, dout);
             evaluate(&d);
             ref_real(out, d.values, B * P);
             ref_gradient(dparams, d.params_, n, c->samples * 4, product_of, &d);
@@ -199,6 +216,7 @@ static void slice_loss_and_its_gradients(void **state)
         float *ctf = trial_in(&t, "ctf", image, 1), *target = trial_in(&t, "target", image, 1);
         decoder d = decoder_inputs(&t, c, true);
         d.ctf = ctf, d.target = target;
+        leave_out_kinks(&d, ctf);
         loss[0] = creal(loss_of(&d));
         for (int64_t k = 0; k < B * P; k++)
             dpred[k] = 2 * (ctf[k] * creal(d.values[k]) - target[k]) / (double)(B * P);
@@ -214,7 +232,7 @@ static void slice_loss_and_its_gradients(void **state)
 /* ---- fused against composed ---------------------------------------------------------------------------------------- */
 
 static const decoder_case large[] = {
-    {"default", {129, 64, 256, 3, 128, true}, 3, 389, 0},
+    {"default", {129, 64, 256, 3, 128, true}, 2, 389, 0},
     {"small, many tiles", {33, 8, 32, 2, 4, true}, 2, 12345, 0}, /* over two runs of the composed block */
     {"odd widths", {31, 5, 39, 3, 7, true}, 5, 1021, 0},
     {"no latent", {65, 16, 64, 2, 0, true}, 3, 1000, 0},
@@ -259,9 +277,10 @@ static void the_fused_loss_is_the_composed_one(void **state)
             trial_none(&t);
         trial_out(&t, "dR", deco_f32_3(NULL, B, 3, 3), gradient_bound);
         trial_out(&t, "dpred", image, value_bound);
-        trial_in(&t, "ctf", image, 1);
+        float *ctf = trial_in(&t, "ctf", image, 1);
         trial_in(&t, "target", image, 1);
         decoder d = decoder_inputs(&t, c, true);
+        leave_out_kinks(&d, ctf);
         expect_composed(&t, trial_device[1]);
         t.call = call_loss;
         trial_end(&t);
@@ -294,6 +313,7 @@ static void composed_backward_is_the_gradient(void **state)
         float *dout = trial_in(&t, "dout", deco_f32_2(NULL, B, P), 1);
         decoder d = decoder_inputs(&t, c, true);
         d.dout = dout;
+        leave_out_kinks(&d, dout);
         evaluate(&d);
         ref_real(out, d.values, B * P);
         ref_gradient(dparams, d.params_, n, c->samples, product_of, &d);
