@@ -59,7 +59,7 @@ static void fill_header(unsigned char h[HEADER], int64_t nx, int64_t ny, int64_t
     put_real(h, 76, s->min), put_real(h, 80, s->max), put_real(h, 84, s->mean);
     put_int(h, 88, ispg);
     put_int(h, 108, 20141); /* MRC2014, revision 1 */
-    memcpy(h + 208, "MAP ", 4);
+    memcpy(h + 208, (const char[4]){'M', 'A', 'P', ' '}, 4);
     h[212] = h[213] = HOST_IS_LITTLE ? 0x44 : 0x11;
     put_real(h, 216, s->count ? sqrt(s->squares / (double)s->count) : 0);
     put_int(h, 220, 1);

@@ -84,34 +84,28 @@ static int by_name(const void *a, const void *b) { return strcmp(((const deco_te
 
 static int by_place(const void *a, const void *b)
 {
-    const deco_tensor *x = *(const deco_tensor *const *)a, *y = *(const deco_tensor *const *)b;
+    const deco_tensor *x = a, *y = b;
     if (x->data != y->data)
         return (const char *)x->data < (const char *)y->data ? -1 : 1;
     return x->count < y->count ? -1 : x->count > y->count; /* the empty ones of a place first */
 }
 
-/* Tensors come sorted by name; no name twice, no byte in two tensors. */
-static deco_status check_distinct(const deco_tensors *t)
+/* No byte in two tensors, no name twice. Leaves them sorted by name. */
+static deco_status sort_distinct(deco_tensors *t)
 {
-    deco_status st = DECO_OK;
-    const deco_tensor **place = NULL;
-
+    if (t->count)
+        qsort(t->tensor, (size_t)t->count, sizeof *t->tensor, by_place);
+    for (int64_t i = 1; i < t->count; i++) {
+        const deco_tensor *a = &t->tensor[i - 1], *b = &t->tensor[i];
+        if (b->count && (const char *)b->data < (const char *)a->data + (size_t)a->count * a->item)
+            return deco_fail(DECO_E_FORMAT, "%s: tensors '%s' and '%s' overlap", t->path, a->name, b->name);
+    }
+    if (t->count)
+        qsort(t->tensor, (size_t)t->count, sizeof *t->tensor, by_name);
     for (int64_t i = 1; i < t->count; i++)
         if (!strcmp(t->tensor[i - 1].name, t->tensor[i].name))
-            TRY(deco_fail(DECO_E_FORMAT, "%s: tensor '%s' stands twice in the header", t->path, t->tensor[i].name));
-    TRY(deco_alloc(&place, (size_t)t->count, sizeof *place, "tensor order"));
-    for (int64_t i = 0; i < t->count; i++)
-        place[i] = &t->tensor[i];
-    if (t->count)
-        qsort(place, (size_t)t->count, sizeof *place, by_place);
-    for (int64_t i = 1; i < t->count; i++) {
-        const deco_tensor *a = place[i - 1], *b = place[i];
-        if ((const char *)b->data < (const char *)a->data + (size_t)a->count * a->item && b->count)
-            TRY(deco_fail(DECO_E_FORMAT, "%s: tensors '%s' and '%s' overlap", t->path, a->name, b->name));
-    }
-out:
-    free(place);
-    return st;
+            return deco_fail(DECO_E_FORMAT, "%s: tensor '%s' stands twice in the header", t->path, t->tensor[i].name);
+    return DECO_OK;
 }
 
 static deco_status read_metadata(deco_tensors *t, const cJSON *metadata)
@@ -159,9 +153,7 @@ static deco_status read_header(deco_tensors *t, const cJSON *header, const unsig
         t->count++;
         TRY(read_tensor(one, entry, data, bytes, t->path));
     }
-    if (t->count)
-        qsort(t->tensor, (size_t)t->count, sizeof *t->tensor, by_name);
-    TRY(check_distinct(t));
+    TRY(sort_distinct(t));
 out:
     return st;
 }
@@ -250,7 +242,7 @@ deco_status deco_tensor_floats(float *out, const deco_tensor *t, const char *pat
         return DECO_OK;
     }
     bool f64 = !strcmp(t->dtype, "F64"), f16 = !strcmp(t->dtype, "F16");
-    if (!f64 && !f16 && strcmp(t->dtype, "BF16"))
+    if (!f64 && !f16 && strcmp(t->dtype, "BF16") != 0)
         return deco_fail(DECO_E_FORMAT, "%s: tensor '%s' is %s; a floating type was expected (F32, F16, BF16, F64)", path, t->name,
                          t->dtype);
     for (int64_t i = 0; i < t->count; i++) {

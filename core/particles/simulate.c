@@ -234,8 +234,8 @@ static deco_status write_stacks(making *k, const char *root, deco_monitor *m)
 
     deco_progress_begin(m, "simulate", s->N, "particles");
     for (int64_t i = 0; i < s->stacks; i++) {
-        free(path);
         TRY(sim_stack_path(name, sizeof name, i));
+        free(path);
         path = deco_format("%s/project/%s", root, name);
         if (!path)
             TRY(deco_fail_memory(strlen(root), "path"));

@@ -64,10 +64,11 @@ void sim_central(float *out, int64_t D, const float *in, int64_t n)
 /* Each value of a centred transform [D,D,D] times f(frequency in cycles per voxel). */
 static void filter(float *h, int64_t D, double (*f)(double k, double parameter), double parameter)
 {
+    int64_t half = D / 2;
     for (int64_t z = 0; z < D; z++)
         for (int64_t y = 0; y < D; y++)
             for (int64_t x = 0; x < D; x++) {
-                double a = (double)(x - D / 2), b = (double)(y - D / 2), c = (double)(z - D / 2);
+                double a = (double)(x - half), b = (double)(y - half), c = (double)(z - half);
                 h[(z * D + y) * D + x] *= (float)f(sqrt(a * a + b * b + c * c) / (double)D, parameter);
             }
 }

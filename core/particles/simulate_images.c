@@ -29,7 +29,8 @@ static void fill_spectrum(float *spectrum, int64_t D)
     double sum = 0;
     for (int pass = 0; pass < 2; pass++)
         for (int64_t i = 0; i < D * D; i++) {
-            double x = (double)(i % D - D / 2) / (double)D, y = (double)(i / D - D / 2) / (double)D;
+            int64_t column = i % D - D / 2, row = i / D - D / 2;
+            double x = (double)column / (double)D, y = (double)row / (double)D;
             double power = 1 + 4 / (1 + (x * x + y * y) / (0.08 * 0.08));
             if (pass == 0)
                 sum += power;

@@ -12,8 +12,9 @@
 #define WIDTH 4      /* grid points an axis */
 #define BETA  8.9962 /* π sqrt((WIDTH/2)² (2 - 1/2)² - 0.8), Beatty's choice for twofold oversampling */
 #define STEPS 512    /* of the table, a grid point */
+#define TABLE 1024   /* WIDTH / 2 * STEPS */
 
-static float kernel[WIDTH / 2 * STEPS + 2];
+static float kernel[TABLE + 2];
 static pthread_once_t kernel_once = PTHREAD_ONCE_INIT;
 
 /* Modified Bessel function of order 0. */
@@ -29,8 +30,8 @@ static double bessel_i0(double x)
 
 static void fill_kernel(void)
 {
-    for (int i = 0; i <= WIDTH / 2 * STEPS; i++) {
-        double t = (double)i / (WIDTH / 2 * STEPS);
+    for (int i = 0; i <= TABLE; i++) {
+        double t = (double)i / (double)TABLE;
         kernel[i] = (float)(bessel_i0(BETA * sqrt(1 - t * t)) / bessel_i0(BETA));
     }
 }
@@ -61,7 +62,7 @@ static void spread(float *out, const float *in, int64_t D)
 deco_status sim_transform_make(float **out, const float *v, int64_t D, deco_device *dev)
 {
     deco_status st = DECO_OK;
-    int64_t m = 2 * D;
+    int64_t m = 2 * D, half = D / 2;
     float *wide = NULL, *h = NULL, *divided = NULL;
     double *c = NULL;
 
@@ -71,7 +72,7 @@ deco_status sim_transform_make(float **out, const float *v, int64_t D, deco_devi
     TRY(deco_alloc(&divided, (size_t)(D * D * D), sizeof *divided, "map"));
     TRY(deco_alloc(&wide, (size_t)(m * m * m), sizeof *wide, "transform of a map"));
     for (int64_t i = 0; i < D; i++)
-        c[i] = kernel_transform((double)(i - D / 2) / (double)m);
+        c[i] = kernel_transform((double)(i - half) / (double)m);
     for (int64_t z = 0; z < D; z++)
         for (int64_t y = 0; y < D; y++)
             for (int64_t x = 0; x < D; x++)
@@ -103,7 +104,7 @@ static int64_t weights(float w[WIDTH], double p)
     for (int i = 0; i < WIDTH; i++) {
         float t = (float)fabs(p - (double)(below - 1 + i)) * STEPS;
         int at = (int)t;
-        w[i] = at >= WIDTH / 2 * STEPS ? 0 : kernel[at] + (t - (float)at) * (kernel[at + 1] - kernel[at]);
+        w[i] = at >= TABLE ? 0 : kernel[at] + (t - (float)at) * (kernel[at + 1] - kernel[at]);
     }
     return below - 1;
 }

@@ -85,7 +85,7 @@ deco_status sim_sieve_add(sim_sieve *s, const sim_atom_record *a, int64_t number
     char element[8], residue[8];
     int weight;
 
-    if (!s->residue || strcmp(s->residue, a->residue)) {
+    if (!s->residue || strcmp(s->residue, a->residue) != 0) {
         free(s->residue);
         s->residue = strdup(a->residue);
         s->alternative = 0;
@@ -156,7 +156,7 @@ deco_status sim_pdb_read(sim_sieve *s, const char *text)
         number++;
         if (!strncmp(this_line, "ENDMDL", 6))
             break;
-        if (strncmp(this_line, "ATOM  ", 6) && strncmp(this_line, "HETATM", 6))
+        if (strncmp(this_line, "ATOM  ", 6) != 0 && strncmp(this_line, "HETATM", 6) != 0)
             continue;
         if (length < 54)
             return deco_fail(DECO_E_FORMAT, "%s: line %lld: an atom of %zu characters; coordinates end in column 54", s->path,

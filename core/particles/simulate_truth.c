@@ -85,13 +85,13 @@ static deco_status fill_table(deco_table *t, const sim_particle *particle, const
 {
     static const struct {
         const char *name;
-        char kind;
         size_t item;
-        int dims;
         int64_t shape[2];
-    } columns[] = {{"uid", 'u', 8, 0, {0}},      {"R", 'f', 4, 2, {3, 3}},        {"pose", 'f', 4, 1, {3}},
-                   {"shift_px", 'f', 4, 1, {2}}, {"label", 'i', 4, 0, {0}},       {"t", 'f', 4, 0, {0}},
-                   {"contrast", 'f', 4, 0, {0}}, {"noise_sigma", 'f', 4, 0, {0}}, {"micrograph", 'u', 4, 0, {0}}};
+        int dims;
+        char kind;
+    } columns[] = {{"uid", 8, {0}, 0, 'u'},      {"R", 4, {3, 3}, 2, 'f'},        {"pose", 4, {3}, 1, 'f'},
+                   {"shift_px", 4, {2}, 1, 'f'}, {"label", 4, {0}, 0, 'i'},       {"t", 4, {0}, 0, 'f'},
+                   {"contrast", 4, {0}, 0, 'f'}, {"noise_sigma", 4, {0}, 0, 'f'}, {"micrograph", 4, {0}, 0, 'u'}};
     deco_status st = DECO_OK;
     deco_column *c;
 
