@@ -34,17 +34,33 @@ static bool lies_inside(const char *path, const char *folder)
     return !strncmp(real_path, real_folder, n) && (real_path[n] == '/' || real_path[n] == 0);
 }
 
+/* The job's directory of an input, allocated in *out: itself, or the folder of one of its .cs files. NULL for a file that stands alone
+ * (an export in a user's own folder) and for what does not exist, which its reader will say. */
+static deco_status job_of(char **out, const char *input)
+{
+    deco_status st = DECO_OK;
+    char *folder = deco_path_directory(input), *job = folder ? deco_path_join(folder, "job.json") : NULL;
+
+    *out = NULL;
+    if (!job)
+        st = deco_fail_memory(strlen(input), "the input directory's name");
+    else if (deco_path_is_directory(input) || deco_path_exists(job))
+        *out = deco_path_is_directory(input) ? strdup(input) : strdup(folder);
+    free(job);
+    free(folder);
+    return st;
+}
+
 deco_status deco_outdir_check(const char *outdir, const char *input)
 {
     deco_status st = DECO_OK;
     char *at = NULL, *job = NULL;
 
-    if (!outdir || !*outdir)
-        return deco_fail(DECO_E_ARGUMENT, "outdir is not given: say where the results go with --outdir DIR");
-    if (!(job = deco_path_is_directory(input) ? strdup(input) : deco_path_directory(input)) || !(at = existing_ancestor(outdir)))
-        TRY(deco_fail_memory(strlen(outdir), "the output directory's name"));
-    if (lies_inside(outdir, job))
+    TRY(job_of(&job, input));
+    if (job && lies_inside(outdir, job))
         TRY(deco_fail(DECO_E_ARGUMENT, "outdir %s is inside the input %s, which is never written to; choose another place", outdir, job));
+    if (!(at = existing_ancestor(outdir)))
+        TRY(deco_fail_memory(strlen(outdir), "the output directory's name"));
     if (!deco_path_is_directory(at))
         TRY(deco_fail(DECO_E_FILE, "outdir %s: %s is not a directory", outdir, at));
     if (access(at, W_OK | X_OK))
