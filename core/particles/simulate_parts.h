@@ -17,6 +17,9 @@ typedef struct sim_settings {
     double *share; /* [maps] cumulated weights of the classes, the last is 1 */
 } sim_settings;
 
+/* Fails: ARGUMENT. s->share is the caller's to free, also then. */
+deco_status sim_settle(sim_settings *s, const deco_options *o);
+
 /* ---- structures: simulate_structure.c, simulate_mmcif.c ------------------------------------------------------ */
 
 typedef struct sim_atoms {
