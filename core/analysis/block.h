@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "base/threads.h"
 
-enum { DECO_BLOCK = 256 };
+enum { DECO_BLOCK = 128 };
 
 /* Two numbers at a time: what every x86-64 and ARM core has, without flags. */
 typedef double deco_pair __attribute__((vector_size(16), aligned(8), may_alias));
@@ -33,11 +33,14 @@ static inline int64_t deco_block_rows(int64_t first, int64_t end) { return end -
 /* out [Z,BLOCK] = x[first + r, j] - centre[j] (centre may be NULL); zero behind the last of n rows. */
 void deco_block_load(double *out, const float *x, int64_t first, int64_t n, int64_t Z, const double *centre);
 
-/* y [rows,BLOCK] = A [rows,Z] · x [Z,BLOCK]. With `lower`, A is lower triangular. */
-void deco_block_product(double *y, const double *A, int64_t rows, int64_t Z, const double *x, bool lower);
+/* y [rows,BLOCK] = A [rows,Z] · x [Z,BLOCK]. */
+void deco_block_product(double *y, const double *A, int64_t rows, int64_t Z, const double *x);
 
-/* sum [Z(Z+1)/2] += a · bᵀ, a and b [Z,BLOCK]: the lower triangle, row by row. */
-void deco_block_gram(double *sum, const double *a, const double *b, int64_t Z);
+/* q [BLOCK] = |A (x - c)|² of each row, A [Z,Z] lower triangular, c [Z]. */
+void deco_block_length(double *q, const double *A, const double *c, int64_t Z, const double *x);
+
+/* sum [Z(Z+1)/2] += a · bᵀ over the first n of BLOCK rows (n a multiple of 4), a and b [Z,BLOCK]: the lower triangle, row by row. */
+void deco_block_gram(double *sum, const double *a, const double *b, int64_t Z, int64_t n);
 
 /* d2 [BLOCK] = Σ_j (x[j] - c[j])². */
 void deco_block_distance(double *d2, const double *x, const double *c, int64_t Z);

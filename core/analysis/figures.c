@@ -23,10 +23,12 @@ const char *deco_grouped(char out[32], int64_t n)
     return out;
 }
 
+static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
+
 /* From the lowest to the highest score with a margin; when a few rows lie far out, only around the others. */
 static deco_status axis_range(deco_axis *a, const float *score, int64_t N, int64_t stride)
 {
-    static const double at[] = {0, 0.1, 99.9, 100};
+    static const double at[] = {0, 0.5, 99.5, 100};
     double v[4], low, high;
     deco_status st = deco_percentiles(v, at, 4, score, N, stride);
 
@@ -126,7 +128,7 @@ static deco_status draw_particles(deco_plot **out, const char *title, const deco
     else
         draw_histogram(plot, &h, c != NULL);
     if (beyond) {
-        snprintf(note, sizeof note, "%s particle%s outside the axes", deco_grouped(grouped, beyond), beyond == 1 ? "" : "s");
+        snprintf(note, sizeof note, "%s particle%s outside the axes", deco_grouped(grouped, beyond), plural(beyond));
         deco_plot_note(plot, note);
     }
     *out = plot;
@@ -163,7 +165,7 @@ static deco_status number_clusters(deco_plot *plot, const deco_pca *p, const flo
         xy[k] = scores[c->row[k] * p->Z];
         xy[K + k] = scores[c->row[k] * p->Z + 1];
     }
-    TRY(deco_plot_numbers(plot, xy, xy + K, K, false));
+    TRY(deco_plot_numbers(plot, xy, xy + K, K));
 out:
     free(xy);
     return st;
@@ -176,8 +178,8 @@ deco_status deco_figure_clusters(const char *path, const deco_pca *p, const floa
     deco_legend_row *legend = NULL;
     char title[160], grouped[32];
 
-    snprintf(title, sizeof title, "%s particles in %lld cluster%s (%s%s%s)", deco_grouped(grouped, N), (long long)c->found.K, c->found.K == 1 ? "" : "s",
-             c->method, c->note ? " of the " : "", c->note ? c->note : "");
+    snprintf(title, sizeof title, "%s particle%s in %lld cluster%s (%s%s%s)", deco_grouped(grouped, N), plural(N), (long long)c->found.K,
+             plural(c->found.K), c->method, c->note ? " of the " : "", c->note ? c->note : "");
     TRY(make_legend(&legend, c));
     TRY(draw_particles(&plot, title, p, scores, N, &c->found, legend));
     if (p->Z > 1)
@@ -196,15 +198,15 @@ deco_status deco_figure_traversal(const char *path, const deco_pca *p, const flo
     double *xy = NULL;
     char title[160], grouped[32];
 
-    snprintf(title, sizeof title, "Maps 0 to %lld along PC%lld, 5th to 95th percentile of %s particles", (long long)points - 1, (long long)component + 1,
-             deco_grouped(grouped, N));
+    snprintf(title, sizeof title, "Maps 0 to %lld along PC%lld, 5th to 95th percentile of %s particle%s", (long long)points - 1, (long long)component + 1,
+             deco_grouped(grouped, N), plural(N));
     TRY(deco_alloc(&xy, 2 * (size_t)points, sizeof *xy, "places of maps"));
     for (int64_t i = 0; i < points; i++)
         for (int64_t axis = 0; axis < 2 && axis < p->Z; axis++)
             for (int64_t j = 0; j < p->Z; j++)
                 xy[axis * points + i] += (place[i * p->Z + j] - p->mean[j]) * p->components[axis * p->Z + j];
     TRY(draw_particles(&plot, title, p, scores, N, NULL, NULL));
-    TRY(deco_plot_numbers(plot, xy, xy + points, points, true));
+    deco_plot_path(plot, xy, xy + points, points);
     TRY(deco_plot_write(plot, path));
 out:
     deco_plot_free(plot);

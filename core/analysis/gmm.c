@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Gain in log-likelihood a point at which a restart, and then the winner, is taken to be at rest. */
-static const double restart_gain = 1e-5, final_gain = 1e-7;
+static const double restart_gain = 1e-4, final_gain = 1e-7;
 
 /* METHOD.md section 7: a mixture is fitted on at least this many rows, or this share of them. */
 static const int64_t fit_rows = 1000000;
@@ -40,26 +40,32 @@ typedef struct em_pass {
     const float *x;
 } em_pass;
 
-static void add_cluster(double *sums, const double *p, const double *mean, const double *block, double *centred, double *weighted, int64_t Z)
-{
-    double total = 0;
+/* Rows that have almost no part in a cluster are left out of its sums: they would change nothing but the time. */
+static const double least_part = 1e-13;
 
-    for (int r = 0; r < DECO_BLOCK; r++)
-        total += p[r];
-    if (total == 0)
-        return;
-    sums[0] += total;
-    for (int64_t j = 0; j < Z; j++) {
-        double *c = centred + j * DECO_BLOCK, *w = weighted + j * DECO_BLOCK, s = 0;
-        for (int r = 0; r < DECO_BLOCK; r++) {
-            c[r] = block[j * DECO_BLOCK + r] - mean[j];
-            w[r] = p[r] * c[r];
+/* Adds the n rows of a block to a cluster's sums. `weighted` and `centred` [Z,BLOCK] hold those that count, side by side. */
+static void add_cluster(double *sums, const double *p, const double *mean, const double *block, int64_t n, double *centred, double *weighted, int64_t Z)
+{
+    int row[DECO_BLOCK];
+    int64_t taken = 0, padded;
+
+    for (int r = 0; r < n; r++)
+        if (p[r] > least_part) {
+            row[taken++] = r;
+            sums[0] += p[r];
         }
-        for (int r = 0; r < DECO_BLOCK; r++)
-            s += w[r];
-        sums[1 + j] += s;
+    padded = (taken + 3) / 4 * 4;
+    for (int64_t j = 0; j < Z; j++) {
+        double *c = centred + j * DECO_BLOCK, *w = weighted + j * DECO_BLOCK;
+        for (int64_t t = 0; t < taken; t++) {
+            c[t] = block[j * DECO_BLOCK + row[t]] - mean[j];
+            w[t] = p[row[t]] * c[t];
+            sums[1 + j] += w[t];
+        }
+        for (int64_t t = taken; t < padded; t++)
+            c[t] = w[t] = 0;
     }
-    deco_block_gram(sums + 1 + Z, weighted, centred, Z);
+    deco_block_gram(sums + 1 + Z, weighted, centred, Z, padded);
 }
 
 static deco_status em_slab(void *context, const deco_slab *slab)
@@ -75,13 +81,11 @@ static deco_status em_slab(void *context, const deco_slab *slab)
     for (int64_t i = slab->first; i < slab->end; i += DECO_BLOCK) {
         int64_t n = deco_block_rows(i, slab->end);
         deco_block_load(block, pass->x, i, n, Z, NULL);
-        deco_gmm_block(p, log_p, pass->g, block, work);
+        deco_gmm_block(p, log_p, pass->g, block);
         for (int64_t r = 0; r < n; r++)
             slab->sums[K * width] += log_p[r];
-        for (int64_t k = 0; k < K; k++) {
-            memset(p + k * DECO_BLOCK + n, 0, (size_t)(DECO_BLOCK - n) * sizeof *p);
-            add_cluster(slab->sums + k * width, p + k * DECO_BLOCK, pass->g->mean + k * Z, block, work, work + Z * DECO_BLOCK, Z);
-        }
+        for (int64_t k = 0; k < K; k++)
+            add_cluster(slab->sums + k * width, p + k * DECO_BLOCK, pass->g->mean + k * Z, block, n, work, work + Z * DECO_BLOCK, Z);
     }
 out:
     free(block);

@@ -17,9 +17,8 @@ typedef struct deco_gmm_ready {
 deco_status deco_gmm_prepare(deco_gmm_ready *out, const deco_gmm *g);
 void deco_gmm_ready_free(deco_gmm_ready *g);
 
-/* Responsibilities of a block of n rows: p [K,BLOCK]; log density of each row in log_p [BLOCK]. `block` [Z,BLOCK] holds the rows,
- * `work` [2·Z,BLOCK]. */
-void deco_gmm_block(double *p, double *log_p, const deco_gmm_ready *g, const double *block, double *work);
+/* Responsibilities p [K,BLOCK] of the rows of `block` [Z,BLOCK]; the log density of each in log_p [BLOCK]. */
+void deco_gmm_block(double *p, double *log_p, const deco_gmm_ready *g, const double *block);
 
 /* Labels and probabilities of all rows. */
 deco_status deco_gmm_label(deco_clusters *out, const deco_gmm *g, const float *x, int64_t N, deco_pool *pool);

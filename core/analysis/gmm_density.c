@@ -65,23 +65,15 @@ out:
     return st;
 }
 
-void deco_gmm_block(double *p, double *log_p, const deco_gmm_ready *g, const double *block, double *work)
+void deco_gmm_block(double *p, double *log_p, const deco_gmm_ready *g, const double *block)
 {
     int64_t Z = g->Z;
-    double *y = work + Z * DECO_BLOCK;
 
     for (int64_t k = 0; k < g->K; k++) {
-        for (int64_t j = 0; j < Z; j++)
-            for (int r = 0; r < DECO_BLOCK; r++)
-                work[j * DECO_BLOCK + r] = block[j * DECO_BLOCK + r] - g->mean[k * Z + j];
-        deco_block_product(y, g->whiten + k * Z * Z, Z, Z, work, true);
+        double *q = p + k * DECO_BLOCK;
+        deco_block_length(q, g->whiten + k * Z * Z, g->mean + k * Z, Z, block);
         for (int r = 0; r < DECO_BLOCK; r++)
-            p[k * DECO_BLOCK + r] = 0;
-        for (int64_t j = 0; j < Z; j++)
-            for (int r = 0; r < DECO_BLOCK; r++)
-                p[k * DECO_BLOCK + r] += y[j * DECO_BLOCK + r] * y[j * DECO_BLOCK + r];
-        for (int r = 0; r < DECO_BLOCK; r++)
-            p[k * DECO_BLOCK + r] = g->constant[k] - 0.5 * p[k * DECO_BLOCK + r];
+            q[r] = g->constant[k] - 0.5 * q[r];
     }
     for (int r = 0; r < DECO_BLOCK; r++) {
         double most = p[r], sum = 0;
@@ -112,12 +104,12 @@ static deco_status density_slab(void *context, const deco_slab *slab)
     int64_t K = pass->g->K, Z = pass->g->Z;
     double *block = NULL, *p, log_p[DECO_BLOCK];
 
-    TRY(deco_alloc(&block, (size_t)(3 * Z + K) * DECO_BLOCK, sizeof *block, "a block of latents"));
-    p = block + 3 * Z * DECO_BLOCK;
+    TRY(deco_alloc(&block, (size_t)(Z + K) * DECO_BLOCK, sizeof *block, "a block of latents"));
+    p = block + Z * DECO_BLOCK;
     for (int64_t i = slab->first; i < slab->end; i += DECO_BLOCK) {
         int64_t n = deco_block_rows(i, slab->end);
         deco_block_load(block, pass->x, i, n, Z, NULL);
-        deco_gmm_block(p, log_p, pass->g, block, block + Z * DECO_BLOCK);
+        deco_gmm_block(p, log_p, pass->g, block);
         for (int64_t r = 0; r < n; r++) {
             int32_t label = 0;
             slab->sums[0] += log_p[r];

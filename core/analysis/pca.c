@@ -33,7 +33,7 @@ static deco_status sum_products(void *context, const deco_slab *slab)
     TRY(deco_alloc(&block, (size_t)pass->Z * DECO_BLOCK, sizeof *block, "a block of latents"));
     for (int64_t i = slab->first; i < slab->end; i += DECO_BLOCK) {
         deco_block_load(block, pass->x, i, deco_block_rows(i, slab->end), pass->Z, pass->p->mean);
-        deco_block_gram(slab->sums, block, block, pass->Z);
+        deco_block_gram(slab->sums, block, block, pass->Z, DECO_BLOCK);
     }
 out:
     free(block);
@@ -52,7 +52,7 @@ static deco_status write_scores(void *context, const deco_slab *slab)
     for (int64_t i = slab->first; i < slab->end; i += DECO_BLOCK) {
         int64_t n = deco_block_rows(i, slab->end);
         deco_block_load(block, pass->x, i, n, Z, pass->p->mean);
-        deco_block_product(score, pass->p->components, Z, Z, block, false);
+        deco_block_product(score, pass->p->components, Z, Z, block);
         for (int64_t r = 0; r < n; r++)
             for (int64_t j = 0; j < Z; j++)
                 pass->scores[(i + r) * Z + j] = (float)score[j * DECO_BLOCK + r];

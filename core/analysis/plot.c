@@ -28,6 +28,7 @@ static void put_text(cairo_t *c, double x, double y, double align, const char *t
 {
     cairo_move_to(c, x - align * text_width(c, text), y);
     cairo_show_text(c, text);
+    cairo_new_path(c); /* or the next line would begin at the text's end */
 }
 
 double deco_plot_x(const deco_plot *p, double x) { return p->left + (x - p->x.low) / (p->x.high - p->x.low) * p->width; }

@@ -28,8 +28,11 @@ int64_t deco_plot_points(deco_plot *p, const float *x, const float *y, int64_t s
 /* A bar from y0 to y1 over [x0, x1]. */
 void deco_plot_bar(deco_plot *p, double x0, double x1, double y0, double y1, deco_colour c);
 
-/* Numbers 0 … n-1 at (x[i], y[i]), moved apart where they would cover one another. `framed`: in circles, joined by a line. */
-deco_status deco_plot_numbers(deco_plot *p, const double *x, const double *y, int64_t n, bool framed);
+/* Numbers 0 … n-1 at (x[i], y[i]), moved apart where they would cover one another; none when there are too many to be read. */
+deco_status deco_plot_numbers(deco_plot *p, const double *x, const double *y, int64_t n);
+
+/* The same in rings joined by a line, each at its very place. */
+void deco_plot_path(deco_plot *p, const double *x, const double *y, int64_t n);
 
 /* A line in the lower corner of the axes. */
 void deco_plot_note(deco_plot *p, const char *text);

@@ -7,7 +7,7 @@
 
 /* A disc's coverage at PHASES × PHASES positions within a pixel. Stamping it costs a few nanoseconds, so that a million points are no
  * matter; Cairo would take a microsecond for each. */
-enum { PHASES = 4, STAMP = 13, GRAIN = 8 };
+enum { PHASES = 4, STAMP = 13, GRAIN = 8, MOST_NUMBERS = 150, RING = 8 };
 typedef struct stamp {
     int reach; /* pixels to each side */
     uint8_t alpha[PHASES][PHASES][STAMP][STAMP];
@@ -87,7 +87,7 @@ int64_t deco_plot_points(deco_plot *p, const float *x, const float *y, int64_t s
     canvas v;
     stamp s;
 
-    cut_stamp(&s, 4.5 - 1.1 * decades, 0.8 - 0.2 * decades);
+    cut_stamp(&s, 4.5 - 1.1 * decades, 0.72 - 0.16 * decades);
     cairo_surface_flush(p->surface);
     v.pixels = cairo_image_surface_get_data(p->surface);
     v.stride = cairo_image_surface_get_stride(p->surface);
@@ -117,76 +117,108 @@ void deco_plot_bar(deco_plot *p, double x0, double x1, double y0, double y1, dec
 
 static double inside(double v, double low, double high) { return fmin(fmax(v, low), high); }
 
-/* Marks nearer than `gap` push one another away, a little at a time. */
-static void move_apart(double *at, int64_t n, double gap, const deco_plot *p)
+/* Numbers that would cover one another push each other away, a little at a time. They are wider than high. */
+static void move_apart(double *at, int64_t n, double high, const deco_plot *p)
 {
-    for (int round = 0; round < 60; round++)
+    const double wide = 1.7 * high;
+
+    for (int round = 0; round < 200; round++)
         for (int64_t i = 0; i < n; i++)
             for (int64_t j = i + 1; j < n; j++) {
-                double dx = at[2 * j] - at[2 * i], dy = at[2 * j + 1] - at[2 * i + 1], d = hypot(dx, dy), push = (gap - d) / 4;
-                if (d >= gap)
+                double dx = (at[2 * j] - at[2 * i]) / wide, dy = (at[2 * j + 1] - at[2 * i + 1]) / high, d = hypot(dx, dy), push = (1 - d) / 4;
+                if (d >= 1)
                     continue;
                 if (d < 1e-6) { /* one on the other: apart in a direction of their own */
                     dx = cos((double)j);
                     dy = sin((double)j);
                     d = 1;
                 }
-                at[2 * i] = inside(at[2 * i] - push * dx / d, p->left + gap, p->left + p->width - gap);
-                at[2 * j] = inside(at[2 * j] + push * dx / d, p->left + gap, p->left + p->width - gap);
-                at[2 * i + 1] = inside(at[2 * i + 1] - push * dy / d, p->top + gap, p->top + p->height - gap);
-                at[2 * j + 1] = inside(at[2 * j + 1] + push * dy / d, p->top + gap, p->top + p->height - gap);
+                at[2 * i] = inside(at[2 * i] - push * wide * dx / d, p->left + wide, p->left + p->width - wide);
+                at[2 * j] = inside(at[2 * j] + push * wide * dx / d, p->left + wide, p->left + p->width - wide);
+                at[2 * i + 1] = inside(at[2 * i + 1] - push * high * dy / d, p->top + high, p->top + p->height - high);
+                at[2 * j + 1] = inside(at[2 * j + 1] + push * high * dy / d, p->top + high, p->top + p->height - high);
             }
 }
 
-static void draw_number(cairo_t *c, double x, double y, int64_t number, bool framed)
+/* The outline of a number about (x, y). */
+static void number_outline(cairo_t *c, double x, double y, int64_t number)
 {
     cairo_text_extents_t e;
     char text[24];
 
     snprintf(text, sizeof text, "%lld", (long long)number);
-    if (framed) {
-        cairo_arc(c, x, y, 8, 0, 2 * M_PI);
-        cairo_set_source_rgb(c, 1, 1, 1);
-        cairo_fill_preserve(c);
-        cairo_set_source_rgb(c, 0, 0.45, 0.7);
-        cairo_set_line_width(c, 1.5);
-        cairo_stroke(c);
-    }
     cairo_text_extents(c, text, &e);
     cairo_move_to(c, x - e.x_bearing - e.width / 2, y - e.y_bearing - e.height / 2);
     cairo_text_path(c, text);
-    if (!framed) { /* a white edge, to be read on any colour */
-        cairo_set_source_rgb(c, 1, 1, 1);
-        cairo_set_line_width(c, 4);
-        cairo_set_line_join(c, CAIRO_LINE_JOIN_ROUND);
-        cairo_stroke_preserve(c);
-    }
+}
+
+/* With a white edge, to be read on any colour. */
+static void draw_number(cairo_t *c, double x, double y, int64_t number)
+{
+    number_outline(c, x, y, number);
+    cairo_set_source_rgb(c, 1, 1, 1);
+    cairo_set_line_width(c, 4);
+    cairo_set_line_join(c, CAIRO_LINE_JOIN_ROUND);
+    cairo_stroke_preserve(c);
     cairo_set_source_rgb(c, 0.1, 0.1, 0.1);
     cairo_fill(c);
 }
 
-deco_status deco_plot_numbers(deco_plot *p, const double *x, const double *y, int64_t n, bool framed)
+static void draw_ring(cairo_t *c, double x, double y, int64_t number)
+{
+    cairo_arc(c, x, y, RING, 0, 2 * M_PI);
+    cairo_set_source_rgb(c, 1, 1, 1);
+    cairo_fill_preserve(c);
+    cairo_set_source_rgb(c, 0, 0.45, 0.7);
+    cairo_set_line_width(c, 1.5);
+    cairo_stroke(c);
+    number_outline(c, x, y, number);
+    cairo_set_source_rgb(c, 0.1, 0.1, 0.1);
+    cairo_fill(c);
+}
+
+deco_status deco_plot_numbers(deco_plot *p, const double *x, const double *y, int64_t n)
 {
     deco_status st = DECO_OK;
-    double *at = NULL;
+    double *at = NULL, size = n > 30 ? 10 : 13;
 
+    if (n > MOST_NUMBERS)
+        return DECO_OK;
     TRY(deco_alloc(&at, 2 * (size_t)n, sizeof *at, "places of labels"));
     for (int64_t i = 0; i < n; i++) {
         at[2 * i] = inside(deco_plot_x(p, x[i]), p->left, p->left + p->width);
         at[2 * i + 1] = inside(deco_plot_y(p, y[i]), p->top, p->top + p->height);
-        if (framed && i == 0)
-            cairo_move_to(p->c, at[0], at[1]);
-        else if (framed)
-            cairo_line_to(p->c, at[2 * i], at[2 * i + 1]);
     }
-    cairo_set_source_rgb(p->c, 0, 0.45, 0.7);
-    cairo_set_line_width(p->c, 2);
-    cairo_stroke(p->c);
-    move_apart(at, n, framed ? 17 : n > 30 ? 11 : 16, p);
-    deco_plot_font(p->c, framed ? 10 : n > 30 ? 10 : 13, true);
+    move_apart(at, n, size, p);
+    deco_plot_font(p->c, size, true);
     for (int64_t i = 0; i < n; i++)
-        draw_number(p->c, at[2 * i], at[2 * i + 1], i, framed);
+        draw_number(p->c, at[2 * i], at[2 * i + 1], i);
 out:
     free(at);
     return st;
+}
+
+void deco_plot_path(deco_plot *p, const double *x, const double *y, int64_t n)
+{
+    double last_x = -INFINITY, last_y = 0;
+
+    for (int pass = 0; pass < 2; pass++) {
+        for (int64_t i = 0; i < n; i++) {
+            double px = inside(deco_plot_x(p, x[i]), p->left, p->left + p->width);
+            double py = inside(deco_plot_y(p, y[i]), p->top, p->top + p->height - 1.5 * RING);
+            if (pass == 0) {
+                cairo_line_to(p->c, px, py);
+            } else if (hypot(px - last_x, py - last_y) >= 2 * RING) { /* one that would cover the last is left out */
+                draw_ring(p->c, px, py, i);
+                last_x = px;
+                last_y = py;
+            }
+        }
+        if (pass == 0) {
+            cairo_set_source_rgb(p->c, 0, 0.45, 0.7);
+            cairo_set_line_width(p->c, 2);
+            cairo_stroke(p->c);
+            deco_plot_font(p->c, 10, true);
+        }
+    }
 }

@@ -6,7 +6,7 @@
 #include "base/status.h"
 
 /* Restarts of a fit are compared on at most this many rows; the best goes on with all of them. */
-enum { DECO_RESTART_ROWS = 50000 };
+enum { DECO_RESTART_ROWS = 20000 };
 
 /* n of the N rows of x, every choice equally likely, in the order of x. *own is NULL, and *out is x, when n is N; free it. */
 deco_status deco_rows_sample(const float **out, float **own, const float *x, int64_t N, int64_t Z, int64_t n, deco_random *random);
