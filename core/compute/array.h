@@ -29,11 +29,11 @@ static inline deco_array deco_array_of(void *data, deco_dtype dtype, int dims, i
     deco_array x = {data, dtype, dims, {a, b, c, d}, deco_dtype_size(dtype)};
     return x;
 }
-#define deco_f32_1(p, a) deco_array_of((p), DECO_F32, 1, (a), 1, 1, 1)
-#define deco_f32_2(p, a, b) deco_array_of((p), DECO_F32, 2, (a), (b), 1, 1)
+#define deco_f32_1(p, a)       deco_array_of((p), DECO_F32, 1, (a), 1, 1, 1)
+#define deco_f32_2(p, a, b)    deco_array_of((p), DECO_F32, 2, (a), (b), 1, 1)
 #define deco_f32_3(p, a, b, c) deco_array_of((p), DECO_F32, 3, (a), (b), (c), 1)
-#define deco_f64_1(p, a) deco_array_of((p), DECO_F64, 1, (a), 1, 1, 1)
-#define deco_i64_1(p, a) deco_array_of((p), DECO_I64, 1, (a), 1, 1, 1)
+#define deco_f64_1(p, a)       deco_array_of((p), DECO_F64, 1, (a), 1, 1, 1)
+#define deco_i64_1(p, a)       deco_array_of((p), DECO_I64, 1, (a), 1, 1, 1)
 
 /* An argument left out: an output not wanted, an input that is none. */
 static inline deco_array deco_none(void) { return deco_array_of(NULL, DECO_F32, 0, 0, 0, 0, 0); }

@@ -5,11 +5,11 @@
 #include "base/status.h"
 
 typedef struct deco_hypervolume {
-    int64_t L;        /* lattice: D + 1; the encoding's scale is L // 2 */
-    int64_t pe_dim;   /* 3·pe_dim frequencies, 6·pe_dim features */
-    int64_t H;        /* hidden width */
-    int64_t n;        /* residual layers */
-    int64_t Z;        /* latent width, 0: homogeneous */
+    int64_t L;      /* lattice: D + 1; the encoding's scale is L // 2 */
+    int64_t pe_dim; /* 3·pe_dim frequencies, 6·pe_dim features */
+    int64_t H;      /* hidden width */
+    int64_t n;      /* residual layers */
+    int64_t Z;      /* latent width, 0: homogeneous */
     bool layer_norm;
 } deco_hypervolume;
 

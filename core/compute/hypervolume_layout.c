@@ -38,13 +38,15 @@ static bool layer_at(layer *l, const deco_hypervolume *h, int64_t i)
     }
     i -= norm;
     if (i < h->n * block) {
+        int64_t number = 3 + 2 * (i / block);
         l->in = i % block ? 0 : h->H;
-        snprintf(l->name, sizeof l->name, "decoder.main_layers.%lld.layers.%d", (long long)(3 + 2 * (i / block)), (int)(i % block));
+        snprintf(l->name, sizeof l->name, "decoder.main_layers.%lld.layers.%d", (long long)number, (int)(i % block));
         return true;
     }
     i -= h->n * block;
+    int64_t last = 3 + 2 * h->n;
     l->in = h->H, l->out = 1;
-    snprintf(l->name, sizeof l->name, "decoder.main_layers.%lld", (long long)(3 + 2 * h->n));
+    snprintf(l->name, sizeof l->name, "decoder.main_layers.%lld", (long long)last);
     return i == 0;
 }
 

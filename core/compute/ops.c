@@ -363,6 +363,15 @@ deco_status deco_adam(deco_device *dev, deco_array x, deco_array g, deco_array m
     RUN(adam, x, g, m, v, hyper);
 }
 
+deco_status deco_blend(deco_device *dev, deco_array y, deco_array x, deco_array weight)
+{
+    int64_t n = y.shape[0];
+    NEED(y, f32_1(n));
+    NEED(x, f32_1(n));
+    NEED(weight, f32_1(1));
+    RUN(blend, y, x, weight);
+}
+
 /* ---- blocks ---------------------------------------------------------------------------------------------------- */
 
 /* What the three blocks share: B images (or point sets) of P points. `x` is k [P,2] with R, points [B,P,3] without. */

@@ -96,6 +96,9 @@ typedef struct deco_adam_step {
  * 1 - βᵗ in double, x -= lr·decay·x first. */
 deco_status deco_adam(deco_device *dev, deco_array x, deco_array g, deco_array m, deco_array v, deco_array hyper);
 
+/* y += weight · (x - y), element by element: a running mean.  y, x [n]   weight [1] f32 */
+deco_status deco_blend(deco_device *dev, deco_array y, deco_array x, deco_array weight);
+
 /* ---- blocks ---------------------------------------------------------------------------------------------------- */
 
 /* Hartley values of the hypervolume.

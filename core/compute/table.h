@@ -8,12 +8,14 @@
 #include <stdatomic.h>
 
 /* Every operation once: the table, the timing and their names follow from this list. */
+/* clang-format off */
 #define DECO_OPS(OP) \
     OP(linear) OP(linear_backward) OP(layer_norm) OP(layer_norm_backward) OP(add) OP(add_relu) OP(relu_backward) \
     OP(positional_encoding) OP(positional_encoding_backward) OP(append_latent) OP(append_latent_backward) \
     OP(slice_points) OP(slice_points_backward) OP(ctf_values) OP(multiply) OP(shift) OP(shift_backward) OP(squared_error) \
-    OP(hartley_2d) OP(hartley_3d) OP(mask_gather) OP(lattice_sums) OP(rows_gather) OP(rows_add) OP(clear) OP(adam) \
+    OP(hartley_2d) OP(hartley_3d) OP(mask_gather) OP(lattice_sums) OP(rows_gather) OP(rows_add) OP(clear) OP(adam) OP(blend) \
     OP(hypervolume_values) OP(hypervolume_backward) OP(slice_loss)
+/* clang-format on */
 
 #define DECO_OP_ENUM(op) DECO_OP_##op,
 enum { DECO_OPS(DECO_OP_ENUM) DECO_OP_COUNT };
@@ -59,6 +61,7 @@ typedef struct deco_ops {
     deco_op_3 *rows_gather, *rows_add;
     deco_status (*clear)(deco_device *, deco_array x);
     deco_op_5 *adam;
+    deco_op_3 *blend;
 
     /* blocks */
     deco_status (*hypervolume_values)(deco_device *, const deco_hypervolume *h, deco_array out, deco_array saved, deco_array params,

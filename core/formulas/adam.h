@@ -7,8 +7,8 @@
 
 /* What is the same for all elements of a step; bias corrections are taken in double. */
 typedef struct deco_adam_factors {
-    float keep;       /* 1 - lr·decay */
-    float new1;       /* 1 - β1 */
+    float keep; /* 1 - lr·decay */
+    float new1; /* 1 - β1 */
     float beta2, new2;
     float step_size;  /* lr / (1 - β1ᵗ) */
     float correction; /* 1 / sqrt(1 - β2ᵗ) */

@@ -10,8 +10,8 @@
 /* One particle's microscope: what the CTF needs, in Å and radians. */
 typedef struct deco_ctf_row {
     float defocus_u_A, defocus_v_A, astig_rad, amp_contrast, phase_rad, bfactor_A2;
-    float psize_A;  /* of the box actually used */
-    float cs_A;     /* spherical aberration: mm · 1e7 */
+    float psize_A; /* of the box actually used */
+    float cs_A;    /* spherical aberration: mm · 1e7 */
     double lambda_A;
 } deco_ctf_row;
 

@@ -9,8 +9,8 @@
 DECO_HD void deco_rotation_from_axis_angle(double R[9], const double v[3])
 {
     double a2 = v[0] * v[0] + v[1] * v[1] + v[2] * v[2], a = sqrt(a2);
-    double s = a > 1e-8 ? sin(a) / a : 1 - a2 / 6;              /* sin a / a */
-    double c = a > 1e-4 ? (1 - cos(a)) / a2 : 0.5 - a2 / 24;     /* (1 - cos a) / a² */
+    double s = a > 1e-8 ? sin(a) / a : 1 - a2 / 6;           /* sin a / a */
+    double c = a > 1e-4 ? (1 - cos(a)) / a2 : 0.5 - a2 / 24; /* (1 - cos a) / a² */
     double x = v[0], y = v[1], z = v[2];
     R[0] = 1 - c * (y * y + z * z), R[1] = c * x * y + s * z, R[2] = c * x * z - s * y;
     R[3] = c * x * y - s * z, R[4] = 1 - c * (x * x + z * z), R[5] = c * y * z + s * x;

@@ -7,7 +7,8 @@
 static deco_status check_radius(const char *shape, int64_t L, int64_t radius)
 {
     if (L < 3 || L % 2 == 0 || L > 32769)
-        return deco_fail(DECO_E_ARGUMENT, "%s: a lattice of %lld points an axis; it must be odd (box + 1), 3 to 32769", shape, (long long)L);
+        return deco_fail(DECO_E_ARGUMENT, "%s: a lattice of %lld points an axis; it must be odd (box + 1), 3 to 32769", shape,
+                         (long long)L);
     if (radius < 0 || radius > L / 2)
         return deco_fail(DECO_E_ARGUMENT, "%s: radius %lld; it must be 0 to %lld for box %lld", shape, (long long)radius,
                          (long long)(L / 2), (long long)(L - 1));

@@ -1,4 +1,4 @@
-/* Adam and AdamW over a flat vector. */
+/* Adam and AdamW over a flat vector, and its running mean. */
 #include "compute/cpu/cpu.h"
 #include "formulas/adam.h"
 
@@ -26,4 +26,24 @@ deco_status cpu_adam(deco_device *dev, deco_array x, deco_array g, deco_array m,
     const deco_adam_step *h = hyper.data;
     adam a = {x.data, m.data, v.data, g.data, deco_adam_prepare(h->lr, h->beta1, h->beta2, h->eps, h->decay, (double)h->step)};
     return cpu_for(dev, x.shape[0], ELEMENTS, adam_elements, &a);
+}
+
+typedef struct blend {
+    float *y;
+    const float *x;
+    float weight;
+} blend;
+
+static deco_status blend_elements(deco_device *dev, const void *context, int64_t tile, int64_t begin, int64_t end, int worker)
+{
+    const blend *b = context;
+    for (int64_t i = begin; i < end; i++)
+        b->y[i] += b->weight * (b->x[i] - b->y[i]);
+    return DECO_OK;
+}
+
+deco_status cpu_blend(deco_device *dev, deco_array y, deco_array x, deco_array weight)
+{
+    blend b = {y.data, x.data, *(const float *)weight.data};
+    return cpu_for(dev, y.shape[0], ELEMENTS, blend_elements, &b);
 }

@@ -64,5 +64,6 @@ deco_op_4 cpu_mask_gather;
 deco_op_2 cpu_lattice_sums;
 deco_op_3 cpu_rows_gather, cpu_rows_add;
 deco_op_5 cpu_adam;
+deco_op_3 cpu_blend;
 
 #endif

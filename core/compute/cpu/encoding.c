@@ -14,6 +14,12 @@ typedef struct encoding {
     float half_L;
 } encoding;
 
+static float half(int64_t L)
+{
+    int64_t h = L / 2;
+    return (float)h;
+}
+
 static deco_status encode_points(deco_device *dev, const void *context, int64_t tile, int64_t begin, int64_t end, int worker)
 {
     const encoding *e = context;
@@ -29,7 +35,7 @@ static deco_status encode_points(deco_device *dev, const void *context, int64_t 
 
 deco_status cpu_positional_encoding(deco_device *dev, deco_array pe, deco_array x, deco_array freqs, int64_t L)
 {
-    encoding e = {pe.data, NULL, x.data, freqs.data, freqs.shape[0], (float)(L / 2)};
+    encoding e = {pe.data, NULL, x.data, freqs.data, freqs.shape[0], half(L)};
     return cpu_for(dev, x.shape[0], POINTS, encode_points, &e);
 }
 
@@ -53,7 +59,7 @@ static deco_status encode_points_backward(deco_device *dev, const void *context,
 
 deco_status cpu_positional_encoding_backward(deco_device *dev, deco_array dx, deco_array dpe, deco_array x, deco_array freqs, int64_t L)
 {
-    encoding e = {dx.data, dpe.data, x.data, freqs.data, freqs.shape[0], (float)(L / 2)};
+    encoding e = {dx.data, dpe.data, x.data, freqs.data, freqs.shape[0], half(L)};
     return cpu_for(dev, x.shape[0], POINTS, encode_points_backward, &e);
 }
 

@@ -102,8 +102,9 @@ deco_status cpu_layer_norm_backward(deco_device *dev, deco_array dx, deco_array 
         TRY(deco_scratch_take(dev, &sums, 2 * (size_t)C * sizeof *sums, "gradients of a norm"));
     }
     TRY(cpu_for(dev, M, ROWS, backward_rows, &n));
-    if (sums)
-        cpu_add_tiles(sums, n.part, tiles, 2 * C);
+    if (!sums)
+        goto out;
+    cpu_add_tiles(sums, n.part, tiles, 2 * C);
     if (dgamma.data)
         memcpy(dgamma.data, sums, (size_t)C * sizeof *sums);
     if (dbeta.data)

@@ -62,6 +62,7 @@ const deco_ops cpu_ops = {
     .rows_add = cpu_rows_add,
     .clear = cpu_clear,
     .adam = cpu_adam,
+    .blend = cpu_blend,
 
     .hypervolume_values = cpu_hypervolume_values,
     .hypervolume_backward = cpu_hypervolume_backward,

@@ -28,9 +28,9 @@ static const double value_bound = 1e-5, gradient_bound = 2e-5;
 typedef struct decoder {
     const decoder_case *c;
     bool slices;
-    float *params, *freqs, *x, *R, *z, *dout, *ctf, *target;     /* on the host, of the trial */
-    number *params_, *freqs_, *x_, *R_, *z_;                      /* the same, to differentiate by */
-    number *values;                                               /* [B,P] of the last evaluation */
+    float *params, *freqs, *x, *R, *z, *dout, *ctf, *target; /* on the host, of the trial */
+    number *params_, *freqs_, *x_, *R_, *z_;                 /* the same, to differentiate by */
+    number *values;                                          /* [B,P] of the last evaluation */
 } decoder;
 
 static number value_at(const decoder *d, int64_t i)
@@ -117,10 +117,7 @@ static decoder decoder_inputs(trial *t, const decoder_case *c, bool slices)
     return d;
 }
 
-static void decoder_free(decoder *d)
-{
-    free(d->params_), free(d->freqs_), free(d->x_), free(d->R_), free(d->z_), free(d->values);
-}
+static void decoder_free(decoder *d) { free(d->params_), free(d->freqs_), free(d->x_), free(d->R_), free(d->z_), free(d->values); }
 
 static deco_array saved_of(const decoder_case *c)
 {
@@ -177,7 +174,8 @@ static void backward_is_the_gradient(void **state)
                 dz = trial_out(&t, "dz", deco_f32_2(NULL, B, Z), gradient_bound);
             else
                 trial_none(&t);
-            double *dpose = trial_out(&t, slices ? "dR" : "dx", slices ? deco_f32_3(NULL, B, 3, 3) : deco_f32_3(NULL, B, P, 3), gradient_bound);
+            double *dpose =
+                trial_out(&t, slices ? "dR" : "dx", slices ? deco_f32_3(NULL, B, 3, 3) : deco_f32_3(NULL, B, P, 3), gradient_bound);
             float *dout = trial_in(&t, "dout", deco_f32_2(NULL, B, P), 1);
             decoder d = decoder_inputs(&t, c, slices);
             d.dout = dout;
@@ -300,7 +298,8 @@ static void composed_backward_is_the_gradient(void **state)
     for (size_t i = 1; i < sizeof cases / sizeof *cases; i++) {
         const decoder_case *c = &cases[i];
         int64_t B = c->B, P = c->P, Z = c->h.Z, n = deco_hypervolume_parameters(&c->h);
-        deco_array saved = deco_array_of(NULL, DECO_U8, 1, (int64_t)composed_hypervolume_saved_bytes(trial_device[0], &c->h, B, P), 1, 1, 1);
+        deco_array saved =
+            deco_array_of(NULL, DECO_U8, 1, (int64_t)composed_hypervolume_saved_bytes(trial_device[0], &c->h, B, P), 1, 1, 1);
         trial t = trial_begin(call_composed_backward, &c->h, "composed backward, %s", c->name);
         double *out = trial_out(&t, "out", deco_f32_2(NULL, B, P), value_bound);
         anything(trial_out(&t, "saved", saved, 0), saved);
@@ -328,10 +327,8 @@ static void composed_backward_is_the_gradient(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_are_those_of_the_method),
-        cmocka_unit_test(backward_is_the_gradient),
-        cmocka_unit_test(slice_loss_and_its_gradients),
-        cmocka_unit_test(the_fused_loss_is_the_composed_one),
+        cmocka_unit_test(values_are_those_of_the_method),    cmocka_unit_test(backward_is_the_gradient),
+        cmocka_unit_test(slice_loss_and_its_gradients),      cmocka_unit_test(the_fused_loss_is_the_composed_one),
         cmocka_unit_test(composed_backward_is_the_gradient),
     };
     return cmocka_run_group_tests(tests, trial_setup, trial_teardown);

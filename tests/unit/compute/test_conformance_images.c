@@ -20,10 +20,10 @@ typedef struct ctf_case {
 } ctf_case;
 
 static const ctf_case ctf_cases[] = {
-    {1, 2, 10000, 0, 2, 0},            /* the smallest */
-    {3, 1022, 15000, 900, 1.3, 50},    /* a multiple of no tile */
-    {2, 4098, 12000, 300, 3.1, 0},     /* two points into the third tile */
-    {2, 78, 60000, 2000, 0.7, 20},     /* γ near 900 rad, where a phase in f32 fails */
+    {1, 2, 10000, 0, 2, 0},         /* the smallest */
+    {3, 1022, 15000, 900, 1.3, 50}, /* a multiple of no tile */
+    {2, 4098, 12000, 300, 3.1, 0},  /* two points into the third tile */
+    {2, 78, 60000, 2000, 0.7, 20},  /* γ near 900 rad, where a phase in f32 fails */
 };
 
 static deco_status call_ctf(deco_device *dev, const deco_array *a, const void *extra) { return deco_ctf_values(dev, a[0], a[1], a[2]); }
@@ -40,7 +40,8 @@ static void ctf_is_that_of_the_method(void **state)
         float *k = trial_in(&t, "k", deco_f32_2(NULL, c->P, 2), 1);
         fill_points(k, c->P, &t.random);
         for (int64_t b = 0; b < c->B; b++) {
-            deco_ctf_row r = {.defocus_u_A = (float)(c->defocus_A + 137.0 * (double)b), .amp_contrast = 0.1f, .bfactor_A2 = (float)c->bfactor_A2};
+            deco_ctf_row r = {
+                .defocus_u_A = (float)(c->defocus_A + 137.0 * (double)b), .amp_contrast = 0.1f, .bfactor_A2 = (float)c->bfactor_A2};
             r.defocus_v_A = r.defocus_u_A - (float)c->astigmatism_A;
             r.astig_rad = (float)(0.3 + (double)b);
             r.phase_rad = b % 2 ? 1.57f : 0.0f;
@@ -79,7 +80,10 @@ static number slices_of(void *context)
     return ref_dot(s->y, s->dy, 3 * s->c->B * s->c->P);
 }
 
-static deco_status call_slices(deco_device *dev, const deco_array *a, const void *extra) { return deco_slice_points(dev, a[0], a[1], a[2]); }
+static deco_status call_slices(deco_device *dev, const deco_array *a, const void *extra)
+{
+    return deco_slice_points(dev, a[0], a[1], a[2]);
+}
 static deco_status call_slices_backward(deco_device *dev, const deco_array *a, const void *extra)
 {
     return deco_slice_points_backward(dev, a[0], a[1], a[2]);

@@ -14,12 +14,11 @@ typedef struct linear_case {
 } linear_case;
 
 static const linear_case linear_cases[] = {
-    {1, 1, 1, true, DECO_LINEAR},       /* the smallest */
-    {0, 5, 4, true, DECO_RELU},         /* no rows */
-    {3, 7, 5, false, DECO_LINEAR},
-    {193, 31, 39, true, DECO_RELU},     /* one row into the second tile */
-    {501, 48, 1, true, DECO_LINEAR},    /* the last layer */
-    {3301, 13, 17, true, DECO_LINEAR},  /* several chunks of gradients, the last one short */
+    {1, 1, 1, true, DECO_LINEAR},                                      /* the smallest */
+    {0, 5, 4, true, DECO_RELU},                                        /* no rows */
+    {3, 7, 5, false, DECO_LINEAR},     {193, 31, 39, true, DECO_RELU}, /* one row into the second tile */
+    {501, 48, 1, true, DECO_LINEAR},                                   /* the last layer */
+    {3301, 13, 17, true, DECO_LINEAR},                                 /* several chunks of gradients, the last one short */
     {200, 388, 256, true, DECO_RELU},
 };
 
@@ -297,7 +296,10 @@ static void encoding_and_its_gradient(void **state)
     }
 }
 
-static deco_status call_append(deco_device *dev, const deco_array *a, const void *extra) { return deco_append_latent(dev, a[0], a[1], a[2]); }
+static deco_status call_append(deco_device *dev, const deco_array *a, const void *extra)
+{
+    return deco_append_latent(dev, a[0], a[1], a[2]);
+}
 static deco_status call_append_backward(deco_device *dev, const deco_array *a, const void *extra)
 {
     return deco_append_latent_backward(dev, a[0], a[1], a[2]);
@@ -309,7 +311,8 @@ static void latents_stand_behind_their_image_s_features(void **state)
         const encoding_case *c = &encoding_cases[i];
         int64_t B = c->B, P = c->M / B, F = 6 * c->pe, Z = c->Z;
         deco_array all = deco_f32_3(NULL, B, P, F + Z), some = deco_f32_3(NULL, B, P, F);
-        trial t = trial_begin(call_append, c, "append_latent %lldx%lldx(%lld+%lld)", (long long)B, (long long)P, (long long)F, (long long)Z);
+        trial t =
+            trial_begin(call_append, c, "append_latent %lldx%lldx(%lld+%lld)", (long long)B, (long long)P, (long long)F, (long long)Z);
         trial g = trial_begin(call_append_backward, c, "append_latent_backward %lldx%lldx(%lld+%lld)", (long long)B, (long long)P,
                               (long long)F, (long long)Z);
         double *y = trial_out(&t, "y", all, 0), *dx = trial_out(&g, "dx", some, 0);

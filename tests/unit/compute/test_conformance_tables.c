@@ -104,6 +104,26 @@ static void adam_is_pytorch_s(void **state)
     }
 }
 
+/* ---- running mean ------------------------------------------------------------------------------------------------ */
+
+static deco_status call_blend(deco_device *dev, const deco_array *a, const void *extra) { return deco_blend(dev, a[0], a[1], a[2]); }
+
+static void blend_moves_by_its_weight(void **state)
+{
+    static const int64_t sizes[] = {1, 1021, 16385};
+    static const float weights[] = {0, 0.004f, 1};
+    for (size_t i = 0; i < 3; i++) {
+        float *y0;
+        trial t = trial_begin(call_blend, NULL, "blend %lld by %g", (long long)sizes[i], (double)weights[i]);
+        double *y = trial_inout(&t, "y", deco_f32_1(NULL, sizes[i]), 1, 4 * ROUNDING, &y0);
+        float *x = trial_in(&t, "x", deco_f32_1(NULL, sizes[i]), 1), *w = trial_in(&t, "weight", deco_f32_1(NULL, 1), 0);
+        *w = weights[i];
+        for (int64_t k = 0; k < sizes[i]; k++)
+            y[k] = y0[k] + (double)*w * ((double)x[k] - y0[k]);
+        trial_end(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +131,7 @@ int main(void)
         cmocka_unit_test(rows_beyond_the_table_are_refused),
         cmocka_unit_test(clear_leaves_zeros_of_any_type),
         cmocka_unit_test(adam_is_pytorch_s),
+        cmocka_unit_test(blend_moves_by_its_weight),
     };
     return cmocka_run_group_tests(tests, trial_setup, trial_teardown);
 }

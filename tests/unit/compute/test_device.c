@@ -156,7 +156,8 @@ static void two_devices_plan_at_once(void **state)
 /* Names and shapes follow one another without a gap, and an image's flops are those of the published sizes. */
 static void parameters_fill_the_flat_vector(void **state)
 {
-    const deco_hypervolume shapes[] = {{129, 64, 256, 3, 128, true}, {33, 8, 52, 2, 4, true}, {33, 8, 52, 2, 4, false}, {33, 8, 32, 0, 0, true}};
+    const deco_hypervolume shapes[] = {
+        {129, 64, 256, 3, 128, true}, {33, 8, 52, 2, 4, true}, {33, 8, 52, 2, 4, false}, {33, 8, 32, 0, 0, true}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         int64_t at = 0;
         for (int64_t k = 0; k < deco_hypervolume_tensors(&shapes[i]); k++) {
@@ -177,9 +178,12 @@ static void parameters_fill_the_flat_vector(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_mean_devices),          cmocka_unit_test(memory_is_zeroed_and_on_a_line),
-        cmocka_unit_test(wrong_shapes_are_named),      cmocka_unit_test(calls_are_counted_and_timed),
-        cmocka_unit_test(scratch_is_kept_and_lent_again), cmocka_unit_test(two_devices_plan_at_once),
+        cmocka_unit_test(names_mean_devices),
+        cmocka_unit_test(memory_is_zeroed_and_on_a_line),
+        cmocka_unit_test(wrong_shapes_are_named),
+        cmocka_unit_test(calls_are_counted_and_timed),
+        cmocka_unit_test(scratch_is_kept_and_lent_again),
+        cmocka_unit_test(two_devices_plan_at_once),
         cmocka_unit_test(parameters_fill_the_flat_vector),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -27,7 +27,11 @@ static float *floats(int64_t n)
     return p;
 }
 
-#define OK(call) do { if (call) fail_msg("%s", deco_error()); } while (0)
+#define OK(call) \
+    do { \
+        if (call) \
+            fail_msg("%s", deco_error()); \
+    } while (0)
 
 /* "<prefix><words><suffix>" for a name that begins with another prefix and has the same words. */
 static const char *sibling(char out[160], const char *name, const char *prefix, const char *other)
@@ -190,9 +194,14 @@ static void check_ctf(const char *name, const golden_array *params, float *k, in
     float *mine = floats(B * P);
     for (int64_t b = 0; b < B; b++) {
         const double *v = params->v + 9 * b;
-        row[b] = (deco_ctf_row){.psize_A = (float)v[0], .defocus_u_A = (float)v[1], .defocus_v_A = (float)v[2],
-                                .astig_rad = (float)(v[3] * degree), .lambda_A = deco_wavelength_A(v[4]), .cs_A = (float)(v[5] * 1e7),
-                                .amp_contrast = (float)v[6], .phase_rad = (float)(v[7] * degree),
+        row[b] = (deco_ctf_row){.psize_A = (float)v[0],
+                                .defocus_u_A = (float)v[1],
+                                .defocus_v_A = (float)v[2],
+                                .astig_rad = (float)(v[3] * degree),
+                                .lambda_A = deco_wavelength_A(v[4]),
+                                .cs_A = (float)(v[5] * 1e7),
+                                .amp_contrast = (float)v[6],
+                                .phase_rad = (float)(v[7] * degree),
                                 .bfactor_A2 = bfactor ? (float)v[8] : 0};
     }
     OK(deco_ctf_values(dev, deco_f32_2(mine, B, P), (deco_array){row, DECO_BYTES, 1, {B, 1, 1, 1}, sizeof *row}, deco_f32_2(k, P, 2)));

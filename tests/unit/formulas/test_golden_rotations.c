@@ -25,7 +25,10 @@ static void from_axis_angle(double *R, const double *v) { deco_rotation_from_axi
 static void from_six(double *R, const double *s) { deco_rotation_from_six(R, s); }
 
 static void matrices_of_quaternions(void **state) { rows("e_rotations/quat.npy", "e_rotations/quat_matrix.npy", 4, 9, from_quaternion); }
-static void matrices_of_poses(void **state) { rows("e_rotations/axis_angle.npy", "e_rotations/axis_angle_matrix.npy", 3, 9, from_axis_angle); }
+static void matrices_of_poses(void **state)
+{
+    rows("e_rotations/axis_angle.npy", "e_rotations/axis_angle_matrix.npy", 3, 9, from_axis_angle);
+}
 static void matrices_of_six_numbers(void **state) { rows("e_rotations/six.npy", "e_rotations/six_matrix.npy", 6, 9, from_six); }
 
 /* Both signs are one rotation: ours is turned to the file's before it is compared. */
