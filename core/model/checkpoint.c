@@ -54,11 +54,12 @@ static deco_status take_inventory(inventory *v, const deco_hypervolume *h, int64
     const int64_t freqs[2] = {3 * h->pe_dim, 3}, table[2] = {N, h->Z};
 
     *v = (inventory){0};
-    TRY(deco_alloc(&v->tensor, (size_t)(3 * deco_hypervolume_tensors(h) + 4), sizeof *v->tensor, "the list of a checkpoint's tensors"));
+    TRY(deco_alloc(&v->tensor, (size_t)(4 * deco_hypervolume_tensors(h) + 4), sizeof *v->tensor, "the list of a checkpoint's tensors"));
     if (!m)
         m = &none;
     add_decoder(v, "", h, m->decoder.x);
     add_stored(v, "", "rand_freqs", 2, freqs, m->freqs);
+    add_decoder(v, "mean.", h, m->mean);
     add_decoder(v, "adam.m.", h, m->decoder.m);
     add_decoder(v, "adam.v.", h, m->decoder.v);
     if (N && h->Z) {

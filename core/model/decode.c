@@ -43,7 +43,7 @@ static deco_status decode_points(decode_block *b, deco_model *m, const int64_t *
 {
     deco_status st = DECO_OK;
     int64_t L = m->shape.L;
-    deco_array params = deco_f32_1(m->decoder.x, m->decoder.count), freqs = deco_f32_2(m->freqs, 3 * m->shape.pe_dim, 3);
+    deco_array params = deco_f32_1(m->mean, m->decoder.count), freqs = deco_f32_2(m->freqs, 3 * m->shape.pe_dim, 3);
     deco_array z = m->shape.Z ? deco_f32_2(b->dev_z, 1, m->shape.Z) : deco_none();
 
     for (int64_t i = 0; i < n; i++) {

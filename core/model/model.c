@@ -45,6 +45,7 @@ deco_status deco_model_allocate(deco_model **out, deco_device *dev, const deco_h
     m->shape = *shape;
     m->N = N;
     TRY(allocate_trained(&m->decoder, dev, deco_hypervolume_parameters(shape), moments, "the decoder"));
+    TRY(deco_device_alloc(dev, &m->mean, (size_t)m->decoder.count * sizeof(float), "the decoder's mean"));
     TRY(deco_device_alloc(dev, &m->freqs, (size_t)(9 * shape->pe_dim) * sizeof(float), "the decoder's frequencies"));
     if (moments)
         TRY(allocate_trained(&m->latents, dev, N * shape->Z, true, "the latent table"));
@@ -61,6 +62,7 @@ void deco_model_free(deco_model *m)
         return;
     release_trained(&m->decoder, m->dev);
     release_trained(&m->latents, m->dev);
+    deco_device_release(m->dev, m->mean);
     deco_device_release(m->dev, m->freqs);
     if (m->owns_device)
         deco_device_free(m->dev);
@@ -94,6 +96,7 @@ static deco_status draw_decoder(deco_model *m, uint64_t seed)
         draw_tensor(host + p.offset, &p, seed, i);
     }
     TRY(deco_device_upload(m->dev, m->decoder.x, host, (size_t)m->decoder.count * sizeof *host));
+    TRY(deco_device_upload(m->dev, m->mean, host, (size_t)m->decoder.count * sizeof *host));
 out:
     free(host);
     return st;

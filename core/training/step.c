@@ -22,6 +22,7 @@ struct deco_step {
     int64_t *row;                                       /* [batch] */
     float *dparams, *dz, *dtable, *dR, *dshift, *minus; /* dtable [N,Z]; minus [batch,2]: -1 */
     deco_adam_step *adam;                               /* [2]: decoder, latents */
+    float *blend;                                       /* [1]: weight of the newest decoder in its mean */
     double *loss;                                       /* [LOSSES], one slot a step */
 
     int64_t B;  /* of the last step */
@@ -37,7 +38,7 @@ typedef struct piece {
     size_t item;
 } piece;
 
-enum { PIECES = 18 };
+enum { PIECES = 19 };
 
 static void list_pieces(piece out[PIECES], deco_step *s, const deco_hypervolume *h, int64_t N, int64_t P, int64_t batch)
 {
@@ -61,6 +62,7 @@ static void list_pieces(piece out[PIECES], deco_step *s, const deco_hypervolume 
         {&s->dshift, 2 * batch, f},
         {&s->minus, 2 * batch, f},
         {&s->adam, 2, sizeof(deco_adam_step)},
+        {&s->blend, 1, f},
         {&s->loss, LOSSES, sizeof(double)},
     };
     memcpy(out, list, sizeof list);
@@ -211,6 +213,20 @@ static deco_status update_decoder(deco_step *s)
                      deco_f32_1(d->v, d->count), records(&s->adam[0], 1, sizeof *s->adam));
 }
 
+/* The mean over the last mean_steps steps, but never more than a quarter of all: the first weights know nothing. */
+static double weight_in_mean(const deco_step *s, const deco_step_input *in)
+{
+    double quarter = (double)s->m->decoder_steps / 4, steps = quarter < (double)in->mean_steps ? quarter : (double)in->mean_steps;
+    return steps > 1 ? 1 / steps : 1;
+}
+
+/* At a constant learning rate the weights never come to rest; their mean does, and gives the better map. */
+static deco_status update_mean(deco_step *s)
+{
+    deco_model *m = s->m;
+    return deco_blend(s->dev, deco_f32_1(m->mean, m->decoder.count), deco_f32_1(m->decoder.x, m->decoder.count), deco_f32_1(s->blend, 1));
+}
+
 /* Adam on the dense table: a row outside the batch has zero gradient and still moves by its old moments. */
 static deco_status update_latents(deco_step *s)
 {
@@ -236,7 +252,9 @@ static deco_status load_rates(deco_step *s, const deco_step_input *in)
     both[0].step = ++m->decoder_steps;
     both[1].lr = (float)in->lr_latents;
     both[1].step = trains_table(s, in) ? ++m->latent_steps : 1;
-    return deco_device_upload(s->dev, s->adam, both, sizeof both);
+    float blend = (float)weight_in_mean(s, in);
+    deco_status st = deco_device_upload(s->dev, s->blend, &blend, sizeof blend);
+    return st ? st : deco_device_upload(s->dev, s->adam, both, sizeof both);
 }
 
 /* Reads the losses of the steps since the last look. */
@@ -274,6 +292,7 @@ deco_status deco_step_run(deco_step *s, const deco_step_input *in)
     TRY(forward_and_backward(s, in));
     TRY(load_rates(s, in));
     TRY(update_decoder(s));
+    TRY(update_mean(s));
     if (trains_table(s, in))
         TRY(update_latents(s));
 out:

@@ -46,6 +46,7 @@ static inline void golden_decoder_load(deco_model *m, const char *file)
     assert_int_equal(deco_tensor_floats(freqs, x, t->path), DECO_OK);
     deco_safetensors_free(t);
     assert_int_equal(deco_device_upload(m->dev, m->decoder.x, flat, (size_t)m->decoder.count * sizeof *flat), DECO_OK);
+    assert_int_equal(deco_device_upload(m->dev, m->mean, flat, (size_t)m->decoder.count * sizeof *flat), DECO_OK);
     assert_int_equal(deco_device_upload(m->dev, m->freqs, freqs, (size_t)(9 * m->shape.pe_dim) * sizeof *freqs), DECO_OK);
     free(flat);
     free(freqs);

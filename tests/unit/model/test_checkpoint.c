@@ -144,6 +144,7 @@ static void decoding_alone_takes_no_moments_and_no_table(void **state)
     assert_int_equal(deco_checkpoint_write(scratch("d.safetensors"), a, &here), DECO_OK);
     assert_int_equal(deco_checkpoint_read(&b, &at, dev, scratch("d.safetensors"), false), DECO_OK);
     same_numbers(a->decoder.x, b->decoder.x, a->decoder.count);
+    same_numbers(a->mean, b->mean, a->decoder.count);
     assert_null(b->decoder.m);
     assert_int_equal(b->latents.count, 0);
     assert_int_equal(b->N, 6);
@@ -248,7 +249,7 @@ static void newest_epoch_opens_by_number(void **state)
     for (int i = 0; i < 3; i++) {
         char name[64];
         snprintf(name, sizeof name, "run/out/weights.%lld.safetensors", (long long)epochs[i]);
-        fill(a->decoder.x, a->decoder.count, 0.01f * (float)i);
+        fill(a->mean, a->decoder.count, 0.01f * (float)i);
         assert_int_equal(deco_checkpoint_write(scratch(name), a, &here), DECO_OK);
     }
     scratch_put("run/out/weights.11.safetensors.part", "x", 1);
