@@ -277,6 +277,16 @@ static void masks_and_sums_see_the_symmetrised_lattice(void **state)
     }
 }
 
+static void points_beyond_the_lattice_are_refused(void **state)
+{
+    float x[4] = {0}, y[2], scale[1] = {1};
+    int32_t index[] = {0, 9};
+    deco_array points = deco_array_of(index, DECO_I32, 1, 2, 1, 1, 1);
+    assert_int_equal(deco_mask_gather(trial_device[0], deco_f32_2(y, 1, 2), deco_f32_3(x, 1, 2, 2), points, deco_f32_1(scale, 1)),
+                     DECO_E_ARGUMENT);
+    assert_non_null(strstr(deco_error(), "mask point 1 is 9; the lattice has points 0 to 8"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +297,7 @@ int main(void)
         cmocka_unit_test(hartley_of_images),
         cmocka_unit_test(hartley_of_volumes),
         cmocka_unit_test(masks_and_sums_see_the_symmetrised_lattice),
+        cmocka_unit_test(points_beyond_the_lattice_are_refused),
     };
     return cmocka_run_group_tests(tests, trial_setup, trial_teardown);
 }
