@@ -34,8 +34,8 @@ deco_status deco_analysis_check(const deco_options *o, int64_t N, int64_t Z);
 
 /* Lloyd's k-means with k-means++ starts on x as it is; best of `restarts`. Probability: softmax of -d²/(2σ²), σ² the mean within-cluster
  * variance a dimension. *inertia (may be NULL). */
-deco_status deco_kmeans_fit(deco_clusters *out, double *centres /* [K,Z] or NULL */, double *inertia, const float *x, int64_t N, int64_t Z, int64_t K,
-                            int restarts, int iterations, uint64_t seed, deco_pool *pool);
+deco_status deco_kmeans_fit(deco_clusters *out, double *centres /* [K,Z] or NULL */, double *inertia, const float *x, int64_t N, int64_t Z,
+                            int64_t K, int restarts, int iterations, uint64_t seed, deco_pool *pool);
 
 /* A Gaussian mixture, full covariances (+1e-6 on the diagonal), k-means++ starts. */
 typedef struct deco_gmm {
@@ -43,7 +43,8 @@ typedef struct deco_gmm {
     double *weight, *mean, *covariance; /* [K], [K,Z], [K,Z,Z] */
     double log_likelihood;              /* mean a point */
 } deco_gmm;
-deco_status deco_gmm_fit(deco_gmm *out, const float *x, int64_t N, int64_t Z, int64_t K, int restarts, int iterations, uint64_t seed, deco_pool *pool);
+deco_status deco_gmm_fit(deco_gmm *out, const float *x, int64_t N, int64_t Z, int64_t K, int restarts, int iterations, uint64_t seed,
+                         deco_pool *pool);
 /* One E and M step from `in` (tests), and responsibilities [N,K] of a mixture. */
 deco_status deco_gmm_step(deco_gmm *out, const deco_gmm *in, const float *x, int64_t N, deco_pool *pool);
 deco_status deco_gmm_responsibilities(double *out, double *log_likelihood, const deco_gmm *g, const float *x, int64_t N, deco_pool *pool);
@@ -61,9 +62,9 @@ deco_status deco_nearest_rows(int64_t *row, const float *x, int64_t N, int64_t Z
 typedef struct deco_analysis_input {
     deco_model *model;
     const deco_particles *particles;
-    const float *z;            /* [N,Z] */
-    const float *R, *shift;    /* [N,9], [N,2] pixels of box: poses used */
-    bool poses_estimated;      /* true: subsets get ours as alignments3D; false: the input's stand */
+    const float *z;         /* [N,Z] */
+    const float *R, *shift; /* [N,9], [N,2] pixels of box: poses used */
+    bool poses_estimated;   /* true: subsets get ours as alignments3D; false: the input's stand */
     uint64_t seed;
 } deco_analysis_input;
 deco_status deco_analysis_write(const char *directory, const deco_analysis_input *in, const deco_options *o, deco_monitor *m);

@@ -146,7 +146,8 @@ static deco_status run_slab(void *context, int64_t index, int worker)
     return run->task(run->context, &slab);
 }
 
-deco_status deco_slabs_sum(double *total, int64_t width, int64_t N, deco_status (*task)(void *context, const deco_slab *slab), void *context, deco_pool *pool)
+deco_status deco_slabs_sum(double *total, int64_t width, int64_t N, deco_status (*task)(void *context, const deco_slab *slab),
+                           void *context, deco_pool *pool)
 {
     deco_status st = DECO_OK;
     int64_t slabs = deco_slabs(N);

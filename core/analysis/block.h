@@ -51,6 +51,7 @@ typedef struct deco_slab {
     int64_t first, end; /* rows */
     double *sums;       /* [width] */
 } deco_slab;
-deco_status deco_slabs_sum(double *total, int64_t width, int64_t N, deco_status (*task)(void *context, const deco_slab *slab), void *context, deco_pool *pool);
+deco_status deco_slabs_sum(double *total, int64_t width, int64_t N, deco_status (*task)(void *context, const deco_slab *slab),
+                           void *context, deco_pool *pool);
 
 #endif

@@ -18,9 +18,11 @@ void deco_clusters_free(deco_clusters *c)
 deco_status deco_clusters_check(int64_t N, int64_t Z, int64_t K)
 {
     if (N < 1 || Z < 1)
-        return deco_fail(DECO_E_ARGUMENT, "%lld latents of %lld dimensions cannot be clustered; both must be at least 1", (long long)N, (long long)Z);
+        return deco_fail(DECO_E_ARGUMENT, "%lld latents of %lld dimensions cannot be clustered; both must be at least 1", (long long)N,
+                         (long long)Z);
     if (K < 1 || K > N)
-        return deco_fail(DECO_E_ARGUMENT, "k_num is %lld; with %lld particles it must be from 1 to %lld", (long long)K, (long long)N, (long long)N);
+        return deco_fail(DECO_E_ARGUMENT, "k_num is %lld; with %lld particles it must be from 1 to %lld", (long long)K, (long long)N,
+                         (long long)N);
     return DECO_OK;
 }
 
@@ -64,7 +66,8 @@ static void scale_rows(float *x, int64_t N, int64_t Z)
     }
 }
 
-static deco_status find_mixture(deco_clusters *out, const float *x, int64_t N, int64_t Z, int64_t K, uint64_t seed, deco_pool *pool, deco_monitor *m)
+static deco_status find_mixture(deco_clusters *out, const float *x, int64_t N, int64_t Z, int64_t K, uint64_t seed, deco_pool *pool,
+                                deco_monitor *m)
 {
     deco_status st = DECO_OK;
     deco_gmm g = {0};
@@ -77,7 +80,8 @@ out:
     return st;
 }
 
-static deco_status find_means(deco_clusters *out, const float *x, int64_t N, int64_t Z, int64_t K, uint64_t seed, deco_pool *pool, deco_monitor *m)
+static deco_status find_means(deco_clusters *out, const float *x, int64_t N, int64_t Z, int64_t K, uint64_t seed, deco_pool *pool,
+                              deco_monitor *m)
 {
     deco_status st = DECO_OK;
     double inertia = 0;
@@ -134,8 +138,8 @@ static deco_status drop_empty(deco_clusters *c, deco_monitor *m)
     if (K == c->K)
         goto out;
     TRY(renumber(c, old, K));
-    deco_warn(m, "%lld of the %lld clusters asked for have no particles and are left out: the latents fall into fewer groups", (long long)(asked - K),
-              (long long)asked);
+    deco_warn(m, "%lld of the %lld clusters asked for have no particles and are left out: the latents fall into fewer groups",
+              (long long)(asked - K), (long long)asked);
 out:
     free(size);
     free(old);
@@ -171,8 +175,8 @@ out:
     return st;
 }
 
-deco_status deco_clustering_find(deco_clustering *out, const float *z, const float *scores, int64_t N, int64_t Z, const deco_options *o, uint64_t seed,
-                                 deco_pool *pool, deco_monitor *m)
+deco_status deco_clustering_find(deco_clustering *out, const float *z, const float *scores, int64_t N, int64_t Z, const deco_options *o,
+                                 uint64_t seed, deco_pool *pool, deco_monitor *m)
 {
     deco_status st = DECO_OK;
     deco_clustering c = {0};
@@ -185,7 +189,8 @@ deco_status deco_clustering_find(deco_clustering *out, const float *z, const flo
     if (dims < Z) {
         if (!(c.note = deco_format("first %lld principal components", (long long)dims)))
             TRY(deco_fail_memory(64, "a note"));
-        deco_info(m, "latents have %lld dimensions, more than umap_dim = %lld: their %s are clustered", (long long)Z, (long long)dims, c.note);
+        deco_info(m, "latents have %lld dimensions, more than umap_dim = %lld: their %s are clustered", (long long)Z, (long long)dims,
+                  c.note);
     }
     TRY(first_columns(&x, dims < Z ? scores : z, N, Z, dims));
     if (!mixture)

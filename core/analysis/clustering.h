@@ -12,8 +12,8 @@ typedef struct deco_clustering {
 } deco_clustering;
 
 /* Clusters z [N,Z] as `o` says (clustering_type, k_num, umap_dim); scores [N,Z] are the latents' principal components. */
-deco_status deco_clustering_find(deco_clustering *out, const float *z, const float *scores, int64_t N, int64_t Z, const deco_options *o, uint64_t seed,
-                                 deco_pool *pool, deco_monitor *m);
+deco_status deco_clustering_find(deco_clustering *out, const float *z, const float *scores, int64_t N, int64_t Z, const deco_options *o,
+                                 uint64_t seed, deco_pool *pool, deco_monitor *m);
 void deco_clustering_free(deco_clustering *c);
 
 #endif

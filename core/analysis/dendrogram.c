@@ -28,7 +28,8 @@ static void link_all(merge *out, double *d, int64_t *number, int64_t *size, int6
     for (int64_t m = 0; m + 1 < K; m++) {
         int64_t a, b;
         nearest_pair(&a, &b, d, number, K);
-        out[m] = (merge){number[a] < number[b] ? number[a] : number[b], number[a] < number[b] ? number[b] : number[a], size[a] + size[b], d[a * K + b]};
+        out[m] = (merge){number[a] < number[b] ? number[a] : number[b], number[a] < number[b] ? number[b] : number[a], size[a] + size[b],
+                         d[a * K + b]};
         for (int64_t i = 0; i < K; i++) /* the mean over all pairs of members */
             d[a * K + i] = d[i * K + a] = ((double)size[a] * d[a * K + i] + (double)size[b] * d[b * K + i]) / (double)(size[a] + size[b]);
         number[a] = K + m;

@@ -62,7 +62,8 @@ typedef struct histogram {
     double low, high;
 } histogram;
 
-static deco_status fill_histogram(histogram *h, const float *score, int64_t N, int64_t stride, const int32_t *label, int64_t K, const deco_axis *a)
+static deco_status fill_histogram(histogram *h, const float *score, int64_t N, int64_t stride, const int32_t *label, int64_t K,
+                                  const deco_axis *a)
 {
     deco_status st = deco_alloc(&h->count, (size_t)(BINS * K), sizeof *h->count, "a histogram");
 
@@ -93,15 +94,16 @@ static void draw_histogram(deco_plot *p, const histogram *h, bool coloured)
         for (int64_t k = 0; k < h->K; k++) {
             int64_t n = h->count[b * h->K + k];
             if (n)
-                deco_plot_bar(p, x, x + 0.96 * width, (double)sum, (double)(sum + n), coloured ? deco_palette_colour(k) : (deco_colour){0.6, 0.6, 0.6});
+                deco_plot_bar(p, x, x + 0.96 * width, (double)sum, (double)(sum + n),
+                              coloured ? deco_palette_colour(k) : (deco_colour){0.6, 0.6, 0.6});
             sum += n;
         }
     }
 }
 
 /* Axes, legend and all particles: a cloud, or with one component a histogram. */
-static deco_status draw_particles(deco_plot **out, const char *title, const deco_pca *p, const float *scores, int64_t N, const deco_clusters *c,
-                                  const deco_legend_row *legend)
+static deco_status draw_particles(deco_plot **out, const char *title, const deco_pca *p, const float *scores, int64_t N,
+                                  const deco_clusters *c, const deco_legend_row *legend)
 {
     deco_status st = DECO_OK;
     deco_plot *plot = NULL;
@@ -191,15 +193,16 @@ out:
     return st;
 }
 
-deco_status deco_figure_traversal(const char *path, const deco_pca *p, const float *scores, int64_t N, int64_t component, const double *place, int64_t points)
+deco_status deco_figure_traversal(const char *path, const deco_pca *p, const float *scores, int64_t N, int64_t component,
+                                  const double *place, int64_t points)
 {
     deco_status st = DECO_OK;
     deco_plot *plot = NULL;
     double *xy = NULL;
     char title[160], grouped[32];
 
-    snprintf(title, sizeof title, "Maps 0 to %lld along PC%lld, 5th to 95th percentile of %s particle%s", (long long)points - 1, (long long)component + 1,
-             deco_grouped(grouped, N), plural(N));
+    snprintf(title, sizeof title, "Maps 0 to %lld along PC%lld, 5th to 95th percentile of %s particle%s", (long long)points - 1,
+             (long long)component + 1, deco_grouped(grouped, N), plural(N));
     TRY(deco_alloc(&xy, 2 * (size_t)points, sizeof *xy, "places of maps"));
     for (int64_t i = 0; i < points; i++)
         for (int64_t axis = 0; axis < 2 && axis < p->Z; axis++)

@@ -8,7 +8,8 @@
 deco_status deco_figure_clusters(const char *path, const deco_pca *p, const float *scores, int64_t N, const deco_clustering *c);
 
 /* The same in grey, with the numbered places [points,Z] of the maps along `component`. */
-deco_status deco_figure_traversal(const char *path, const deco_pca *p, const float *scores, int64_t N, int64_t component, const double *place, int64_t points);
+deco_status deco_figure_traversal(const char *path, const deco_pca *p, const float *scores, int64_t N, int64_t component,
+                                  const double *place, int64_t points);
 
 /* "1,234,567" */
 const char *deco_grouped(char out[32], int64_t n);

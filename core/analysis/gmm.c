@@ -44,7 +44,8 @@ typedef struct em_pass {
 static const double least_part = 1e-13;
 
 /* Adds the n rows of a block to a cluster's sums. `weighted` and `centred` [Z,BLOCK] hold those that count, side by side. */
-static void add_cluster(double *sums, const double *p, const double *mean, const double *block, int64_t n, double *centred, double *weighted, int64_t Z)
+static void add_cluster(double *sums, const double *p, const double *mean, const double *block, int64_t n, double *centred,
+                        double *weighted, int64_t Z)
 {
     int row[DECO_BLOCK];
     int64_t taken = 0, padded;
@@ -241,7 +242,8 @@ static int64_t best_start(const deco_gmm *g, int64_t N, int restarts)
     return best;
 }
 
-deco_status deco_gmm_fit(deco_gmm *out, const float *x, int64_t N, int64_t Z, int64_t K, int restarts, int iterations, uint64_t seed, deco_pool *pool)
+deco_status deco_gmm_fit(deco_gmm *out, const float *x, int64_t N, int64_t Z, int64_t K, int restarts, int iterations, uint64_t seed,
+                         deco_pool *pool)
 {
     deco_status st = DECO_OK;
     gmm_starts s = {.Z = Z, .K = K, .iterations = iterations, .seed = seed, .pool = pool};

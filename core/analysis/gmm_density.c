@@ -32,8 +32,8 @@ static deco_status whiten_one(double *out, const double *covariance, int64_t Z)
         for (int64_t i = 0; i < Z; i++)
             out[i * Z + i] += more;
         /* lower by rows is upper by columns */
-        if (!LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'U', (lapack_int)Z, out, (lapack_int)Z)
-            && !LAPACKE_dtrtri(LAPACK_COL_MAJOR, 'U', 'N', (lapack_int)Z, out, (lapack_int)Z))
+        if (!LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'U', (lapack_int)Z, out, (lapack_int)Z) &&
+            !LAPACKE_dtrtri(LAPACK_COL_MAJOR, 'U', 'N', (lapack_int)Z, out, (lapack_int)Z))
             return DECO_OK;
         more = more > 0 ? 10 * more : 1e-15 * (trace > DECO_GMM_FLOOR ? trace : DECO_GMM_FLOOR);
     }

@@ -11,8 +11,8 @@ typedef struct lloyd {
     const float *x;
     int64_t Z, K;
     const double *centres;
-    deco_clusters *out;  /* labelling: NULL otherwise */
-    double softness;     /* 1 / 2σ² */
+    deco_clusters *out; /* labelling: NULL otherwise */
+    double softness;    /* 1 / 2σ² */
 } lloyd;
 
 /* What a slab sums up: [K,Z] rows of each cluster, [K] how many, the inertia; and its row farthest from its centre. */
@@ -109,7 +109,8 @@ static deco_status move_centres(double *centres, bool *moved, const double *sums
     return DECO_OK;
 }
 
-deco_status deco_kmeans_refine(double *centres, double *inertia, const float *x, int64_t N, int64_t Z, int64_t K, int iterations, deco_pool *pool)
+deco_status deco_kmeans_refine(double *centres, double *inertia, const float *x, int64_t N, int64_t Z, int64_t K, int iterations,
+                               deco_pool *pool)
 {
     deco_status st = DECO_OK;
     lloyd l = {.x = x, .Z = Z, .K = K, .centres = centres};
@@ -176,7 +177,8 @@ out:
     return st;
 }
 
-static deco_status label_rows(deco_clusters *out, const double *centres, double inertia, const float *x, int64_t N, int64_t Z, int64_t K, deco_pool *pool)
+static deco_status label_rows(deco_clusters *out, const double *centres, double inertia, const float *x, int64_t N, int64_t Z, int64_t K,
+                              deco_pool *pool)
 {
     deco_status st = DECO_OK;
     deco_clusters c = {.K = K, .N = N};
@@ -193,8 +195,8 @@ out:
     return st;
 }
 
-deco_status deco_kmeans_fit(deco_clusters *out, double *centres, double *inertia, const float *x, int64_t N, int64_t Z, int64_t K, int restarts,
-                            int iterations, uint64_t seed, deco_pool *pool)
+deco_status deco_kmeans_fit(deco_clusters *out, double *centres, double *inertia, const float *x, int64_t N, int64_t Z, int64_t K,
+                            int restarts, int iterations, uint64_t seed, deco_pool *pool)
 {
     deco_status st = DECO_OK;
     kmeans_starts s = {.Z = Z, .K = K, .iterations = iterations, .seed = seed, .pool = pool};

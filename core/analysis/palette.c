@@ -1,7 +1,7 @@
 #include "analysis/palette.h"
 
 static const uint32_t colours[] = {
-    0x0072b2, 0xd55e00, 0x009e73, 0xe69f00, 0x56b4e9, 0xcc79a7, 0x444444,           /* Okabe and Ito, without the yellow that white swallows */
+    0x0072b2, 0xd55e00, 0x009e73, 0xe69f00, 0x56b4e9, 0xcc79a7, 0x444444, /* Okabe and Ito, without the yellow that white swallows */
     0x882255, 0x999933, 0x332288, 0x44aa99, 0xcc6677, 0x117733, 0xddcc77, 0x88ccee, /* Tol, "muted" */
 };
 

@@ -77,7 +77,8 @@ static deco_status decompose(deco_pca *out, const double *packed, int64_t N)
             a[i * Z + j] = a[j * Z + i] = packed[i * (i + 1) / 2 + j] / (double)(N > 1 ? N - 1 : 1);
     info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'L', (lapack_int)Z, a, (lapack_int)Z, w);
     if (info)
-        TRY(deco_fail(DECO_E_ARGUMENT, "the principal components of the latents cannot be computed (dsyevd gives %d); are the latents finite?", (int)info));
+        TRY(deco_fail(DECO_E_ARGUMENT,
+                      "the principal components of the latents cannot be computed (dsyevd gives %d); are the latents finite?", (int)info));
     for (int64_t i = 0; i < Z; i++)
         total += w[i] > 0 ? w[i] : 0;
     for (int64_t i = 0; i < Z; i++) {
@@ -107,7 +108,8 @@ deco_status deco_pca_fit(deco_pca *out, float *scores, const float *x, int64_t N
 
     *out = (deco_pca){0};
     if (N < 1 || Z < 1)
-        return deco_fail(DECO_E_ARGUMENT, "principal components of %lld latents of %lld dimensions; both must be at least 1", (long long)N, (long long)Z);
+        return deco_fail(DECO_E_ARGUMENT, "principal components of %lld latents of %lld dimensions; both must be at least 1", (long long)N,
+                         (long long)Z);
     TRY(deco_alloc(&p.mean, (size_t)Z, sizeof *p.mean, "the mean latent"));
     TRY(deco_alloc(&p.components, (size_t)(Z * Z), sizeof *p.components, "principal components"));
     TRY(deco_alloc(&p.variance, (size_t)Z, sizeof *p.variance, "variances"));

@@ -7,7 +7,17 @@
 #include <string.h>
 
 /* Sizes in points; an image pixel is half of one. */
-enum { AXES_WIDTH = 520, AXES_HEIGHT = 440, LEFT = 78, TOP = 46, BOTTOM = 62, RIGHT = 24, LEGEND_ROW = 17, LEGEND_ROWS = 24, LEGEND_COLUMNS = 3 };
+enum {
+    AXES_WIDTH = 520,
+    AXES_HEIGHT = 440,
+    LEFT = 78,
+    TOP = 46,
+    BOTTOM = 62,
+    RIGHT = 24,
+    LEGEND_ROW = 17,
+    LEGEND_ROWS = 24,
+    LEGEND_COLUMNS = 3
+};
 static const double text_size = 12, title_size = 14;
 
 void deco_plot_font(cairo_t *c, double size, bool bold)
@@ -124,7 +134,8 @@ static void legend_widths(double wide[3], const deco_legend_row *row, int64_t ro
     cairo_surface_destroy(s);
 }
 
-static void draw_legend(const deco_plot *p, const char *heading, const deco_legend_row *row, int64_t rows, const double wide[3], double column)
+static void draw_legend(const deco_plot *p, const char *heading, const deco_legend_row *row, int64_t rows, const double wide[3],
+                        double column)
 {
     int64_t room = LEGEND_ROWS * LEGEND_COLUMNS, shown = rows > room ? room - 1 : rows;
     double x0 = p->left + p->width + RIGHT, y0 = p->top + 10;
@@ -159,7 +170,8 @@ static deco_status cairo_check(cairo_status_t s)
 
 static deco_status open_image(deco_plot *p)
 {
-    p->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)(p->image_width * DECO_PLOT_SCALE), (int)(p->image_height * DECO_PLOT_SCALE));
+    p->surface =
+        cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)(p->image_width * DECO_PLOT_SCALE), (int)(p->image_height * DECO_PLOT_SCALE));
     p->c = cairo_create(p->surface);
     cairo_scale(p->c, DECO_PLOT_SCALE, DECO_PLOT_SCALE);
     cairo_set_source_rgb(p->c, 1, 1, 1);
@@ -167,7 +179,8 @@ static deco_status open_image(deco_plot *p)
     return cairo_check(cairo_status(p->c));
 }
 
-deco_status deco_plot_create(deco_plot **out, const char *title, deco_axis x, deco_axis y, const char *heading, const deco_legend_row *legend, int64_t rows)
+deco_status deco_plot_create(deco_plot **out, const char *title, deco_axis x, deco_axis y, const char *heading,
+                             const deco_legend_row *legend, int64_t rows)
 {
     deco_status st = DECO_OK;
     deco_plot *p = NULL;

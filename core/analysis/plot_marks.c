@@ -22,7 +22,8 @@ static void cut_stamp(stamp *s, double radius, double opacity)
                 for (int x = -s->reach; x <= s->reach; x++) {
                     int in = 0;
                     for (int g = 0; g < GRAIN * GRAIN; g++) {
-                        double dx = x + (g % GRAIN + 0.5) / GRAIN - (px + 0.5) / PHASES, dy = y + ((double)(g / GRAIN) + 0.5) / GRAIN - (py + 0.5) / PHASES;
+                        double dx = x + (g % GRAIN + 0.5) / GRAIN - (px + 0.5) / PHASES,
+                               dy = y + ((double)(g / GRAIN) + 0.5) / GRAIN - (py + 0.5) / PHASES;
                         in += dx * dx + dy * dy <= radius * radius;
                     }
                     s->alpha[py][px][y + s->reach][x + s->reach] = (uint8_t)(255 * opacity * in / (GRAIN * GRAIN) + 0.5);
@@ -125,7 +126,8 @@ static void move_apart(double *at, int64_t n, double high, const deco_plot *p)
     for (int round = 0; round < 200; round++)
         for (int64_t i = 0; i < n; i++)
             for (int64_t j = i + 1; j < n; j++) {
-                double dx = (at[2 * j] - at[2 * i]) / wide, dy = (at[2 * j + 1] - at[2 * i + 1]) / high, d = hypot(dx, dy), push = (1 - d) / 4;
+                double dx = (at[2 * j] - at[2 * i]) / wide, dy = (at[2 * j + 1] - at[2 * i + 1]) / high, d = hypot(dx, dy),
+                       push = (1 - d) / 4;
                 if (d >= 1)
                     continue;
                 if (d < 1e-6) { /* one on the other: apart in a direction of their own */

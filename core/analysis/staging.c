@@ -10,10 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int remove_entry(const char *path, const struct stat *s, int type, struct FTW *where)
-{
-    return remove(path);
-}
+static int remove_entry(const char *path, const struct stat *s, int type, struct FTW *where) { return remove(path); }
 
 static deco_status remove_tree(const char *path)
 {

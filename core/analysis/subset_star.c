@@ -30,7 +30,8 @@ static deco_status read_keys(group_key *key, const deco_particles *p)
     TRY(deco_table_need(&cs, p->rows, "ctf/cs_mm", 'n', 1));
     TRY(deco_table_need(&w, p->rows, "ctf/amp_contrast", 'n', 1));
     for (int64_t i = 0; i < p->N; i++)
-        key[i] = (group_key){exposure ? deco_cell_u64(exposure, i, 0) : 0, deco_cell_real(kV, i, 0), deco_cell_real(cs, i, 0), deco_cell_real(w, i, 0), i};
+        key[i] = (group_key){exposure ? deco_cell_u64(exposure, i, 0) : 0, deco_cell_real(kV, i, 0), deco_cell_real(cs, i, 0),
+                             deco_cell_real(w, i, 0), i};
 out:
     return st;
 }
@@ -145,19 +146,24 @@ out:
     return st;
 }
 
-deco_status deco_subset_star_write(const char *path, const deco_subset_input *in, const deco_star_groups *groups, const int64_t *row, int64_t n,
-                                   int64_t cluster)
+deco_status deco_subset_star_write(const char *path, const deco_subset_input *in, const deco_star_groups *groups, const int64_t *row,
+                                   int64_t n, int64_t cluster)
 {
     deco_status st = DECO_OK;
     bool given = in->R && in->shift;
-    star_source s = {.in = in, .groups = groups, .row = row, .cluster = cluster, .R = given ? in->R : in->particles->R, .shift = given ? in->shift : in->particles->shift};
+    star_source s = {.in = in,
+                     .groups = groups,
+                     .row = row,
+                     .cluster = cluster,
+                     .R = given ? in->R : in->particles->R,
+                     .shift = given ? in->shift : in->particles->shift};
     int known = DECO_STAR_CLASS;
 
     TRY(find_columns(&s));
     TRY(deco_alloc(&s.image_text, s.text_size, 1, "a path"));
     TRY(deco_alloc(&s.micrograph_text, s.text_size, 1, "a path"));
-    known |= (s.micrograph ? DECO_STAR_MICROGRAPH : 0) | (s.x ? DECO_STAR_COORDINATES : 0) | (s.R && s.shift ? DECO_STAR_POSES : 0)
-           | (s.split ? DECO_STAR_HALF : 0);
+    known |= (s.micrograph ? DECO_STAR_MICROGRAPH : 0) | (s.x ? DECO_STAR_COORDINATES : 0) | (s.R && s.shift ? DECO_STAR_POSES : 0) |
+             (s.split ? DECO_STAR_HALF : 0);
     TRY(deco_star_write(path, groups->optics, groups->count, n, known, star_row, &s));
 out:
     free(s.image_text);

@@ -15,7 +15,7 @@ typedef struct deco_star_groups {
 deco_status deco_star_groups_find(deco_star_groups *out, const deco_particles *p);
 void deco_star_groups_free(deco_star_groups *g);
 
-deco_status deco_subset_star_write(const char *path, const deco_subset_input *in, const deco_star_groups *groups, const int64_t *row, int64_t n,
-                                   int64_t cluster);
+deco_status deco_subset_star_write(const char *path, const deco_subset_input *in, const deco_star_groups *groups, const int64_t *row,
+                                   int64_t n, int64_t cluster);
 
 #endif

@@ -65,8 +65,8 @@ static deco_status write_csg(const subset *s, const deco_table *t, const char *p
     char *name = deco_format("cluster_%lld", (long long)s->cluster);
     char *title = deco_format("Cluster %lld (%s particle%s)", (long long)s->cluster, deco_grouped(grouped, s->n), s->n == 1 ? "" : "s");
     char *description = deco_format("%s of %s particles of %s: cluster %lld of %lld (%s) of %s; cryodeco %s", grouped,
-                                    deco_grouped(all, s->in->particles->N), deco_path_name(s->in->particles->cs_path), (long long)s->cluster,
-                                    (long long)s->c->found.K, s->c->method, s->in->analysis, deco_version());
+                                    deco_grouped(all, s->in->particles->N), deco_path_name(s->in->particles->cs_path),
+                                    (long long)s->cluster, (long long)s->c->found.K, s->c->method, s->in->analysis, deco_version());
 
     if (!name || !title || !description)
         TRY(deco_fail_memory(256, "a subset's description"));

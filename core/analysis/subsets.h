@@ -6,9 +6,9 @@
 
 typedef struct deco_subset_input {
     const deco_particles *particles;
-    const float *R, *shift;  /* [N,9], [N,2] pixels of box, or NULL: the set's own poses, if it has any */
-    bool poses_estimated;    /* R and shift take the place of alignments3D */
-    const char *analysis;    /* "analysis_99", for the description */
+    const float *R, *shift; /* [N,9], [N,2] pixels of box, or NULL: the set's own poses, if it has any */
+    bool poses_estimated;   /* R and shift take the place of alignments3D */
+    const char *analysis;   /* "analysis_99", for the description */
 } deco_subset_input;
 
 /* cluster_<i>.cs, .csg and .star in `directory` for each cluster: every column and uid of the input's rows, in the input's order. */

@@ -22,14 +22,15 @@ typedef struct analysis {
     const char *name; /* "analysis_99" */
     char *directory;  /* where it is made */
     deco_pca pca;
-    float *scores;    /* [N,Z] */
+    float *scores; /* [N,Z] */
 } analysis;
 
 static deco_status check_latents(const float *z, int64_t N, int64_t Z)
 {
     for (int64_t i = 0; i < N * Z; i++)
         if (!isfinite(z[i]))
-            return deco_fail(DECO_E_DIVERGED, "the latent of row %lld has %g in dimension %lld; training went astray, and there is nothing to analyse",
+            return deco_fail(DECO_E_DIVERGED,
+                             "the latent of row %lld has %g in dimension %lld; training went astray, and there is nothing to analyse",
                              (long long)(i / Z), z[i], (long long)(i % Z));
     return DECO_OK;
 }
@@ -129,19 +130,27 @@ out:
     return st;
 }
 
+static deco_status write_maps(const analysis *a, const deco_clustering *c)
+{
+    int64_t walks = a->Z < 2 ? a->Z : 2;
+    deco_status st;
+
+    deco_progress_begin(a->m, "maps", c->found.K + walks * TRAVERSE_POINTS, "maps");
+    st = write_clustering(a, c);
+    for (int64_t i = 0; i < walks && !st; i++)
+        st = write_traversal(a, i);
+    deco_progress_end(a->m);
+    return st;
+}
+
 static deco_status write_heterogeneous(analysis *a)
 {
     deco_status st = DECO_OK;
     deco_clustering c = {0};
-    int64_t walks = a->Z < 2 ? a->Z : 2;
 
     TRY(find_components(a));
     TRY(deco_clustering_find(&c, a->in->z, a->scores, a->N, a->Z, a->o, a->in->seed, a->pool, a->m));
-    deco_progress_begin(a->m, "maps", c.found.K + walks * TRAVERSE_POINTS, "maps");
-    TRY(write_clustering(a, &c));
-    for (int64_t i = 0; i < walks; i++)
-        TRY(write_traversal(a, i));
-    deco_progress_end(a->m);
+    TRY(write_maps(a, &c));
 out:
     deco_clustering_free(&c);
     return st;
@@ -151,7 +160,12 @@ deco_status deco_analysis_write(const char *directory, const deco_analysis_input
 {
     deco_status st = DECO_OK;
     deco_staging staging = {0};
-    analysis a = {.in = in, .o = o, .m = m, .pool = deco_device_pool(in->model->dev), .N = in->particles->N, .Z = in->model->shape.Z,
+    analysis a = {.in = in,
+                  .o = o,
+                  .m = m,
+                  .pool = deco_device_pool(in->model->dev),
+                  .N = in->particles->N,
+                  .Z = in->model->shape.Z,
                   .name = deco_path_name(directory)};
 
     TRY(deco_analysis_check(o, a.N, a.Z));

@@ -222,7 +222,7 @@ static void centres_are_members_nearest_to_the_mean(void **state)
 
     ok(deco_nearest_rows(row, x, 6, 1, label, 3));
     assert_int_equal(row[0], 1);
-    assert_int_equal(row[1], 4); /* the mean is 12 */
+    assert_int_equal(row[1], 4);  /* the mean is 12 */
     assert_int_equal(row[2], -1); /* nobody */
     ok(deco_nearest_rows(row, x, 2, 1, (const int32_t[]){-1, 0}, 1));
     assert_int_equal(row[0], 1);

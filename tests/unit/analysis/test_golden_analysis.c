@@ -70,8 +70,11 @@ static deco_gmm read_mixture(const char *name)
 {
     deco_tensors *t;
     ok(deco_safetensors_read(&t, golden_path(name)));
-    deco_gmm g = {.K = deco_safetensors_find(t, "means")->shape[0], .Z = deco_safetensors_find(t, "means")->shape[1],
-                  .weight = tensor(t, "weights"), .mean = tensor(t, "means"), .covariance = tensor(t, "covariances")};
+    deco_gmm g = {.K = deco_safetensors_find(t, "means")->shape[0],
+                  .Z = deco_safetensors_find(t, "means")->shape[1],
+                  .weight = tensor(t, "weights"),
+                  .mean = tensor(t, "means"),
+                  .covariance = tensor(t, "covariances")};
     deco_safetensors_free(t);
     return g;
 }
@@ -172,8 +175,8 @@ static void fitted_mixture_is_as_good_as_the_references(void **state)
         ok(deco_gmm_fit(&mine, x.f, N, Z, K, 20, 100, seed, pool));
         ok(deco_gmm_label(&c, &mine, x.f, N, pool));
         if (getenv("CRYODECO_GOLDEN_VERBOSE"))
-            print_message("seed %d: log-likelihood %.9g (golden %.9g), Rand to truth %.4f, to golden %.4f\n", (int)seed, mine.log_likelihood, quality.v[1],
-                          adjusted_rand(c.label, true_label, N), adjusted_rand(c.label, their_label, N));
+            print_message("seed %d: log-likelihood %.9g (golden %.9g), Rand to truth %.4f, to golden %.4f\n", (int)seed,
+                          mine.log_likelihood, quality.v[1], adjusted_rand(c.label, true_label, N), adjusted_rand(c.label, their_label, N));
         assert_true(mine.log_likelihood >= quality.v[1] - 1e-3);
         assert_true(adjusted_rand(c.label, true_label, N) >= quality.v[0] - 0.02);
         assert_true(adjusted_rand(c.label, their_label, N) >= 0.98);
@@ -181,8 +184,8 @@ static void fitted_mixture_is_as_good_as_the_references(void **state)
             int64_t m = match(&mine, golden.mean + k * Z);
             assert_true(fabs(mine.weight[m] - golden.weight[k]) <= 1e-3 * largest(golden.weight, K));
             assert_true(largest_difference(mine.mean + m * Z, golden.mean + k * Z, Z) <= 1e-3 * largest(golden.mean, K * Z));
-            assert_true(largest_difference(mine.covariance + m * Z * Z, golden.covariance + k * Z * Z, Z * Z)
-                        <= 1e-3 * largest(golden.covariance, K * Z * Z));
+            assert_true(largest_difference(mine.covariance + m * Z * Z, golden.covariance + k * Z * Z, Z * Z) <=
+                        1e-3 * largest(golden.covariance, K * Z * Z));
         }
         deco_clusters_free(&c);
         deco_gmm_free(&mine);
@@ -229,7 +232,8 @@ static void k_means_is_as_good_as_the_references(void **state)
 
     ok(deco_kmeans_fit(&c, NULL, &inertia, unit, x.shape[0], x.shape[1], classes(&truth), 20, 100, 1, pool));
     if (getenv("CRYODECO_GOLDEN_VERBOSE"))
-        print_message("inertia %.9g (golden %.9g), Rand %.4f (golden %.4f)\n", inertia, quality.v[1], adjusted_rand(c.label, true_label, c.N), quality.v[0]);
+        print_message("inertia %.9g (golden %.9g), Rand %.4f (golden %.4f)\n", inertia, quality.v[1],
+                      adjusted_rand(c.label, true_label, c.N), quality.v[0]);
     assert_true(inertia <= 1.01 * quality.v[1]);
     assert_true(adjusted_rand(c.label, true_label, c.N) >= quality.v[0] - 0.02);
     deco_clusters_free(&c);

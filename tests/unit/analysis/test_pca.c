@@ -22,7 +22,8 @@ static void a_line_of_points_has_one_component(void **state)
     assert_int_equal(deco_pca_fit(&p, scores, x, 5, 3, pool), DECO_OK);
     assert_true(fabs(p.ratio[0] - 1) < 1e-12);
     assert_true(fabs(p.variance[0] - 6 * 2.5) < 1e-12); /* of 0 … 4: 10 / (5 - 1) */
-    assert_true(fabs(p.components[1] - 2 / sqrt(6)) < 1e-12 && fabs(p.components[0] + 1 / sqrt(6)) < 1e-12); /* the largest entry is positive */
+    assert_true(fabs(p.components[1] - 2 / sqrt(6)) < 1e-12 &&
+                fabs(p.components[0] + 1 / sqrt(6)) < 1e-12); /* the largest entry is positive */
     assert_true(fabs(p.mean[1] - 6) < 1e-12);
     for (int i = 0; i < 5; i++)
         assert_true(fabs(scores[3 * i] - (2 - i) * sqrt(6)) < 1e-6 && fabs(scores[3 * i + 1]) < 1e-6);
@@ -128,12 +129,9 @@ static void sizes_that_fill_no_tile_are_right(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_line_of_points_has_one_component),
-        cmocka_unit_test(equal_latents_have_no_variance_and_no_nan),
-        cmocka_unit_test(percentiles_are_interpolated_between_values),
-        cmocka_unit_test(a_walk_goes_from_the_5th_to_the_95th_percentile),
-        cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
-        cmocka_unit_test(sizes_that_fill_no_tile_are_right),
+        cmocka_unit_test(a_line_of_points_has_one_component),          cmocka_unit_test(equal_latents_have_no_variance_and_no_nan),
+        cmocka_unit_test(percentiles_are_interpolated_between_values), cmocka_unit_test(a_walk_goes_from_the_5th_to_the_95th_percentile),
+        cmocka_unit_test(any_number_of_threads_gives_the_same_bits),   cmocka_unit_test(sizes_that_fill_no_tile_are_right),
     };
     if (deco_pool_create(&pool, 2, NULL))
         return 1;

@@ -113,10 +113,8 @@ static void a_place_that_cannot_be_written_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_stands_there_before_it_is_published),
-        cmocka_unit_test(what_is_not_published_is_removed),
-        cmocka_unit_test(parts_replace_their_namesakes_and_the_others_stay),
-        cmocka_unit_test(what_a_killed_job_left_is_not_taken_over),
+        cmocka_unit_test(nothing_stands_there_before_it_is_published),       cmocka_unit_test(what_is_not_published_is_removed),
+        cmocka_unit_test(parts_replace_their_namesakes_and_the_others_stay), cmocka_unit_test(what_a_killed_job_left_is_not_taken_over),
         cmocka_unit_test(a_place_that_cannot_be_written_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,160 @@
+/* The pictures: whole PNG files with every cluster's colour, for a handful of particles and for a million. */
+#include "analysis/figures.h"
+#include "support/scratch.h"
+#include "unit/analysis/partitions.h"
+#include "analysis/palette.h"
+#include <cairo.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <math.h>
+#include <time.h>
+
+static deco_pool *pool;
+
+static void ok(deco_status st)
+{
+    if (st)
+        fail_msg("%s", deco_error());
+}
+
+static bool is_colour(const unsigned char *pixel, deco_colour c)
+{
+    return abs(pixel[2] - (int)(255 * c.r + 0.5)) < 3 && abs(pixel[1] - (int)(255 * c.g + 0.5)) < 3 &&
+           abs(pixel[0] - (int)(255 * c.b + 0.5)) < 3;
+}
+
+/* Pixels of that colour left of the legend. */
+static int pixels_of(cairo_surface_t *s, deco_colour c, int width)
+{
+    const unsigned char *data = cairo_image_surface_get_data(s);
+    int n = 0;
+    for (int y = 0; y < cairo_image_surface_get_height(s); y++)
+        for (int x = 0; x < width; x++)
+            n += is_colour(data + y * cairo_image_surface_get_stride(s) + 4 * x, c);
+    return n;
+}
+
+static cairo_surface_t *picture(const char *path)
+{
+    cairo_surface_t *s = cairo_image_surface_create_from_png(path);
+    assert_int_equal(cairo_surface_status(s), CAIRO_STATUS_SUCCESS);
+    assert_in_range(cairo_image_surface_get_width(s), 1000, 3000);
+    assert_in_range(cairo_image_surface_get_height(s), 800, 2000);
+    return s;
+}
+
+/* A clustering by turns, each cluster's centre being its first row. */
+static deco_clustering by_turns(int64_t N, int64_t K)
+{
+    deco_clustering c = {.found = {.K = K, .N = N}, .method = "Gaussian mixture"};
+    c.found.label = malloc((size_t)N * sizeof(int32_t));
+    c.row = malloc((size_t)K * sizeof *c.row);
+    c.size = calloc((size_t)K, sizeof *c.size);
+    for (int64_t i = 0; i < N; i++) {
+        c.found.label[i] = (int32_t)(i % K);
+        c.size[i % K]++;
+    }
+    for (int64_t k = 0; k < K; k++)
+        c.row[k] = k;
+    return c;
+}
+
+static void draw(const char *name, const float *x, int64_t N, int64_t Z, int64_t K)
+{
+    float *scores = malloc((size_t)(N * Z) * sizeof *scores);
+    double *place = malloc((size_t)(10 * Z) * sizeof *place);
+    deco_clustering c = by_turns(N, K);
+    deco_pca p;
+
+    ok(deco_pca_fit(&p, scores, x, N, Z, pool));
+    ok(deco_figure_clusters(scratch(name), &p, scores, N, &c));
+    ok(deco_pca_traverse(place, &p, scores, N, Z - 1, 10));
+    ok(deco_figure_traversal(scratch("walk.png"), &p, scores, N, Z - 1, place, 10));
+    cairo_surface_destroy(picture(scratch("walk.png")));
+    deco_clustering_free(&c);
+    deco_pca_free(&p);
+    free(scores);
+    free(place);
+}
+
+static void every_cluster_shows_in_its_colour(void **state)
+{
+    float *x = clouds(900, 3, 3, 15, NULL);
+    cairo_surface_t *s;
+
+    draw("three.png", x, 900, 3, 3);
+    s = picture(scratch("three.png"));
+    for (int k = 0; k < 3; k++)
+        assert_true(pixels_of(s, deco_palette_colour(k), 1150) > 200);
+    assert_true(pixels_of(s, (deco_colour){1, 1, 1}, 1150) > 1150 * 400); /* dark on white */
+    cairo_surface_destroy(s);
+    free(x);
+}
+
+static void a_million_particles_take_seconds(void **state)
+{
+    int64_t N = 1000000;
+    float *x = clouds(N, 2, 2, 8, NULL);
+    clock_t start = clock();
+
+    draw("million.png", x, N, 2, 2);
+    assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 30); /* 2 here, 10 under sanitizers */
+    free(x);
+}
+
+static void odd_latents_are_drawn_too(void **state)
+{
+    float *x = clouds(40, 1, 1, 3, NULL), same[20], far[200];
+
+    draw("one_dimension.png", x, 40, 1, 4);
+    for (int i = 0; i < 20; i++)
+        same[i] = -3e-7f;
+    draw("same.png", same, 10, 2, 2);
+    for (int i = 0; i < 200; i++)
+        far[i] = i == 7 ? 1e30f : (float)(i % 13);
+    draw("far.png", far, 100, 2, 100);
+    draw("single.png", far, 1, 2, 1);
+    free(x);
+}
+
+static void a_picture_that_cannot_be_written_is_named(void **state)
+{
+    deco_clustering c = by_turns(4, 2);
+    const float x[] = {1, 2, 3, 4, 5, 7, 8, 9};
+    float scores[8];
+    deco_pca p;
+
+    ok(deco_pca_fit(&p, scores, x, 4, 2, pool));
+    assert_int_equal(deco_figure_clusters(scratch("nowhere/z_pca.png"), &p, scores, 4, &c), DECO_E_FILE);
+    assert_non_null(strstr(deco_error(), "nowhere/z_pca.png"));
+    deco_pca_free(&p);
+    deco_clustering_free(&c);
+}
+
+static void counts_have_their_thousands_apart(void **state)
+{
+    char out[32];
+    assert_string_equal(deco_grouped(out, 0), "0");
+    assert_string_equal(deco_grouped(out, 999), "999");
+    assert_string_equal(deco_grouped(out, 1000), "1,000");
+    assert_string_equal(deco_grouped(out, 1234567), "1,234,567");
+    assert_string_equal(deco_grouped(out, -123456), "-123,456");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_cluster_shows_in_its_colour),
+        cmocka_unit_test(a_million_particles_take_seconds),
+        cmocka_unit_test(odd_latents_are_drawn_too),
+        cmocka_unit_test(a_picture_that_cannot_be_written_is_named),
+        cmocka_unit_test(counts_have_their_thousands_apart),
+    };
+    if (deco_pool_create(&pool, 2, NULL))
+        return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    deco_pool_free(pool);
+    return failed;
+}
