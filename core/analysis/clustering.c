@@ -30,7 +30,7 @@ deco_status deco_analysis_check(const deco_options *o, int64_t N, int64_t Z)
 {
     if (Z == 0)
         return DECO_OK;
-    if (strcmp(o->clustering_type, "gmm") && strcmp(o->clustering_type, "k-means++"))
+    if (strcmp(o->clustering_type, "gmm") != 0 && strcmp(o->clustering_type, "k-means++") != 0)
         return deco_fail(DECO_E_UNSUPPORTED, "clustering_type %s is not there yet; gmm and k-means++ are", o->clustering_type);
     return deco_clusters_check(N, Z, o->k_num);
 }
@@ -180,7 +180,7 @@ deco_status deco_clustering_find(deco_clustering *out, const float *z, const flo
 {
     deco_status st = DECO_OK;
     deco_clustering c = {0};
-    bool mixture = !strcmp(o->clustering_type, "gmm");
+    bool mixture = strcmp(o->clustering_type, "gmm") == 0;
     int64_t dims = Z > o->umap_dim ? o->umap_dim : Z;
     float *x = NULL;
 

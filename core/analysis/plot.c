@@ -145,7 +145,8 @@ static void draw_legend(const deco_plot *p, const char *heading, const deco_lege
     put_text(p->c, x0, y0, 0, heading);
     deco_plot_font(p->c, text_size, false);
     for (int64_t i = 0; i <= shown && i < rows; i++) {
-        double x = x0 + (double)(i / LEGEND_ROWS) * column, y = y0 + (double)(1 + i % LEGEND_ROWS) * LEGEND_ROW + 3;
+        int64_t across = i / LEGEND_ROWS, down = 1 + i % LEGEND_ROWS;
+        double x = x0 + (double)across * column, y = y0 + (double)down * LEGEND_ROW + 3;
         if (i == shown) {
             snprintf(more, sizeof more, "and %lld more", (long long)(rows - shown));
             put_text(p->c, x, y, 0, more);

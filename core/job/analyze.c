@@ -85,8 +85,8 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
         TRY(deco_fail(DECO_E_ARGUMENT, "particles is not given, and %s/job.yaml does not name one input", o->outdir));
     TRY(deco_particles_open(&p, o->particles.items[0], o->datadir, 0, m));
     if (o->k_num > p->N)
-        TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one", o->k_num, p->source,
-                      p->N));
+        TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",
+                      o->k_num, p->source, p->N));
     TRY(deco_device_create(&dev, o->device, (int)o->threads));
     TRY(deco_record_paths_of(&path, o->outdir, epoch));
     TRY(deco_checkpoint_read(&model, &at, dev, path.weights, false));
@@ -103,10 +103,11 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     TRY(deco_monitor_attach(m, o->outdir));
     deco_log_head(m, dev, deco_pool_threads(deco_device_pool(dev)), (uint64_t)o->seed);
     deco_info(m, "analysis of epoch %" PRId64, epoch);
-    TRY(deco_analysis_write(directory,
-                            &(deco_analysis_input){.model = model, .particles = p, .z = record.latents, .R = record.R, .shift = record.shift,
-                                                   .seed = (uint64_t)o->seed},
-                            o, m));
+    TRY(deco_analysis_write(
+        directory,
+        &(deco_analysis_input){
+            .model = model, .particles = p, .z = record.latents, .R = record.R, .shift = record.shift, .seed = (uint64_t)o->seed},
+        o, m));
     *summary = deco_job_summary(directory, o);
 out:
     free(directory);

@@ -25,7 +25,8 @@ deco_status deco_job_shape(deco_hypervolume *out, const deco_options *o, const d
 }
 
 /* Seconds an image of a training step, the best of a few. */
-static deco_status seconds_an_image(double *out, const deco_hypervolume *shape, const deco_options *o, const deco_particles *p, deco_device *dev)
+static deco_status seconds_an_image(double *out, const deco_hypervolume *shape, const deco_options *o, const deco_particles *p,
+                                    deco_device *dev)
 {
     deco_status st = DECO_OK;
     deco_model *model = NULL;
@@ -36,8 +37,14 @@ static deco_status seconds_an_image(double *out, const deco_hypervolume *shape, 
     int64_t *row = NULL, B = o->batch_size_known_poses < p->N ? o->batch_size_known_poses : p->N;
 
     TRY(deco_model_create(&model, dev,
-                          &(deco_model_config){.shape = *shape, .feat_sigma = o->feat_sigma, .psize_A = p->psize_A, .std = 1, .D = p->D,
-                                               .radius = p->D / 2, .N = B, .seed = 1}));
+                          &(deco_model_config){.shape = *shape,
+                                               .feat_sigma = o->feat_sigma,
+                                               .psize_A = p->psize_A,
+                                               .std = 1,
+                                               .D = p->D,
+                                               .radius = p->D / 2,
+                                               .N = B,
+                                               .seed = 1}));
     TRY(deco_mask_create(&mask, p->D + 1, p->D / 2));
     TRY(deco_step_create(&step, model, mask, B));
     TRY(deco_alloc(&images, (size_t)(B * mask->P), sizeof *images, "images"));
@@ -86,7 +93,8 @@ deco_status deco_forecast_measure(deco_forecast *out, const deco_options *o, con
     deco_schedule schedule = deco_schedule_of(o, p->N);
     out->images = schedule.total * p->N + schedule.pretrain_images;
     out->seconds = each * (double)out->images;
-    out->memory_bytes = program_bytes + table + (double)deco_train_bytes(o, &shape, p->N, p->D, deco_pool_threads(deco_device_pool(dev))) + 4 * D * D * D * sizeof(float);
+    out->memory_bytes = program_bytes + table + (double)deco_train_bytes(o, &shape, p->N, p->D, deco_pool_threads(deco_device_pool(dev))) +
+                        4 * D * D * D * sizeof(float);
     out->disk_bytes = 12 * parameters + N * (12.0 * (double)shape.Z + 4.0 * (double)shape.Z + 88 + 8) + maps + table;
 out:
     return st;

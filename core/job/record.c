@@ -128,7 +128,8 @@ static deco_status read_floats(float **out, const char *path, int64_t N, int64_t
     if (st)
         return st;
     if (a.kind != 'f' || a.item != sizeof(float) || a.dims < 1 || a.shape[0] != N || a.count != N * width)
-        st = deco_fail(DECO_E_FORMAT, "%s: does not hold %" PRId64 " float32 numbers for each of %" PRId64 " particles; was it made by another run?", path,
+        st = deco_fail(DECO_E_FORMAT,
+                       "%s: does not hold %" PRId64 " float32 numbers for each of %" PRId64 " particles; was it made by another run?", path,
                        width, N);
     else {
         *out = a.data;
@@ -146,12 +147,14 @@ static deco_status check_uids(const char *path, const deco_particles *p)
     if (st)
         return st;
     if (a.kind != 'u' || a.item != 8 || a.count != p->N)
-        st = deco_fail(DECO_E_FORMAT, "%s: %" PRId64 " uids, but the input %s has %" PRId64 " particles; the input changed since the run", path, a.count,
-                       p->source, p->N);
+        st = deco_fail(DECO_E_FORMAT, "%s: %" PRId64 " uids, but the input %s has %" PRId64 " particles; the input changed since the run",
+                       path, a.count, p->source, p->N);
     for (int64_t i = 0; !st && i < p->N; i++)
         if (((const uint64_t *)a.data)[i] != deco_particles_uid(p, i))
-            st = deco_fail(DECO_E_FORMAT, "%s: row %" PRId64 " is particle %" PRIu64 ", in the input %s it is %" PRIu64 "; the input changed since the run",
-                           path, i, ((const uint64_t *)a.data)[i], p->source, deco_particles_uid(p, i));
+            st =
+                deco_fail(DECO_E_FORMAT,
+                          "%s: row %" PRId64 " is particle %" PRIu64 ", in the input %s it is %" PRIu64 "; the input changed since the run",
+                          path, i, ((const uint64_t *)a.data)[i], p->source, deco_particles_uid(p, i));
     deco_npy_free(&a);
     return st;
 }

@@ -66,8 +66,8 @@ static deco_status check_input(run_job *j)
     TRY(deco_device_create(&j->dev, o->device, (int)o->threads));
     TRY(deco_particles_open(&j->particles, o->particles.items[0], o->datadir, need, j->m));
     if (o->k_num > j->particles->N)
-        TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one", o->k_num,
-                      j->particles->source, j->particles->N));
+        TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",
+                      o->k_num, j->particles->source, j->particles->N));
 out:
     return st;
 }
@@ -81,12 +81,12 @@ static deco_status log_plan(run_job *j)
     deco_schedule s = deco_schedule_of(o, p->N);
     deco_forecast f;
 
-    deco_info(j->m, "%s: %" PRId64 " particles, box %" PRId64 " px, %.4g Å per pixel, %" PRId64 " stacks, poses from %s", p->source, p->N, p->D, p->psize_A,
-              p->stacks, p->poses ? p->poses : "nowhere");
+    deco_info(j->m, "%s: %" PRId64 " particles, box %" PRId64 " px, %.4g Å per pixel, %" PRId64 " stacks, poses from %s", p->source, p->N,
+              p->D, p->psize_A, p->stacks, p->poses ? p->poses : "nowhere");
     if (o->n_imgs_pose_search)
         deco_info(j->m,
-                  "%" PRId64 " epochs: METHOD's n_imgs_pose_search = %" PRId64 " images are %" PRId64 " epochs of %" PRId64 " particles, and epochs_sgd adds %" PRId64
-                  "; --n_imgs_pose_search 0 leaves %" PRId64,
+                  "%" PRId64 " epochs: METHOD's n_imgs_pose_search = %" PRId64 " images are %" PRId64 " epochs of %" PRId64
+                  " particles, and epochs_sgd adds %" PRId64 "; --n_imgs_pose_search 0 leaves %" PRId64,
                   s.total, o->n_imgs_pose_search, s.search_epochs, p->N, s.sgd_epochs, s.sgd_epochs + 2);
     else
         deco_info(j->m, "%" PRId64 " epochs: 2, and epochs_sgd adds %" PRId64, s.total, s.sgd_epochs);
@@ -182,8 +182,8 @@ static deco_status train(run_job *j)
     if (kept)
         return kept;
     if (st)
-        return deco_fail(st, "stopped on request in epoch %" PRId64 "; %s/out/weights.%" PRId64 ".safetensors holds everything up to there", j->at.epoch + 1,
-                         j->o->outdir, j->at.epoch);
+        return deco_fail(st, "stopped on request in epoch %" PRId64 "; %s/out/weights.%" PRId64 ".safetensors holds everything up to there",
+                         j->at.epoch + 1, j->o->outdir, j->at.epoch);
     return DECO_OK;
 }
 
@@ -200,9 +200,10 @@ static deco_status analyse(run_job *j, char **summary)
     TRY(deco_alloc(&z, (size_t)(N * Z) + 1, sizeof *z, "latents"));
     if (Z)
         TRY(deco_device_download(j->dev, z, j->model->latents.x, (size_t)(N * Z) * sizeof *z));
-    TRY(deco_analysis_write(directory,
-                            &(deco_analysis_input){.model = j->model, .particles = p, .z = z, .R = p->R, .shift = p->shift, .seed = (uint64_t)j->o->seed},
-                            j->o, j->m));
+    TRY(deco_analysis_write(
+        directory,
+        &(deco_analysis_input){.model = j->model, .particles = p, .z = z, .R = p->R, .shift = p->shift, .seed = (uint64_t)j->o->seed}, j->o,
+        j->m));
     *summary = deco_job_summary(directory, j->o);
 out:
     free(z);

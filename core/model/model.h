@@ -19,7 +19,7 @@ struct deco_model {
     double psize_A;
     double std;                          /* of the dataset: maps are multiplied by it */
     deco_trained decoder;                /* [parameters] */
-    float *mean;           /* [parameters] the decoder's running mean over its last steps: what maps are decoded with */
+    float *mean;                         /* [parameters] the decoder's running mean over its last steps: what maps are decoded with */
     float *freqs;                        /* [3·pe,3] on the device, not trained */
     int64_t N;                           /* rows of the table */
     deco_trained latents;                /* [N·Z]; count 0 when opened for decoding alone or Z = 0 */

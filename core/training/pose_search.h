@@ -8,11 +8,11 @@
 
 /* The grids and what is kept; both engines. */
 typedef struct deco_search_grid {
-    int64_t base_healpy, n_iter, n_kept; /* 2, 4, 8 */
-    int64_t l_start, l_end;              /* mask radius of the first and the last level */
-    int64_t t_n_grid;                    /* 7: points of the base shift grid an axis, times 2^(base_healpy - 1) */
+    int64_t base_healpy, n_iter, n_kept;   /* 2, 4, 8 */
+    int64_t l_start, l_end;                /* mask radius of the first and the last level */
+    int64_t t_n_grid;                      /* 7: points of the base shift grid an axis, times 2^(base_healpy - 1) */
     double t_extent, t_x_shift, t_y_shift; /* pixels */
-    bool no_trans;                       /* one zero shift */
+    bool no_trans;                         /* one zero shift */
 } deco_search_grid;
 
 /* One batch, on the host. Images and CTFs are masked vectors of `mask` (the training mask, whose radius is at least l_end). */
@@ -34,7 +34,7 @@ typedef struct deco_search_output {
 /* What a level kept, for tests and for the log: [B,n_kept] each, best first. */
 typedef struct deco_search_level {
     int64_t kept;
-    int64_t *rotation; /* number in the level's grid (geometry/so3_grid.h) */
+    int64_t *rotation;    /* number in the level's grid (geometry/so3_grid.h) */
     float *shift, *score; /* [B,kept,2], [B,kept] */
 } deco_search_level;
 
@@ -42,10 +42,12 @@ typedef struct deco_search_level {
 
 typedef struct deco_search_exact deco_search_exact;
 /* Room for batches of up to `batch` images; nothing is allocated in a run. */
-deco_status deco_search_exact_create(deco_search_exact **out, deco_model *m, const deco_mask *mask, const deco_search_grid *grid, int64_t batch);
+deco_status deco_search_exact_create(deco_search_exact **out, deco_model *m, const deco_mask *mask, const deco_search_grid *grid,
+                                     int64_t batch);
 void deco_search_exact_free(deco_search_exact *s);
 /* `levels` [n_iter + 1] with room, or NULL. Fails: ARGUMENT, DEVICE, MEMORY. */
-deco_status deco_search_exact_run(deco_search_exact *s, const deco_search_input *in, const deco_search_output *out, deco_search_level *levels);
+deco_status deco_search_exact_run(deco_search_exact *s, const deco_search_input *in, const deco_search_output *out,
+                                  deco_search_level *levels);
 
 /* ---- sliced ---- */
 
@@ -65,7 +67,8 @@ void deco_search_sliced_free(deco_search_sliced *s);
 /* New snapshots of the model as it is now, at the centroids `z` [centroids,Z] (NULL when Z = 0). */
 deco_status deco_search_sliced_renew(deco_search_sliced *s, const float *z);
 /* Each image uses the nearest centroid. */
-deco_status deco_search_sliced_run(deco_search_sliced *s, const deco_search_input *in, const deco_search_output *out, deco_search_level *levels);
+deco_status deco_search_sliced_run(deco_search_sliced *s, const deco_search_input *in, const deco_search_output *out,
+                                   deco_search_level *levels);
 
 /* Gauss–Newton from given poses (in `out`), `steps` steps on 3 angles and 2 shifts; kept only where the score falls. */
 deco_status deco_search_sliced_refine(deco_search_sliced *s, const deco_search_input *in, const deco_search_output *out, int64_t steps);

@@ -22,7 +22,7 @@ typedef struct deco_step_input {
     const float *R, *shift;  /* [B,9], [B,2] pixels */
     const float *z;          /* [B,Z] latents of pretraining: decoder only, the table stays as it is. NULL: rows of the table */
     double lr_decoder, lr_latents, decay; /* decay: AdamW's, of the decoder */
-    int64_t mean_steps;      /* length of the decoder's running mean; 0: the last weights alone */
+    int64_t mean_steps;                   /* length of the decoder's running mean; 0: the last weights alone */
 } deco_step_input;
 
 /* Forward, backward and the optimisers. Gradients stay readable until the next step (deco_step_gradients: tests).

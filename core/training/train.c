@@ -64,8 +64,14 @@ out:
 static deco_status train_batch(trainer *t, const deco_batch *b, int64_t epoch, double fraction, deco_epoch_record *r)
 {
     int64_t Z = t->m->shape.Z;
-    deco_step_input in = {.B = b->B, .row = b->row, .images = b->images, .ctf = t->ctf, .R = t->R, .shift = t->shift,
-                          .decay = t->o->wd, .mean_steps = t->o->decoder_mean_steps};
+    deco_step_input in = {.B = b->B,
+                          .row = b->row,
+                          .images = b->images,
+                          .ctf = t->ctf,
+                          .R = t->R,
+                          .shift = t->shift,
+                          .decay = t->o->wd,
+                          .mean_steps = t->o->decoder_mean_steps};
 
     for (int64_t i = 0; i < b->B; i++) {
         int64_t row = b->row[i];

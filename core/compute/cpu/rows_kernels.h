@@ -115,6 +115,7 @@ KERNEL void norm(float *x, float *y, float *inverse_sd, const float *residual, c
             vec b = load(l.bias + j);
             for (int r = 0; r < ROWS; r++) {
                 vec v = load(y + r * H + j) + b;
+                __builtin_prefetch(x + r * H + j, 1); /* last touched a tile ago */
                 store(y + r * H + j, v);
                 sum[r] += v;
             }

@@ -127,10 +127,8 @@ static void blend_moves_by_its_weight(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_taken_and_added_in_order),
-        cmocka_unit_test(rows_beyond_the_table_are_refused),
-        cmocka_unit_test(clear_leaves_zeros_of_any_type),
-        cmocka_unit_test(adam_is_pytorch_s),
+        cmocka_unit_test(rows_are_taken_and_added_in_order), cmocka_unit_test(rows_beyond_the_table_are_refused),
+        cmocka_unit_test(clear_leaves_zeros_of_any_type),    cmocka_unit_test(adam_is_pytorch_s),
         cmocka_unit_test(blend_moves_by_its_weight),
     };
     return cmocka_run_group_tests(tests, trial_setup, trial_teardown);
