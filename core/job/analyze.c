@@ -91,7 +91,7 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     TRY(deco_record_paths_of(&path, o->outdir, epoch));
     TRY(deco_checkpoint_read(&model, &at, dev, path.weights, false));
     deco_particles_digest(digest, p);
-    if (strcmp(digest, at.digest))
+    if (strcmp(digest, at.digest) != 0)
         TRY(deco_fail(DECO_E_FORMAT, "%s: the input changed since the run (its digest is %s, the run's %s)", p->source, digest, at.digest));
     TRY(deco_record_read(&record, o->outdir, epoch, model->shape.Z, p));
     if (!(directory = deco_format("%s/out/analysis_%" PRId64, o->outdir, epoch)))
