@@ -13,6 +13,19 @@ typedef struct stamp {
     uint8_t alpha[PHASES][PHASES][STAMP][STAMP];
 } stamp;
 
+/* The share of the pixel from (x, y) to (x + 1, y + 1) that a disc about the origin covers. */
+static double coverage(double x, double y, double radius)
+{
+    int in = 0;
+
+    for (int j = 0; j < GRAIN; j++)
+        for (int i = 0; i < GRAIN; i++) {
+            double dx = x + (i + 0.5) / GRAIN, dy = y + (j + 0.5) / GRAIN;
+            in += dx * dx + dy * dy <= radius * radius;
+        }
+    return in / (double)(GRAIN * GRAIN);
+}
+
 static void cut_stamp(stamp *s, double radius, double opacity)
 {
     s->reach = (int)ceil(radius + 0.5);
@@ -20,13 +33,8 @@ static void cut_stamp(stamp *s, double radius, double opacity)
         for (int px = 0; px < PHASES; px++)
             for (int y = -s->reach; y <= s->reach; y++)
                 for (int x = -s->reach; x <= s->reach; x++) {
-                    int in = 0;
-                    for (int g = 0; g < GRAIN * GRAIN; g++) {
-                        double dx = x + (g % GRAIN + 0.5) / GRAIN - (px + 0.5) / PHASES,
-                               dy = y + ((double)(g / GRAIN) + 0.5) / GRAIN - (py + 0.5) / PHASES;
-                        in += dx * dx + dy * dy <= radius * radius;
-                    }
-                    s->alpha[py][px][y + s->reach][x + s->reach] = (uint8_t)(255 * opacity * in / (GRAIN * GRAIN) + 0.5);
+                    double share = coverage(x - (px + 0.5) / PHASES, y - (py + 0.5) / PHASES, radius);
+                    s->alpha[py][px][y + s->reach][x + s->reach] = (uint8_t)(255 * opacity * share + 0.5);
                 }
 }
 

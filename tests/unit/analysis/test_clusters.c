@@ -105,7 +105,7 @@ static void a_cigar_beside_a_ball_needs_full_covariances(void **state)
 static void any_number_of_threads_gives_the_same_bits(void **state)
 {
     int64_t N = 21003; /* more than the restarts look at */
-    float *x = clouds(N, 5, 3, 2, NULL);
+    float *x = clouds(N, 5, 3, 5, NULL);
 
     for (int type = 0; type < 2; type++) {
         deco_clustering c[3];

@@ -146,10 +146,8 @@ static void counts_have_their_thousands_apart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_cluster_shows_in_its_colour),
-        cmocka_unit_test(a_million_particles_take_seconds),
-        cmocka_unit_test(odd_latents_are_drawn_too),
-        cmocka_unit_test(a_picture_that_cannot_be_written_is_named),
+        cmocka_unit_test(every_cluster_shows_in_its_colour), cmocka_unit_test(a_million_particles_take_seconds),
+        cmocka_unit_test(odd_latents_are_drawn_too),         cmocka_unit_test(a_picture_that_cannot_be_written_is_named),
         cmocka_unit_test(counts_have_their_thousands_apart),
     };
     if (deco_pool_create(&pool, 2, NULL))
