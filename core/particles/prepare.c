@@ -1,9 +1,9 @@
 /* Window and centred Hartley transform of one image, by FFTW's real transform. */
 #include "particles/prepare.h"
+#include "compute/fft_planner.h"
 #include "geometry/lattice.h"
 
 #include <fftw3.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 struct prepare {
@@ -11,9 +11,6 @@ struct prepare {
     float *window;
     fftwf_plan plan;
 };
-
-/* FFTW's planner is not thread-safe; executing is. */
-static pthread_mutex_t planning = PTHREAD_MUTEX_INITIALIZER;
 
 static size_t image_floats(int64_t D) { return ((size_t)(D * D) + 15) & ~(size_t)15; }
 
@@ -42,9 +39,9 @@ deco_status prepare_create(prepare **out, int64_t D)
     TRY(deco_alloc(&q->window, (size_t)(D * D), sizeof *q->window, "window"));
     deco_window_fill(q->window, D);
     TRY(prepare_workspace(&work, D));
-    pthread_mutex_lock(&planning);
+    pthread_mutex_lock(&deco_fft_planner);
     q->plan = fftwf_plan_dft_r2c_2d((int)D, (int)D, work, transform_of(work, D), FFTW_ESTIMATE);
-    pthread_mutex_unlock(&planning);
+    pthread_mutex_unlock(&deco_fft_planner);
     if (!q->plan)
         TRY(deco_fail(DECO_E_MEMORY, "no plan for a transform of %lld×%lld", (long long)D, (long long)D));
     *out = q;
@@ -60,9 +57,9 @@ void prepare_free(prepare *q)
     if (!q)
         return;
     if (q->plan) {
-        pthread_mutex_lock(&planning);
+        pthread_mutex_lock(&deco_fft_planner);
         fftwf_destroy_plan(q->plan);
-        pthread_mutex_unlock(&planning);
+        pthread_mutex_unlock(&deco_fft_planner);
     }
     free(q->window);
     free(q);

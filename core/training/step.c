@@ -245,12 +245,12 @@ out:
 static deco_status load_rates(deco_step *s, const deco_step_input *in)
 {
     deco_model *m = s->m;
-    deco_adam_step a = {.beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f}, both[2] = {a, a};
+    deco_adam_step a = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8}, both[2] = {a, a};
 
-    both[0].lr = (float)in->lr_decoder;
-    both[0].decay = (float)in->decay;
+    both[0].lr = in->lr_decoder;
+    both[0].decay = in->decay;
     both[0].step = ++m->decoder_steps;
-    both[1].lr = (float)in->lr_latents;
+    both[1].lr = in->lr_latents;
     both[1].step = trains_table(s, in) ? ++m->latent_steps : 1;
     float blend = (float)weight_in_mean(s, in);
     deco_status st = deco_device_upload(s->dev, s->blend, &blend, sizeof blend);

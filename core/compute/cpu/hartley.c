@@ -2,6 +2,7 @@
  *
  * Plans are estimated: a measured plan changes the bits from run to run. */
 #include "compute/cpu/cpu.h"
+#include "compute/fft_planner.h"
 
 #include <fftw3.h>
 #include <stdlib.h>
@@ -15,18 +16,17 @@ struct cpu_plan {
     cpu_plan *next;
 };
 
-/* FFTW's planner is one for the whole process and must not be entered by two threads; running a plan is free. */
-static pthread_mutex_t planner = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t deco_fft_planner = PTHREAD_MUTEX_INITIALIZER;
 
 void cpu_plans_free(cpu_plan *p)
 {
-    pthread_mutex_lock(&planner);
+    pthread_mutex_lock(&deco_fft_planner);
     for (cpu_plan *next; p; p = next) {
         next = p->next;
         fftwf_destroy_plan(p->plan);
         free(p);
     }
-    pthread_mutex_unlock(&planner);
+    pthread_mutex_unlock(&deco_fft_planner);
 }
 
 /* Complex numbers in a row of the half transform, and in a plane of it, whose start stays 64-byte aligned. */
@@ -49,7 +49,7 @@ static deco_status find_plan(deco_device *dev, fftwf_plan *out, int64_t D, plan_
     cpu_plan **list = &((cpu_device *)dev)->plans, *p = NULL;
     float *block = NULL; /* an estimate does not touch it, but reads the pointers' alignment */
 
-    pthread_mutex_lock(&planner);
+    pthread_mutex_lock(&deco_fft_planner);
     for (p = *list; p && (p->D != D || p->kind != kind); p = p->next)
         ;
     if (!p) {
@@ -66,7 +66,7 @@ static deco_status find_plan(deco_device *dev, fftwf_plan *out, int64_t D, plan_
     }
     *out = p->plan;
 out:
-    pthread_mutex_unlock(&planner);
+    pthread_mutex_unlock(&deco_fft_planner);
     deco_scratch_give(dev, block);
     return st;
 }
