@@ -171,9 +171,14 @@ static deco_status parse_json(cJSON **out, uint64_t *data, const deco_tensors *t
     if (n > t->size - 8 || n > HEADER_LIMIT)
         return deco_fail(DECO_E_FORMAT, "%s: the header's length is given as %llu bytes, the file has %zu: truncated, or not safetensors",
                          t->path, (unsigned long long)n, t->size);
-    *out = cJSON_ParseWithLength((const char *)b + 8, (size_t)n);
+    const char *text = (const char *)b + 8, *end = NULL;
+    *out = cJSON_ParseWithLengthOpts(text, (size_t)n, &end, false);
     if (!cJSON_IsObject(*out))
         return deco_fail(DECO_E_FORMAT, "%s: the header (bytes 8 to %llu) is not a JSON object", t->path, (unsigned long long)n + 8);
+    for (; end < text + n; end++)
+        if (*end != ' ')
+            return deco_fail(DECO_E_FORMAT, "%s: byte %zu, behind the header's JSON, is not the space that fills it up", t->path,
+                             (size_t)(end - text) + 8);
     *data = n + 8;
     return DECO_OK;
 }

@@ -152,7 +152,7 @@ static void decoding_alone_takes_no_moments_and_no_table(void **state)
     deco_model_free(b);
 }
 
-/* Bits all over the file: header length, names, metadata, tensors. The spaces that fill up the header mean nothing and are left alone. */
+/* Bits all over the file: header length, names, metadata, the spaces that fill up the header, tensors. */
 static void any_flipped_bit_is_refused_by_name(void **state)
 {
     deco_model *a = make(3), *b = NULL;
@@ -164,8 +164,6 @@ static void any_flipped_bit_is_refused_by_name(void **state)
     unsigned char *bytes = scratch_get(&n, scratch("whole.safetensors"));
     for (size_t i = 0; i < n; i += 1 + i % 13) {
         unsigned char was = bytes[i];
-        if (was == ' ' && bytes[i - 1] == ' ')
-            continue;
         bytes[i] ^= (unsigned char)(1 << i % 8);
         const char *path = scratch_put("flipped.safetensors", bytes, n);
         deco_status st = deco_checkpoint_read(&b, &at, dev, path, true);
