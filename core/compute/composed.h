@@ -11,6 +11,8 @@ deco_status composed_hypervolume_backward(deco_device *dev, const deco_hypervolu
                                           deco_array dout, deco_array saved, deco_array params, deco_array freqs, deco_array x,
                                           deco_array R, deco_array z);
 size_t composed_hypervolume_saved_bytes(deco_device *dev, const deco_hypervolume *h, int64_t B, int64_t P);
+deco_status composed_hypervolume_bank(deco_device *dev, const deco_hypervolume *h, deco_array out, deco_array params, deco_array freqs,
+                                      deco_array k, deco_array R, deco_array z);
 deco_status composed_slice_loss(deco_device *dev, const deco_hypervolume *h, deco_array loss, deco_array dparams, deco_array dz,
                                 deco_array dR, deco_array dpred, deco_array params, deco_array freqs, deco_array k, deco_array R,
                                 deco_array z, deco_array ctf, deco_array target);

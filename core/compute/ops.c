@@ -429,6 +429,46 @@ size_t deco_hypervolume_saved_bytes(deco_device *dev, const deco_hypervolume *h,
     return dev->ops->hypervolume_saved_bytes(dev, h, B, P);
 }
 
+deco_status deco_hypervolume_bank(deco_device *dev, const deco_hypervolume *h, deco_array out, deco_array params, deco_array freqs,
+                                  deco_array k, deco_array R, deco_array z)
+{
+    int64_t B = out.shape[0], n = out.shape[1], P = out.shape[2];
+    deco_status bad = deco_hypervolume_check(h);
+    if (bad)
+        return bad;
+    NEED(out, f32_3(B, n, P));
+    NEED(params, f32_1(deco_hypervolume_parameters(h)));
+    NEED(freqs, f32_2(3 * h->pe_dim, 3));
+    NEED(k, f32_2(P, 2));
+    NEED(R, f32_3(n, 3, 3));
+    if (h->Z)
+        NEED(z, f32_2(B, h->Z));
+    else if (z.data)
+        return deco_fail(DECO_E_ARGUMENT, "%s: z is given, but the decoder has no latent (Z = 0)", __func__);
+    RUN(hypervolume_bank, h, out, params, freqs, k, R, z);
+}
+
+deco_status deco_pose_score(deco_device *dev, deco_array score, deco_array best, deco_array slices, deco_array row, deco_array ctf,
+                            deco_array images, deco_array shifts, deco_array k, deco_array turn)
+{
+    int64_t G = images.shape[0], P = images.shape[1], C = score.shape[1], Q = turn.data ? 4 : 1, T = shifts.shape[0];
+    int64_t S = row.data ? slices.shape[0] : G * C;
+    deco_array numbers = deco_array_of(NULL, DECO_I32, 3, G, C, Q, 1);
+    NEED(images, f32_2(G, P));
+    NEED(ctf, f32_2(G, P));
+    NEED(score, f32_3(G, C, Q));
+    NEED(best, numbers);
+    NEED(slices, f32_2(S, P));
+    MAY(row, deco_array_of(NULL, DECO_I32, 2, G, C, 1, 1));
+    NEED(shifts, f32_2(T, 2));
+    NEED(k, f32_2(P, 2));
+    MAY(turn, deco_array_of(NULL, DECO_I32, 1, P, 1, 1, 1));
+    if (T < 1 || T > INT32_MAX || P < 2 || P % 2)
+        return deco_fail(DECO_E_ARGUMENT, "%s: %lld shifts and %lld points; a search needs a shift, and points in opposite pairs", __func__,
+                         (long long)T, (long long)P);
+    RUN(pose_score, score, best, slices, row, ctf, images, shifts, k, turn);
+}
+
 deco_status deco_slice_loss(deco_device *dev, const deco_hypervolume *h, deco_array loss, deco_array dparams, deco_array dz, deco_array dR,
                             deco_array dpred, deco_array params, deco_array freqs, deco_array k, deco_array R, deco_array z, deco_array ctf,
                             deco_array target)

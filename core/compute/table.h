@@ -14,7 +14,7 @@
     OP(positional_encoding) OP(positional_encoding_backward) OP(append_latent) OP(append_latent_backward) \
     OP(slice_points) OP(slice_points_backward) OP(ctf_values) OP(multiply) OP(shift) OP(shift_backward) OP(squared_error) \
     OP(hartley_2d) OP(hartley_3d) OP(mask_gather) OP(lattice_sums) OP(rows_gather) OP(rows_add) OP(clear) OP(adam) OP(blend) \
-    OP(hypervolume_values) OP(hypervolume_backward) OP(slice_loss)
+    OP(hypervolume_values) OP(hypervolume_backward) OP(hypervolume_bank) OP(pose_score) OP(slice_loss)
 /* clang-format on */
 
 #define DECO_OP_ENUM(op) DECO_OP_##op,
@@ -70,6 +70,10 @@ typedef struct deco_ops {
                                         deco_array dout, deco_array saved, deco_array params, deco_array freqs, deco_array x, deco_array R,
                                         deco_array z);
     size_t (*hypervolume_saved_bytes)(deco_device *, const deco_hypervolume *h, int64_t B, int64_t P);
+    deco_status (*hypervolume_bank)(deco_device *, const deco_hypervolume *h, deco_array out, deco_array params, deco_array freqs,
+                                    deco_array k, deco_array R, deco_array z);
+    deco_status (*pose_score)(deco_device *, deco_array score, deco_array best, deco_array slices, deco_array row, deco_array ctf,
+                              deco_array images, deco_array shifts, deco_array k, deco_array turn);
     deco_status (*slice_loss)(deco_device *, const deco_hypervolume *h, deco_array loss, deco_array dparams, deco_array dz, deco_array dR,
                               deco_array dpred, deco_array params, deco_array freqs, deco_array k, deco_array R, deco_array z,
                               deco_array ctf, deco_array target);

@@ -62,6 +62,8 @@ deco_status cpu_hartley_2d(deco_device *dev, deco_array y, deco_array x, bool in
 deco_status cpu_hartley_3d(deco_device *dev, deco_array y, deco_array x, bool inverse);
 deco_op_4 cpu_mask_gather;
 deco_op_2 cpu_lattice_sums;
+deco_status cpu_pose_score(deco_device *dev, deco_array score, deco_array best, deco_array slices, deco_array row, deco_array ctf,
+                           deco_array images, deco_array shifts, deco_array k, deco_array turn);
 deco_op_3 cpu_rows_gather, cpu_rows_add;
 deco_op_5 cpu_adam;
 deco_op_3 cpu_blend;

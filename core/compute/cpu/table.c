@@ -1,6 +1,7 @@
 /* The CPU's operations. */
 #include "compute/cpu/cpu.h"
 #include "compute/cpu/hypervolume.h"
+#include "compute/cpu/hypervolume_bank.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -67,5 +68,7 @@ const deco_ops cpu_ops = {
     .hypervolume_values = cpu_hypervolume_values,
     .hypervolume_backward = cpu_hypervolume_backward,
     .hypervolume_saved_bytes = cpu_hypervolume_saved_bytes,
+    .hypervolume_bank = cpu_hypervolume_bank,
+    .pose_score = cpu_pose_score,
     .slice_loss = cpu_slice_loss,
 };
