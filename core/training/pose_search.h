@@ -31,10 +31,10 @@ typedef struct deco_search_output {
     float *score;     /* [B] ½‖CTF·slice‖² - <shifted image, CTF·slice>, over the last level's mask */
 } deco_search_output;
 
-/* What a level kept, for tests and for the log: [B,n_kept] each, best first. */
+/* What a level kept, for tests and for the log, best first: `kept` poses an image, each rotation once; with room for [B,n_kept]. */
 typedef struct deco_search_level {
     int64_t kept;
-    int64_t *rotation;    /* number in the level's grid (geometry/so3_grid.h) */
+    int64_t *rotation;    /* [B,kept] number in the level's grid (geometry/so3_grid.h) */
     float *shift, *score; /* [B,kept,2], [B,kept] */
 } deco_search_level;
 
@@ -45,7 +45,7 @@ typedef struct deco_search_exact deco_search_exact;
 deco_status deco_search_exact_create(deco_search_exact **out, deco_model *m, const deco_mask *mask, const deco_search_grid *grid,
                                      int64_t batch);
 void deco_search_exact_free(deco_search_exact *s);
-/* `levels` [n_iter + 1] with room, or NULL. Fails: ARGUMENT, DEVICE, MEMORY. */
+/* `levels` [n_iter + 1] with room, or NULL. Fails: ARGUMENT, DIVERGED (the decoder gives no numbers), DEVICE, MEMORY. */
 deco_status deco_search_exact_run(deco_search_exact *s, const deco_search_input *in, const deco_search_output *out,
                                   deco_search_level *levels);
 
