@@ -196,6 +196,7 @@ deco_status deco_clustering_find(deco_clustering *out, const float *z, const flo
     if (!mixture)
         scale_rows(x, N, dims);
     c.method = mixture ? "Gaussian mixture" : "k-means++";
+    deco_info(m, "clustering %lld latents: %s, k_num = %lld, best of %d starts", (long long)N, c.method, (long long)o->k_num, RESTARTS);
     TRY((mixture ? find_mixture : find_means)(&c.found, x, N, dims, o->k_num, seed, pool, m));
     TRY(drop_empty(&c.found, m));
     TRY(put_in_order(&c, z, Z));

@@ -5,12 +5,13 @@
 #include "analysis/gmm.h"
 #include "analysis/kmeans.h"
 #include "analysis/sample.h"
+#include "analysis/starts.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Gain in log-likelihood a point at which a restart, and then the winner, is taken to be at rest. */
-static const double restart_gain = 1e-4, final_gain = 1e-7;
+static const double restart_gain = 1e-4, final_gain = 1e-6;
 
 /* METHOD.md section 7: a mixture is fitted on at least this many rows, or this share of them. */
 static const int64_t fit_rows = 1000000;
@@ -192,11 +193,10 @@ typedef struct gmm_starts {
 static deco_status start_mixture(deco_gmm *g, const gmm_starts *s, int64_t restart)
 {
     deco_status st = DECO_OK;
-    deco_random random = deco_random_at(s->seed, DECO_STREAM_CLUSTER, (uint64_t)restart);
     double inertia = 0, variance;
 
-    TRY(deco_seeds_choose(g->mean, s->x, s->N, s->Z, s->K, &random));
-    TRY(deco_kmeans_refine(g->mean, &inertia, s->x, s->N, s->Z, s->K, 3, s->pool));
+    TRY(deco_start_centres(g->mean, s->x, s->N, s->Z, s->K, restart, s->seed, s->pool));
+    TRY(deco_kmeans_refine(g->mean, NULL, &inertia, s->x, s->N, s->Z, s->K, 3, s->pool));
     variance = inertia / ((double)s->N * (double)s->Z) + DECO_GMM_FLOOR;
     for (int64_t k = 0; k < s->K; k++) {
         g->weight[k] = 1 / (double)s->K;

@@ -3,6 +3,7 @@
 #include "analysis/analysis.h"
 #include "analysis/block.h"
 #include "analysis/sample.h"
+#include "analysis/starts.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,8 +110,8 @@ static deco_status move_centres(double *centres, bool *moved, const double *sums
     return DECO_OK;
 }
 
-deco_status deco_kmeans_refine(double *centres, double *inertia, const float *x, int64_t N, int64_t Z, int64_t K, int iterations,
-                               deco_pool *pool)
+deco_status deco_kmeans_refine(double *centres, double *count, double *inertia, const float *x, int64_t N, int64_t Z, int64_t K,
+                               int iterations, deco_pool *pool)
 {
     deco_status st = DECO_OK;
     lloyd l = {.x = x, .Z = Z, .K = K, .centres = centres};
@@ -124,6 +125,8 @@ deco_status deco_kmeans_refine(double *centres, double *inertia, const float *x,
         if (i < iterations)
             TRY(move_centres(centres, &moved, sums, &l, N));
     }
+    if (count)
+        memcpy(count, sums + K * Z, (size_t)K * sizeof *count);
 out:
     free(sums);
     return st;
@@ -142,10 +145,9 @@ static deco_status run_start(void *context, int64_t index, int worker)
 {
     const kmeans_starts *s = context;
     double *centres = s->centres + index * s->K * s->Z;
-    deco_random random = deco_random_at(s->seed, DECO_STREAM_CLUSTER, (uint64_t)index);
-    deco_status st = deco_seeds_choose(centres, s->x, s->N, s->Z, s->K, &random);
+    deco_status st = deco_start_centres(centres, s->x, s->N, s->Z, s->K, index, s->seed, s->pool);
 
-    return st ? st : deco_kmeans_refine(centres, s->inertia + index, s->x, s->N, s->Z, s->K, s->iterations, s->pool);
+    return st ? st : deco_kmeans_refine(centres, NULL, s->inertia + index, s->x, s->N, s->Z, s->K, s->iterations, s->pool);
 }
 
 /* Labels and probabilities of a block's rows: softmax of -d²/2σ² (all to the nearest when σ is 0). */
@@ -216,7 +218,7 @@ deco_status deco_kmeans_fit(deco_clusters *out, double *centres, double *inertia
         if (s.inertia[r] < s.inertia[best])
             best = r;
     found = s.centres + best * K * Z;
-    TRY(deco_kmeans_refine(found, s.inertia + best, x, N, Z, K, own ? iterations : 0, pool));
+    TRY(deco_kmeans_refine(found, NULL, s.inertia + best, x, N, Z, K, own ? iterations : 0, pool));
     TRY(label_rows(out, found, s.inertia[best], x, N, Z, K, pool));
     if (centres)
         memcpy(centres, found, (size_t)(K * Z) * sizeof *centres);

@@ -102,6 +102,33 @@ static void a_cigar_beside_a_ball_needs_full_covariances(void **state)
     deco_clusters_free(&c);
 }
 
+/* Ten clouds of 16 dimensions, the largest sixty times the smallest: k-means++ seeds alone find them in one start of forty. */
+static void rare_states_are_found_beside_common_ones(void **state)
+{
+    enum { N = 6000, Z = 16, K = 10 };
+    static float x[N * Z];
+    static int32_t truth[N];
+    deco_random random = deco_random_at(7, DECO_STREAM_SAMPLE, 2);
+    double centre[K][Z];
+
+    for (int k = 0; k < K * Z; k++)
+        centre[k / Z][k % Z] = 2 * deco_random_normal(&random);
+    for (int i = 0; i < N; i++) {
+        truth[i] = (int32_t)(K * deco_random_uniform(&random) * deco_random_uniform(&random));
+        for (int j = 0; j < Z; j++)
+            x[i * Z + j] = (float)(centre[truth[i]][j] + deco_random_normal(&random) * (j % 3 ? 0.4 : 1));
+    }
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        deco_gmm g;
+        deco_clusters c;
+        ok(deco_gmm_fit(&g, x, N, Z, K, 2, 100, seed, pool));
+        ok(deco_gmm_label(&c, &g, x, N, pool));
+        assert_true(adjusted_rand(c.label, truth, N) > 0.999);
+        deco_clusters_free(&c);
+        deco_gmm_free(&g);
+    }
+}
+
 static void any_number_of_threads_gives_the_same_bits(void **state)
 {
     int64_t N = 21003; /* more than the restarts look at */
@@ -233,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clouds_are_found_whatever_the_seed),
         cmocka_unit_test(a_cigar_beside_a_ball_needs_full_covariances),
+        cmocka_unit_test(rare_states_are_found_beside_common_ones),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
         cmocka_unit_test(equal_latents_make_one_cluster),
         cmocka_unit_test(few_distinct_latents_make_no_empty_cluster),
