@@ -27,7 +27,7 @@ struct cpu_decoder {
 /* Whether the fused path serves this shape; the composed one serves all. */
 bool cpu_decoder_serves(const deco_hypervolume *h);
 
-/* Points of a tile when images have P points: at most 192, a multiple of 8, and the tiles of an image about equal. It sets the bits
+/* Points of a tile when images have P points: 128 to 256, such that the last tile of an image is as full as can be. It sets the bits
  * of the gradients, so it follows from P alone. */
 int64_t cpu_decoder_tile(int64_t P);
 

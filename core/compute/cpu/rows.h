@@ -43,7 +43,7 @@ typedef struct cpu_rows {
     void (*norm)(float *x, float *y, float *inverse_sd, const float *residual, const cpu_norm *layer);
     /* y: the normalised value becomes the gradient of the product; g: the gradient of x becomes that of the residual. */
     void (*norm_backward)(float *g, float *y, const cpu_norm_backward *layer);
-    /* out [rows] = x w + b */
+    /* The last layer: out [rows] = x w + b */
     void (*dot)(float *out, const float *x, const float *w, float b, int64_t rows, int64_t H);
 } cpu_rows;
 

@@ -114,19 +114,19 @@ KERNEL void norm(float *x, float *y, float *inverse_sd, const float *residual, c
         for (int64_t j = 0; j < H; j += VN) {
             vec b = load(l.bias + j);
             for (int r = 0; r < ROWS; r++) {
-                vec v = load(y + r * H + j) + b;
                 __builtin_prefetch(x + r * H + j, 1); /* last touched a tile ago */
-                store(y + r * H + j, v);
-                sum[r] += v;
+                sum[r] += load(y + r * H + j) + b;
             }
         }
         for (int r = 0; r < ROWS; r++)
             mean[r] = splat(sum_(sum[r]) * per);
-        for (int64_t j = 0; j < H; j += VN)
+        for (int64_t j = 0; j < H; j += VN) {
+            vec b = load(l.bias + j);
             for (int r = 0; r < ROWS; r++) {
-                vec d = load(y + r * H + j) - mean[r];
+                vec d = load(y + r * H + j) + b - mean[r];
                 square[r] = fma_(d, d, square[r]);
             }
+        }
         for (int r = 0; r < ROWS; r++) {
             float s = 1.f / sqrtf(sum_(square[r]) * per + LAYER_NORM_EPS);
             scale[r] = splat(s);
@@ -134,9 +134,9 @@ KERNEL void norm(float *x, float *y, float *inverse_sd, const float *residual, c
                 inverse_sd[i + r] = s;
         }
         for (int64_t j = 0; j < H; j += VN) {
-            vec gamma = load(l.gamma + j), beta = load(l.beta + j);
+            vec b = load(l.bias + j), gamma = load(l.gamma + j), beta = load(l.beta + j);
             for (int r = 0; r < ROWS; r++) {
-                vec v = (load(y + r * H + j) - mean[r]) * scale[r];
+                vec v = (load(y + r * H + j) + b - mean[r]) * scale[r];
                 if (inverse_sd)
                     store(y + r * H + j, v);
                 v = fma_(v, gamma, beta);

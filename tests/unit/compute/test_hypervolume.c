@@ -3,6 +3,7 @@
 #include "compute/composed.h"
 #include "compute/cpu/hypervolume.h"
 #include "compute/cpu/hypervolume_plan.h"
+#include "compute/cpu/rows.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -334,14 +335,16 @@ static void two_callers_of_one_device_do_not_meet(void **state)
 
 /* ---- tiles ------------------------------------------------------------------------------------------------------- */
 
-static void tiles_are_about_equal(void **state)
+static void tiles_are_nearly_full(void **state)
 {
-    for (int64_t P = 1; P < 3000; P++) {
+    for (int64_t P = 1; P < 4000; P++) {
         int64_t T = cpu_decoder_tile(P), tiles = (P + T - 1) / T;
-        assert_true(T > 0 && T <= 192 && T % 8 == 0);
-        assert_true(tiles <= (P + 191) / 192);  /* no more than tiles of the largest size need */
-        assert_true(tiles * T - P < 8 * tiles); /* filled up by less than a step each */
+        assert_true(T > 0 && T <= 256 && T % CPU_ROWS_AT_ONCE == 0);
+        assert_true(T >= 128 || tiles == 1);
+        assert_true(tiles * T <= (P + 191) / 192 * 192 || P <= 128); /* no fuller with tiles of 192 */
     }
+    assert_int_equal(cpu_decoder_tile(796), 200); /* 4 tiles with 4 points to fill up */
+    assert_int_equal(cpu_decoder_tile(12852), 204);
 }
 
 static void shapes_that_are_not_fused_are_served(void **state)
@@ -367,7 +370,7 @@ static void shapes_that_are_not_fused_are_served(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tiles_are_about_equal),
+        cmocka_unit_test(tiles_are_nearly_full),
         cmocka_unit_test(values_agree_with_the_composed),
         cmocka_unit_test(gradients_agree_with_the_composed),
         cmocka_unit_test(slice_loss_agrees_with_the_composed),
