@@ -1,0 +1,495 @@
+/* The kernels of compute/snapshot.h, for vectors of VN floats. The including file gives `vec` and `ivec` (floats and as many int32),
+ * KERNEL (the target, static), fma_ (a·b + c), sum_ (of all lanes), keep_greater_ (the greater of two and its number), the table's name, and
+ * of groups of four lanes:
+ *   LANE_SPLAT(a, g)       every lane of a group holds the group's lane g
+ *   INTERLEAVE_LOW, _HIGH  a b of the lower, the upper two lanes
+ *   JOIN_LOW, _HIGH        the lower, the upper two lanes of a, then those of b
+ *   quads_(p, at)          group i holds the four numbers from p + at[4 i] */
+#include <stdbool.h>
+#include <string.h>
+
+KERNEL inline vec splat(float a) { return a - (vec){0}; }
+
+KERNEL inline vec load(const float *p)
+{
+    vec a;
+    memcpy(&a, p, sizeof a);
+    return a;
+}
+
+KERNEL inline void store(float *p, vec a) { memcpy(p, &a, sizeof a); }
+
+/* ---- slices ------------------------------------------------------------------------------------------------------ */
+
+/* A slice's plane in the snapshot: a step along x and along y, in records. */
+typedef struct plane {
+    vec x[3], y[3], centre;
+    const float *pair;
+    int32_t row, layer; /* records */
+} plane;
+
+KERNEL inline plane plane_of(const deco_snapshot *s, const float R[9])
+{
+    plane p = {.centre = splat(s->centre), .pair = s->pair, .row = (int32_t)s->n, .layer = (int32_t)(s->n * s->n)};
+    for (int i = 0; i < 3; i++) {
+        p.x[i] = splat(R[i] * s->scale);
+        p.y[i] = splat(R[3 + i] * s->scale);
+    }
+    return p;
+}
+
+/* VN points of a slice: where the records of their cells begin, how far into the cell they lie, and which of them were turned to the
+ * opposite point because the snapshot holds z >= 0 only. */
+typedef struct cells {
+    int32_t at[VN];
+    vec f[3];
+    ivec opposite; /* all bits or none */
+} cells;
+
+KERNEL inline void find_cells(cells *c, const plane *p, vec kx, vec ky)
+{
+    vec v[3];
+    ivec whole[3];
+    for (int i = 0; i < 3; i++)
+        v[i] = fma_(ky, p->y[i], kx * p->x[i]);
+    ivec sign = (ivec)v[2] & INT32_MIN;
+    c->opposite = sign >> 31;
+    for (int i = 0; i < 3; i++) {
+        vec middle = i < 2 ? p->centre : splat(0);
+        v[i] = (vec)((ivec)v[i] ^ sign);
+        whole[i] = __builtin_convertvector(v[i] + middle, ivec);
+        c->f[i] = v[i] - (__builtin_convertvector(whole[i], vec) - middle); /* from the unmoved one: no digit is lost */
+    }
+    ivec at = 2 * (whole[2] * p->layer + whole[1] * p->row + whole[0]);
+    memcpy(c->at, &at, sizeof at);
+}
+
+/* Four vectors of quads to four vectors, one a member of the quads. */
+KERNEL inline void transpose(vec r[4])
+{
+    vec a = INTERLEAVE_LOW(r[0], r[1]), b = INTERLEAVE_LOW(r[2], r[3]), c = INTERLEAVE_HIGH(r[0], r[1]), d = INTERLEAVE_HIGH(r[2], r[3]);
+    r[0] = JOIN_LOW(a, b), r[1] = JOIN_HIGH(a, b), r[2] = JOIN_LOW(c, d), r[3] = JOIN_HIGH(c, d);
+}
+
+/* The edges along x of the cells of points g, 4 + g ... : each the quad {H(k), H(-k), H(k + x), H(-k - x)}. */
+typedef struct edges {
+    vec low, low_y, high, high_y; /* in z, each at y and y + 1 */
+} edges;
+
+KERNEL inline edges load_edges(const plane *p, const cells *c, int g)
+{
+    const int64_t row = 2 * (int64_t)p->row, layer = 2 * (int64_t)p->layer;
+    const int32_t *at = c->at + g;
+    return (edges){quads_(p->pair, at), quads_(p->pair + row, at), quads_(p->pair + layer, at), quads_(p->pair + layer + row, at)};
+}
+
+KERNEL inline vec between(vec a, vec b, vec f) { return fma_(f, b - a, a); }
+
+KERNEL inline void exchange(vec *a, vec *b, ivec where)
+{
+    ivec both = ((ivec)*a ^ (ivec)*b) & where;
+    *a = (vec)((ivec)*a ^ both);
+    *b = (vec)((ivec)*b ^ both);
+}
+
+/* The slice at VN points and at those opposite. */
+KERNEL inline __attribute__((always_inline)) void sample(vec *at, vec *opposite, const plane *p, vec kx, vec ky)
+{
+    cells c;
+    edges e;
+    vec r[4];
+    find_cells(&c, p, kx, ky);
+#define MIX(g) \
+    e = load_edges(p, &c, g); \
+    r[g] = between(between(e.low, e.low_y, LANE_SPLAT(c.f[1], g)), between(e.high, e.high_y, LANE_SPLAT(c.f[1], g)), LANE_SPLAT(c.f[2], g));
+    MIX(0)
+    MIX(1)
+    MIX(2)
+    MIX(3)
+#undef MIX
+    transpose(r);
+    *at = between(r[0], r[2], c.f[0]);
+    *opposite = between(r[1], r[3], c.f[0]);
+    exchange(at, opposite, c.opposite);
+}
+
+KERNEL void slice(float *at, float *opposite, const deco_snapshot *s, const float R[9], const deco_half_plane *half)
+{
+    plane p = plane_of(s, R);
+    for (int64_t j = 0; j < half->padded; j += VN) {
+        vec a, b;
+        sample(&a, &b, &p, load(half->kx + j), load(half->ky + j));
+        store(at + j, a);
+        store(opposite + j, b);
+    }
+}
+
+KERNEL void block(float *slices, float *power, const deco_snapshot *s, const float (*R)[9], const deco_half_plane *half)
+{
+    int64_t points = half->points;
+    for (int lane = 0; lane < VN; lane++) {
+        plane p = plane_of(s, R[lane]);
+        for (int64_t j = 0; j < points; j += VN) {
+            vec a, b;
+            sample(&a, &b, &p, load(half->kx + j), load(half->ky + j));
+            for (int64_t i = 0; i < VN && j + i < points; i++) {
+                slices[(j + i) * VN + lane] = a[i];
+                slices[(points + j + i) * VN + lane] = b[i];
+            }
+        }
+    }
+    for (int64_t j = 0; j < points; j++) {
+        vec a = load(slices + j * VN), b = load(slices + (points + j) * VN);
+        store(power + j * VN, fma_(a, a, b * b));
+    }
+}
+
+/* ---- level 0 ----------------------------------------------------------------------------------------------------- */
+
+/* A block of slices, turned, against an image, and the scratch of that: what a row's products fold to, and the rows' sums. */
+typedef struct orbit {
+    const deco_orbit_grid *grid;
+    const float *slices;
+    const int32_t *turned;
+    deco_half_image image;
+    float *fold; /* [radius + 1,4,VN]: even in kx of a and b, odd of a and b */
+    float *sums; /* [n,radius + 1,2,VN]: P, Q of a shift along x */
+} orbit;
+
+/* a = Y(k) S(k) + Y(-k) S(-k), b = Y(-k) S(k) - Y(k) S(-k) at point j of the half plane. */
+KERNEL inline void product(vec *a, vec *b, const orbit *o, int64_t j)
+{
+    int64_t points = o->grid->half->points, at = o->turned[j], opposite = at < points ? at + points : at - points;
+    vec s = load(o->slices + at * VN), m = load(o->slices + opposite * VN), u = splat(o->image.at[j]), v = splat(o->image.opposite[j]);
+    *a = fma_(u, s, v * m);
+    *b = fma_(v, s, -(u * m));
+}
+
+KERNEL inline void store_fold(float *fold, vec even_a, vec even_b, vec odd_a, vec odd_b)
+{
+    store(fold, even_a), store(fold + VN, even_b), store(fold + 2 * VN, odd_a), store(fold + 3 * VN, odd_b);
+}
+
+KERNEL inline void fold_row(const orbit *o, int64_t y)
+{
+    const deco_half_plane *half = o->grid->half;
+    int64_t reach = half->reach[y], first = half->row[y];
+    vec a, b, c, d;
+    if (y == 0) { /* the other half of this row belongs to the other half plane */
+        for (int64_t x = 1; x <= reach; x++) {
+            product(&a, &b, o, first + x - 1);
+            store_fold(o->fold + 4 * x * VN, a, b, a, b);
+        }
+        return;
+    }
+    product(&a, &b, o, first + reach);
+    store_fold(o->fold, a, b, (vec){0}, (vec){0});
+    for (int64_t x = 1; x <= reach; x++) {
+        product(&a, &b, o, first + reach + x);
+        product(&c, &d, o, first + reach - x);
+        store_fold(o->fold + 4 * x * VN, a + c, b + d, a - c, b - d);
+    }
+}
+
+/* Sums of a row over kx, for `count` magnitudes of the shift and both signs: P = Σ a cos + b sin, Q = Σ b cos - a sin. Even and odd
+ * parts in two runs: eight chains of additions each, which no processor's registers are too few for. */
+KERNEL inline __attribute__((always_inline)) void sum_along_x(const orbit *o, int64_t y, int first, const int count)
+{
+    const deco_orbit_grid *g = o->grid;
+    const int64_t rows = g->half->radius + 1, step = g->magnitudes, reach = g->half->reach[y];
+    vec ac[4] = {{0}}, bc[4] = {{0}}, as[4] = {{0}}, bs[4] = {{0}};
+    for (int64_t x = y == 0; x <= reach; x++) {
+        vec a = load(o->fold + 4 * x * VN), b = load(o->fold + (4 * x + 1) * VN);
+        for (int i = 0; i < count; i++) {
+            vec c = splat(g->cosine[x * step + first + i]);
+            ac[i] = fma_(c, a, ac[i]);
+            bc[i] = fma_(c, b, bc[i]);
+        }
+    }
+    for (int64_t x = 1; x <= reach; x++) {
+        vec a = load(o->fold + (4 * x + 2) * VN), b = load(o->fold + (4 * x + 3) * VN);
+        for (int i = 0; i < count; i++) {
+            vec s = splat(g->sine[x * step + first + i]);
+            as[i] = fma_(s, a, as[i]);
+            bs[i] = fma_(s, b, bs[i]);
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        int64_t plus = g->n / 2 + first + i, minus = g->n - 1 - plus;
+        float *up = o->sums + (plus * rows + y) * 2 * VN, *down = o->sums + (minus * rows + y) * 2 * VN;
+        store(up, ac[i] + bs[i]), store(up + VN, bc[i] - as[i]);
+        store(down, ac[i] - bs[i]), store(down + VN, bc[i] + as[i]);
+    }
+}
+
+/* dot = Σ_ky cos P + sin Q for `count` magnitudes of the shift along y and both signs; the greatest of all less its bias is kept. */
+KERNEL inline __attribute__((always_inline)) void sum_along_y(vec *best, ivec *which, const orbit *o, int x, int first, const int count)
+{
+    const deco_orbit_grid *g = o->grid;
+    const int64_t rows = g->half->radius + 1, step = g->magnitudes;
+    const float *sums = o->sums + x * rows * 2 * VN;
+    vec even[4] = {{0}}, odd[4] = {{0}};
+    for (int64_t y = 0; y < rows; y++) {
+        vec p = load(sums + 2 * y * VN), q = load(sums + (2 * y + 1) * VN);
+        for (int i = 0; i < count; i++) {
+            even[i] = fma_(splat(g->cosine[y * step + first + i]), p, even[i]);
+            odd[i] = fma_(splat(g->sine[y * step + first + i]), q, odd[i]);
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        int plus = (g->n / 2 + first + i) * g->n + x, minus = (g->n - 1 - g->n / 2 - first - i) * g->n + x;
+        keep_greater_(best, which, (even[i] + odd[i]) - splat(g->bias[plus]), plus);
+        keep_greater_(best, which, (even[i] - odd[i]) - splat(g->bias[minus]), minus);
+    }
+}
+
+/* ½ |CTF · slice|² of the block at a quarter turn. */
+KERNEL inline vec orbit_norm(const orbit *o, const float *power, const float *half_ctf2)
+{
+    int64_t points = o->grid->half->points, j = 0;
+    vec sum[4] = {{0}};
+    for (; j < points; j++) {
+        int64_t at = o->turned[j] < points ? o->turned[j] : o->turned[j] - points;
+        sum[j % 4] = fma_(splat(half_ctf2[j]), load(power + at * VN), sum[j % 4]);
+    }
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+KERNEL void best_of_turn(vec *best, ivec *which, const orbit *o)
+{
+    const deco_orbit_grid *g = o->grid;
+    for (int64_t y = 0; y <= g->half->radius; y++) {
+        fold_row(o, y);
+        for (int m = 0; m < g->magnitudes; m += 4)
+            switch (g->magnitudes - m) {
+            case 1: sum_along_x(o, y, m, 1); break;
+            case 2: sum_along_x(o, y, m, 2); break;
+            case 3: sum_along_x(o, y, m, 3); break;
+            default: sum_along_x(o, y, m, 4);
+            }
+    }
+    for (int x = 0; x < g->n; x++)
+        for (int m = 0; m < g->magnitudes; m += 4)
+            switch (g->magnitudes - m) {
+            case 1: sum_along_y(best, which, o, x, m, 1); break;
+            case 2: sum_along_y(best, which, o, x, m, 2); break;
+            case 3: sum_along_y(best, which, o, x, m, 3); break;
+            default: sum_along_y(best, which, o, x, m, 4);
+            }
+}
+
+KERNEL void orbits(float *score, int32_t *shift, const float *slices, const float *power, deco_half_image image, const float *half_ctf2,
+                   const deco_orbit_grid *grid, float *scratch)
+{
+    const int64_t rows = grid->half->radius + 1;
+    orbit o = {.grid = grid, .slices = slices, .image = image, .fold = scratch, .sums = scratch + 4 * rows * VN};
+    vec norm[2] = {{0}};
+    for (int turn = 0; turn < 4; turn++) {
+        vec best = splat(-3e38f);
+        ivec which = {0};
+        o.turned = grid->turned + turn * grid->half->points;
+        if (turn < 2) /* half a turn exchanges k and -k */
+            norm[turn] = orbit_norm(&o, power, half_ctf2);
+        best_of_turn(&best, &which, &o);
+        store(score + turn * VN, norm[turn % 2] - best);
+        memcpy(shift + turn * VN, &which, sizeof which);
+    }
+}
+
+/* ---- later levels ------------------------------------------------------------------------------------------------ */
+
+/* cos and sin of i·step, i = first ... first + n - 1, by turning from one to the next in double. */
+static void turns(float *cosine, float *sine, double step, int64_t first, int64_t n)
+{
+    double c = __builtin_cos(step), s = __builtin_sin(step), u = __builtin_cos(step * (double)first),
+           v = __builtin_sin(step * (double)first);
+    for (int64_t i = 0; i < n; i++) {
+        double next = u * c - v * s;
+        cosine[i] = (float)u, sine[i] = (float)v;
+        v = u * s + v * c;
+        u = next;
+    }
+}
+
+/* A row's last vector runs over its end: the next row's first writes over that. */
+KERNEL void shift(deco_half_image out, deco_half_image image, const deco_half_plane *half, const double phase[2], float *scratch)
+{
+    int64_t radius = half->radius, width = 2 * radius + 1;
+    float *cosine = scratch, *sine = scratch + width + DECO_HALF_STEP, cy, sy;
+    turns(cosine, sine, phase[0], -radius, width + DECO_HALF_STEP);
+    for (int64_t y = 0; y <= radius; y++) {
+        int64_t first = y ? -half->reach[y] : 1, end = half->reach[y];
+        turns(&cy, &sy, phase[1] * (double)y, 1, 1);
+        for (int64_t x = first; x <= end; x += VN) {
+            int64_t j = half->row[y] + x - first;
+            vec cx = load(cosine + radius + x), sx = load(sine + radius + x), u = load(image.at + j), v = load(image.opposite + j);
+            vec c = fma_(splat(cy), cx, -(splat(sy) * sx)), s = fma_(splat(sy), cx, splat(cy) * sx);
+            store(out.at + j, fma_(c, u, s * v));
+            store(out.opposite + j, fma_(c, v, -(s * u)));
+        }
+    }
+    memset(out.at + half->points, 0, (size_t)(half->padded - half->points) * sizeof *out.at);
+    memset(out.opposite + half->points, 0, (size_t)(half->padded - half->points) * sizeof *out.opposite);
+}
+
+/* Products of image and slice, and Σ ½ CTF² S², over n points from `first`. */
+KERNEL inline vec multiply_tile(float *a, float *b, const plane *p, const deco_half_plane *half, const deco_score_window *w, int64_t first,
+                                int64_t n)
+{
+    vec norm = {0};
+    for (int64_t j = 0; j < n; j += VN) {
+        vec s, m, u = load(w->image.at + first + j), v = load(w->image.opposite + first + j);
+        sample(&s, &m, p, load(half->kx + first + j), load(half->ky + first + j));
+        norm = fma_(load(w->half_ctf2 + first + j), fma_(s, s, m * m), norm);
+        store(a + j, fma_(u, s, v * m));
+        store(b + j, fma_(v, s, -(u * m)));
+    }
+    return norm;
+}
+
+/* Adds to `count` pairs' sums of a·cos and b·sin over a tile. */
+KERNEL inline __attribute__((always_inline)) void sum_tile(float *sums, const float *a, const float *b, const float *table, int64_t n,
+                                                           const int count)
+{
+    vec even[4], odd[4];
+    for (int i = 0; i < count; i++)
+        even[i] = load(sums + 2 * i * VN), odd[i] = load(sums + (2 * i + 1) * VN);
+    for (int64_t j = 0; j < n; j += VN) {
+        vec u = load(a + j), v = load(b + j);
+        for (int i = 0; i < count; i++) {
+            even[i] = fma_(load(table + 2 * i * DECO_SCORE_TILE + j), u, even[i]);
+            odd[i] = fma_(load(table + (2 * i + 1) * DECO_SCORE_TILE + j), v, odd[i]);
+        }
+    }
+    for (int i = 0; i < count; i++)
+        store(sums + 2 * i * VN, even[i]), store(sums + (2 * i + 1) * VN, odd[i]);
+}
+
+/* The greatest dot product over both shifts of all pairs; of equals the lower number. */
+KERNEL float best_of_pairs(int32_t *shift, const float *sums, int pairs, int shifts)
+{
+    float best = -3e38f;
+    for (int i = 0; i < pairs; i++) {
+        float even = sum_(load(sums + 2 * i * VN)), odd = sum_(load(sums + (2 * i + 1) * VN));
+        if (even + odd > best)
+            best = even + odd, *shift = i;
+        if (even - odd > best)
+            best = even - odd, *shift = shifts - 1 - i;
+    }
+    return best;
+}
+
+KERNEL void candidates(float *score, int32_t *shift, const deco_snapshot *s, const float (*R)[9], int count, const deco_half_plane *half,
+                       const deco_score_window *w, int shifts)
+{
+    float sums[DECO_SCORE_CANDIDATES][2 * DECO_SCORE_PAIRS * VN], norm[DECO_SCORE_CANDIDATES][VN];
+    float a[DECO_SCORE_TILE], b[DECO_SCORE_TILE];
+    plane p[DECO_SCORE_CANDIDATES];
+    for (int c = 0; c < count; c++)
+        p[c] = plane_of(s, R[c]);
+    memset(sums, 0, sizeof sums);
+    memset(norm, 0, sizeof norm);
+    for (int64_t first = 0; first < half->padded; first += DECO_SCORE_TILE) {
+        int64_t n = half->padded - first < DECO_SCORE_TILE ? half->padded - first : DECO_SCORE_TILE;
+        const float *table = w->table + 2 * w->pairs * first;
+        for (int c = 0; c < count; c++) {
+            store(norm[c], load(norm[c]) + multiply_tile(a, b, &p[c], half, w, first, n));
+            for (int i = 0; i < w->pairs; i += 4) {
+                const float *part = table + 2 * i * DECO_SCORE_TILE;
+                float *sum = sums[c] + 2 * i * VN;
+                switch (w->pairs - i) {
+                case 1: sum_tile(sum, a, b, part, n, 1); break;
+                case 2: sum_tile(sum, a, b, part, n, 2); break;
+                case 3: sum_tile(sum, a, b, part, n, 3); break;
+                default: sum_tile(sum, a, b, part, n, 4);
+                }
+            }
+        }
+    }
+    for (int c = 0; c < count; c++) {
+        shift[c] = 0;
+        score[c] = sum_(load(norm[c])) - best_of_pairs(&shift[c], sums[c], w->pairs, shifts);
+    }
+}
+
+/* ---- Gauss–Newton ------------------------------------------------------------------------------------------------ */
+
+/* Value and gradient, in records, of the snapshot at VN points, or at those opposite, as functions of the point. */
+typedef struct slope {
+    vec value, x, y, z;
+} slope;
+
+KERNEL inline __attribute__((always_inline)) void sample_slopes(slope *at, slope *opposite, const plane *p, vec kx, vec ky)
+{
+    cells c;
+    edges e;
+    vec value[4], along_y[4], along_z[4];
+    find_cells(&c, p, kx, ky);
+#define MIX(g) \
+    { \
+        vec fy = LANE_SPLAT(c.f[1], g), fz = LANE_SPLAT(c.f[2], g); \
+        e = load_edges(p, &c, g); \
+        vec low = between(e.low, e.low_y, fy), high = between(e.high, e.high_y, fy); \
+        value[g] = between(low, high, fz); \
+        along_y[g] = between(e.low_y - e.low, e.high_y - e.high, fz); \
+        along_z[g] = high - low; \
+    }
+    MIX(0)
+    MIX(1)
+    MIX(2)
+    MIX(3)
+#undef MIX
+    transpose(value);
+    transpose(along_y);
+    transpose(along_z);
+    vec f = c.f[0];
+    *at = (slope){between(value[0], value[2], f), value[2] - value[0], between(along_y[0], along_y[2], f),
+                  between(along_z[0], along_z[2], f)};
+    *opposite = (slope){between(value[1], value[3], f), value[3] - value[1], between(along_y[1], along_y[3], f),
+                        between(along_z[1], along_z[3], f)};
+    /* A point that was turned to its opposite moves the other way. */
+    ivec sign = c.opposite & INT32_MIN;
+    vec *of_at[] = {&at->x, &at->y, &at->z}, *of_opposite[] = {&opposite->x, &opposite->y, &opposite->z};
+    exchange(&at->value, &opposite->value, c.opposite);
+    for (int i = 0; i < 3; i++) {
+        exchange(of_at[i], of_opposite[i], c.opposite);
+        *of_at[i] = (vec)((ivec)*of_at[i] ^ sign);
+        *of_opposite[i] = (vec)((ivec)*of_opposite[i] ^ sign);
+    }
+}
+
+/* Adds one half's points: J of the pose, the residual, the score. `R` is splat and scaled to records. */
+KERNEL inline void add_normal(vec sum[DECO_NORMAL_SUMS], const slope *s, const vec R[9], vec kx, vec ky, vec image, vec moved, vec ctf)
+{
+    vec g[3], J[5], model = ctf * s->value, residual = image - model;
+    for (int i = 0; i < 3; i++)
+        g[i] = ctf * fma_(R[3 * i], s->x, fma_(R[3 * i + 1], s->y, R[3 * i + 2] * s->z));
+    J[0] = ky * g[2], J[1] = kx * g[2], J[2] = kx * g[1] - ky * g[0], J[3] = -(kx * moved), J[4] = -(ky * moved);
+    int at = 0;
+    for (int i = 0; i < 5; i++)
+        for (int j = i; j < 5; j++, at++)
+            sum[at] = fma_(J[i], J[j], sum[at]);
+    for (int i = 0; i < 5; i++)
+        sum[15 + i] = fma_(J[i], residual, sum[15 + i]);
+    sum[20] = fma_(model, fma_(splat(0.5f), model, -image), sum[20]);
+}
+
+KERNEL void normal(float sums[DECO_NORMAL_SUMS], const deco_snapshot *s, const float R[9], const deco_half_plane *half,
+                   deco_half_image image, const float *ctf)
+{
+    plane p = plane_of(s, R);
+    vec sum[DECO_NORMAL_SUMS] = {{0}}, axes[9];
+    for (int i = 0; i < 9; i++)
+        axes[i] = splat(R[i] * s->scale);
+    for (int64_t j = 0; j < half->padded; j += VN) {
+        slope at, opposite;
+        vec kx = load(half->kx + j), ky = load(half->ky + j), u = load(image.at + j), v = load(image.opposite + j), c = load(ctf + j);
+        sample_slopes(&at, &opposite, &p, kx, ky);
+        add_normal(sum, &at, axes, kx, ky, u, v, c);
+        add_normal(sum, &opposite, axes, kx, ky, v, -u, c);
+    }
+    for (int i = 0; i < DECO_NORMAL_SUMS; i++)
+        sums[i] = sum_(sum[i]);
+}
+
+const deco_snapshot_kernels KERNELS = {KERNELS_NAME, VN, slice, block, orbits, shift, candidates, normal};
