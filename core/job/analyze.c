@@ -108,7 +108,7 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
         &(deco_analysis_input){
             .model = model, .particles = p, .z = record.latents, .R = record.R, .shift = record.shift, .seed = (uint64_t)o->seed},
         o, m));
-    *summary = deco_job_summary(directory, o);
+    *summary = deco_job_summary(directory, o, model->shape.Z);
 out:
     free(directory);
     deco_record_free(&record);
@@ -120,8 +120,10 @@ out:
     return st;
 }
 
-char *deco_job_summary(const char *directory, const deco_options *o)
+char *deco_job_summary(const char *directory, const deco_options *o, int64_t Z)
 {
+    if (Z == 0)
+        return deco_format("map       %s/vol_000.mrc\n", directory);
     return deco_format("maps      %s/clustering%" PRId64 "/vol_*.mrc\n"
                        "plot      %s/clustering%" PRId64 "/z_pca.png\n"
                        "subsets   %s/clustering%" PRId64 "/clustering_cs_star/cluster_*.{cs,csg,star}\n"

@@ -4,6 +4,7 @@
 #include "job/job.h"
 #include "particles/particles.h"
 #include "particles/simulate.h"
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,6 +79,8 @@ deco_status deco_command_run(const char *name, const deco_options *o, deco_monit
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (!strcmp(name, commands[i].name))
             c = &commands[i];
+    /* Numbers in files have points, whatever the host's locale; of this thread alone, and only until the command ends. */
+    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), before = plain ? uselocale(plain) : (locale_t)0;
     if (!c)
         st = deco_fail(DECO_E_ARGUMENT, "there is no command '%s'; cryodeco --help lists them", name);
     else if (!(st = c->applies ? deco_options_check(o, c->applies) : DECO_OK))
@@ -85,6 +88,10 @@ deco_status deco_command_run(const char *name, const deco_options *o, deco_monit
 
     if (st)
         deco_log(monitor, st == DECO_E_STOPPED ? DECO_LOG_WARNING : DECO_LOG_ERROR, "%s", deco_error());
+    if (plain) {
+        uselocale(before);
+        freelocale(plain);
+    }
     if (exit_code)
         *exit_code = exit_code_of(st, wrote);
     if (out)

@@ -204,7 +204,7 @@ static deco_status analyse(run_job *j, char **summary)
         directory,
         &(deco_analysis_input){.model = j->model, .particles = p, .z = z, .R = p->R, .shift = p->shift, .seed = (uint64_t)j->o->seed}, j->o,
         j->m));
-    *summary = deco_job_summary(directory, j->o);
+    *summary = deco_job_summary(directory, j->o, Z);
 out:
     free(z);
     free(directory);
