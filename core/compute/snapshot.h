@@ -58,12 +58,12 @@ typedef struct deco_score_window {
  *   slices [2·points,lanes]   the values at the half plane, then those opposite
  *   power [points,lanes]      their squares' sum: out of deco_snapshot_kernels.block
  *   turned [4,points]         row of `slices` that is found at a point after 0 to 3 quarter turns
- *   cos_x, sin_x [radius + 1,magnitudes]   of 2π kx |t|, magnitudes = (n + 1)/2 from the middle outwards; cos_y, sin_y alike
+ *   cosine, sine [radius + 1,magnitudes]   of 2π k |t|, magnitudes = (n + 1)/2 from the middle outwards; x and y are spaced alike
  *   bias [n,n]                added to the score of a shift, x fast */
 typedef struct deco_orbit_grid {
     const deco_half_plane *half;
     const int32_t *turned;
-    const float *cosine, *sine; /* of both axes: x and y are spaced alike */
+    const float *cosine, *sine;
     const float *bias;
     int n, magnitudes;
 } deco_orbit_grid;
@@ -91,9 +91,9 @@ typedef struct deco_snapshot_kernels {
     void (*candidates)(float *score, int32_t *shift, const deco_snapshot *s, const float (*R)[9], int count, const deco_half_plane *half,
                        const deco_score_window *w, int shifts);
 
-    /* Gauss–Newton's sums for the model ctf · slice and the shifted image: the upper triangle of JJᵀ, row by row [15], J times the residual
-     * image - model [5], and the score. J: gradient of the model by angles about the slice's x, y and the in-plane turn, and minus that of
-     * the image by its shift in units of 1/omega pixels. */
+    /* Gauss–Newton's sums for the model ctf · slice and the shifted image: the upper triangle of JJᵀ, row by row [15], J times the
+     * residual image - model [5], and the score. J: gradient of the model by the angles w that move a point of the slice to
+     * (x - y w2, y + x w2, x w1 + y w0), and minus that of the image by its shift, in D/2π pixels. */
     void (*normal)(float sums[DECO_NORMAL_SUMS], const deco_snapshot *s, const float R[9], const deco_half_plane *half,
                    deco_half_image image, const float *ctf);
 } deco_snapshot_kernels;

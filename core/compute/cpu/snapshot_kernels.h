@@ -1,11 +1,11 @@
 /* The kernels of compute/snapshot.h, for vectors of VN floats. The including file gives `vec` and `ivec` (floats and as many int32),
- * KERNEL (the target, static), fma_ (a·b + c), sum_ (of all lanes), keep_greater_ (the greater of two and its number), the table's name, and
- * of groups of four lanes:
+ * KERNEL (the target, static), fma_ (a·b + c), sum_ (of all lanes), keep_greater_ (the greater of two and its number), the table's name,
+ * and of groups of four lanes:
  *   LANE_SPLAT(a, g)       every lane of a group holds the group's lane g
  *   INTERLEAVE_LOW, _HIGH  a b of the lower, the upper two lanes
  *   JOIN_LOW, _HIGH        the lower, the upper two lanes of a, then those of b
  *   quads_(p, at)          group i holds the four numbers from p + at[4 i] */
-#include <stdbool.h>
+#include <math.h>
 #include <string.h>
 
 KERNEL inline vec splat(float a) { return a - (vec){0}; }
@@ -285,7 +285,7 @@ KERNEL void orbits(float *score, int32_t *shift, const float *slices, const floa
     orbit o = {.grid = grid, .slices = slices, .image = image, .fold = scratch, .sums = scratch + 4 * rows * VN};
     vec norm[2] = {{0}};
     for (int turn = 0; turn < 4; turn++) {
-        vec best = splat(-3e38f);
+        vec best = splat(-INFINITY);
         ivec which = {0};
         o.turned = grid->turned + turn * grid->half->points;
         if (turn < 2) /* half a turn exchanges k and -k */
@@ -301,8 +301,7 @@ KERNEL void orbits(float *score, int32_t *shift, const float *slices, const floa
 /* cos and sin of i·step, i = first ... first + n - 1, by turning from one to the next in double. */
 static void turns(float *cosine, float *sine, double step, int64_t first, int64_t n)
 {
-    double c = __builtin_cos(step), s = __builtin_sin(step), u = __builtin_cos(step * (double)first),
-           v = __builtin_sin(step * (double)first);
+    double c = cos(step), s = sin(step), u = cos(step * (double)first), v = sin(step * (double)first);
     for (int64_t i = 0; i < n; i++) {
         double next = u * c - v * s;
         cosine[i] = (float)u, sine[i] = (float)v;
@@ -368,7 +367,7 @@ KERNEL inline __attribute__((always_inline)) void sum_tile(float *sums, const fl
 /* The greatest dot product over both shifts of all pairs; of equals the lower number. */
 KERNEL float best_of_pairs(int32_t *shift, const float *sums, int pairs, int shifts)
 {
-    float best = -3e38f;
+    float best = -INFINITY;
     for (int i = 0; i < pairs; i++) {
         float even = sum_(load(sums + 2 * i * VN)), odd = sum_(load(sums + (2 * i + 1) * VN));
         if (even + odd > best)
