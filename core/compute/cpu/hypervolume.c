@@ -7,8 +7,6 @@
 #include "compute/cpu/hypervolume_gradient.h"
 #include "compute/cpu/hypervolume_pass.h"
 
-#include <string.h>
-
 enum { SAVED_BYTES = 64 }; /* never 0: an array without elements means "none" */
 
 typedef struct values {
@@ -23,7 +21,7 @@ static deco_status work_on_tile(void *context, int64_t index, int worker)
     cpu_tile t;
     TRY(cpu_tile_begin(&t, &v->pass, worker));
     TRY(cpu_tile_forward(&t, &v->pass, index));
-    memcpy(v->out + t.image * v->pass.P + t.first, t.out, (size_t)t.points * sizeof *t.out);
+    cpu_tile_put(v->out, &t, &v->pass, t.out);
 out:
     return st;
 }
@@ -35,7 +33,7 @@ deco_status cpu_hypervolume_values(deco_device *dev, const deco_hypervolume *h, 
         return composed_hypervolume_values(dev, h, out, saved, params, freqs, x, R, z);
     deco_status st = DECO_OK;
     values v = {.out = out.data};
-    TRY(cpu_pass_begin(&v.pass, dev, h, CPU_PASS_FORWARD, out.shape[0], out.shape[1], params, freqs, x, R, z));
+    TRY(cpu_pass_begin(&v.pass, dev, h, CPU_PASS_MIRRORED, out.shape[0], out.shape[1], params, freqs, x, R, z));
     TRY(deco_pool_run(dev->pool, work_on_tile, &v, cpu_pass_tiles(&v.pass)));
 out:
     cpu_pass_end(&v.pass);

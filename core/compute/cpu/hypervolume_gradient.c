@@ -37,27 +37,22 @@ static int64_t count_chunks(int64_t tiles, int64_t length)
 
 /* ---- tiles ------------------------------------------------------------------------------------------------------ */
 
-static void gradient_given(cpu_tile *t, const gradient *c)
-{
-    const float *dout = c->g->dout + t->image * c->pass.P + t->first;
-    memcpy(t->dout, dout, (size_t)t->points * sizeof *dout);
-}
-
-/* The mean of (CTF·slice - target)², and its gradient. */
+/* The mean of (CTF·slice - target)², and its gradient. Rows that are no point have CTF and target 0, and so no error. */
 static double gradient_of_error(cpu_tile *t, const gradient *c)
 {
-    int64_t at = t->image * c->pass.P + t->first;
-    const float *ctf = c->g->ctf + at, *target = c->g->target + at;
-    float *dpred = c->g->dpred ? c->g->dpred + at : NULL;
-    float scale = (float)(2 / ((double)c->pass.B * (double)c->pass.P));
+    const cpu_pass *p = &c->pass;
+    float scale = (float)(2 / ((double)p->B * (double)p->P));
     double sum = 0;
-    for (int64_t i = 0; i < t->points; i++) {
-        float error = ctf[i] * t->out[i] - target[i], d = scale * error;
+    cpu_tile_get(t->ctf, t, p, c->g->ctf);
+    cpu_tile_get(t->target, t, p, c->g->target);
+    for (int64_t i = 0; i < p->d->tile; i++) {
+        float error = t->ctf[i] * t->out[i] - t->target[i];
         sum += (double)error * error;
-        if (dpred)
-            dpred[i] = d;
-        t->dout[i] = d * ctf[i];
+        t->target[i] = scale * error; /* that of CTF·slice from here */
+        t->dout[i] = t->target[i] * t->ctf[i];
     }
+    if (c->g->dpred)
+        cpu_tile_put(c->g->dpred, t, p, t->target);
     return sum;
 }
 
@@ -91,10 +86,9 @@ static deco_status work_on_chunk(void *context, int64_t chunk, int worker)
         cpu_tile_sums s = {c->sums + chunk * c->length, c->g->dparams != NULL, i == begin, c->columns + i * p->d->h.H};
         TRY(cpu_tile_forward(&t, p, i));
         if (c->g->dout)
-            gradient_given(&t, c);
+            cpu_tile_get(t.dout, &t, p, c->g->dout);
         else
             c->loss[i] = gradient_of_error(&t, c);
-        memset(t.dout + t.points, 0, (size_t)(p->d->tile - t.points) * sizeof *t.dout);
         TRY(cpu_tile_backward(&t, p, &s));
         if (c->g->dpose)
             pose_of_tile(&t, c, i);
@@ -226,7 +220,8 @@ deco_status cpu_hypervolume_gradient(deco_device *dev, const deco_hypervolume *h
 {
     deco_status st = DECO_OK;
     gradient c = {.g = g};
-    TRY(cpu_pass_begin(&c.pass, dev, h, CPU_PASS_BACKWARD | (g->dpose ? CPU_PASS_POSE : 0), B, P, params, freqs, x, R, z));
+    int wants = CPU_PASS_BACKWARD | CPU_PASS_MIRRORED | (g->dpose ? CPU_PASS_POSE : 0);
+    TRY(cpu_pass_begin(&c.pass, dev, h, wants, B, P, params, freqs, x, R, z));
     TRY(allocate(&c));
     TRY(deco_pool_run(dev->pool, work_on_chunk, &c, c.chunks));
     TRY(deco_pool_run(dev->pool, add_up, &c, weight_blocks(&c) + other_blocks(&c) + B));

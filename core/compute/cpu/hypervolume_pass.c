@@ -20,9 +20,11 @@ static deco_status allocate(cpu_pass *p)
     size_t inner = (size_t)d->layers - 1, at = 0;
     p->f.count = d->features / 2;
     p->f.stride = cpu_tiles(p->f.count, CPU_ROWS_WIDTH) * CPU_ROWS_WIDTH;
-    p->forward_first = lines(deco_matmul_packed_bytes(d->first));
+    p->forward_half = lines(deco_matmul_packed_bytes(d->half));
+    p->backward_half = lines(deco_matmul_packed_bytes(d->half_back));
+    p->forward_first = p->mirrored ? 2 * p->forward_half : lines(deco_matmul_packed_bytes(d->first));
+    p->backward_first = p->mirrored ? 2 * p->backward_half : lines(deco_matmul_packed_bytes(d->first_back));
     p->forward_step = lines(deco_matmul_packed_bytes(d->inner));
-    p->backward_first = lines(deco_matmul_packed_bytes(d->first_back));
     p->backward_step = lines(deco_matmul_packed_bytes(d->inner_back));
 
     size_t bias = place(&at, (size_t)(p->B * d->h.H) * sizeof(float));
@@ -68,6 +70,23 @@ static deco_status bias_of_images(const cpu_pass *p)
     return deco_cpu_sgemm(false, true, p->B, H, Z, 1, p->z, Z, p->params + d->layer[0].weight + d->features, in, 1, p->bias, H);
 }
 
+/* The first layer's weights, all columns or the sines' and the cosines' apart. */
+static deco_status pack_first(const cpu_pass *p, bool back)
+{
+    deco_status st = DECO_OK;
+    const cpu_decoder *d = p->d;
+    const float *w = p->params + d->layer[0].weight;
+    unsigned char *to = back ? p->backward : p->forward;
+    int64_t in = d->features + d->h.Z, row = back ? in : 1, column = back ? 1 : in;
+    if (!p->mirrored)
+        return deco_matmul_pack(back ? d->first_back : d->first, (float *)to, w, row, column);
+    const deco_matmul *m = back ? d->half_back : d->half;
+    TRY(deco_matmul_pack(m, (float *)to, w, row, column));
+    TRY(deco_matmul_pack(m, (float *)(to + (back ? p->backward_half : p->forward_half)), w + d->features / 2, row, column));
+out:
+    return st;
+}
+
 /* Tasks: the forward product of each layer, then the backward one, then the bias. */
 static deco_status prepare(void *context, int64_t task, int worker)
 {
@@ -76,13 +95,39 @@ static deco_status prepare(void *context, int64_t task, int worker)
     if (task == 2 * d->layers)
         return bias_of_images(p);
     bool back = task >= d->layers;
-    int64_t layer = back ? task - d->layers : task, in = layer ? d->h.H : d->features + d->h.Z;
+    int64_t layer = back ? task - d->layers : task, H = d->h.H;
     if (back && !(p->wants & (layer ? CPU_PASS_BACKWARD : CPU_PASS_POSE)))
         return DECO_OK;
-    const deco_matmul *m = layer ? back ? d->inner_back : d->inner : back ? d->first_back : d->first;
-    size_t step = back ? p->backward_step : p->forward_step, first = back ? p->backward_first : p->forward_first;
-    unsigned char *to = (back ? p->backward : p->forward) + (layer ? first + (size_t)(layer - 1) * step : 0);
-    return deco_matmul_pack(m, (float *)to, p->params + d->layer[layer].weight, back ? in : 1, back ? 1 : in);
+    if (!layer)
+        return pack_first(p, back);
+    const float *w = p->params + d->layer[layer].weight;
+    size_t at = (size_t)(layer - 1);
+    if (back)
+        return deco_matmul_pack(d->inner_back, (float *)(p->backward + p->backward_first + at * p->backward_step), w, H, 1);
+    return deco_matmul_pack(d->inner, (float *)(p->forward + p->forward_first + at * p->forward_step), w, 1, H);
+}
+
+/* Points p and P-1-p are opposite, to the bit; the middle one of an odd number is the origin. */
+static bool opposite(const float *x, int64_t P, int axes)
+{
+    for (int64_t i = 0; i < (P + 1) / 2; i++)
+        for (int a = 0; a < axes; a++)
+            if (x[axes * i + a] != -x[axes * (P - 1 - i) + a])
+                return false;
+    return true;
+}
+
+/* The gradient of each given point needs both of a pair, not their difference. */
+static bool is_mirrored(const cpu_pass *p)
+{
+    if (!(p->wants & CPU_PASS_MIRRORED) || p->P < 2 || (!p->R && p->wants & CPU_PASS_POSE))
+        return false;
+    if (p->R)
+        return opposite(p->x, p->P, 2);
+    for (int64_t b = 0; b < p->B; b++)
+        if (!opposite(p->x + 3 * b * p->P, p->P, 3))
+            return false;
+    return true;
 }
 
 deco_status cpu_pass_begin(cpu_pass *p, deco_device *dev, const deco_hypervolume *h, int wants, int64_t B, int64_t P, deco_array params,
@@ -92,8 +137,10 @@ deco_status cpu_pass_begin(cpu_pass *p, deco_device *dev, const deco_hypervolume
     *p = (cpu_pass){.dev = dev, .rows = cpu_rows_best(), .wants = wants, .B = B, .P = P};
     p->params = params.data, p->freqs = freqs.data, p->x = x.data, p->R = R.data, p->z = z.data;
     p->half_L = (float)(h->L / 2);
-    TRY(cpu_decoder_get(dev, &p->d, h, cpu_decoder_tile(P)));
-    p->tiles_per_image = cpu_tiles(P, p->d->tile);
+    p->mirrored = is_mirrored(p);
+    int64_t rows = p->mirrored ? P + P % 2 : P;
+    TRY(cpu_decoder_get(dev, &p->d, h, cpu_decoder_tile(rows)));
+    p->tiles_per_image = cpu_tiles(rows, p->d->tile);
     TRY(allocate(p));
     scale_frequencies(p);
     TRY(deco_pool_run(dev->pool, prepare, p, 2 * p->d->layers + 1));

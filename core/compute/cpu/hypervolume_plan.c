@@ -45,11 +45,21 @@ static void find_layers(cpu_decoder *d)
     d->out_bias = deco_hypervolume_tensor(h, tensor).offset;
 }
 
-static deco_status make_product(cpu_decoder *d, deco_matmul **m, int64_t N, int64_t K, bool accumulate)
+static deco_status make_products(cpu_decoder *d)
 {
-    deco_status st = deco_matmul_create(m, d->tile, N, K, K, N, accumulate);
-    if (!st && deco_matmul_scratch_bytes(*m) > d->matmul_scratch)
-        d->matmul_scratch = deco_matmul_scratch_bytes(*m);
+    deco_status st = DECO_OK;
+    int64_t T = d->tile, H = d->h.H, F = d->features;
+    TRY(deco_matmul_create(&d->first, T, H, F, F, H, false));
+    TRY(deco_matmul_create(&d->inner, T, H, H, H, H, false));
+    TRY(deco_matmul_create(&d->first_back, T, F, H, H, F, false));
+    TRY(deco_matmul_create(&d->inner_back, T, H, H, H, H, true));
+    TRY(deco_matmul_create(&d->half, T / 2, H, F / 2, F, H, false));
+    TRY(deco_matmul_create(&d->half_back, T / 2, F / 2, H, H, F, false));
+    const deco_matmul *all[] = {d->first, d->inner, d->first_back, d->inner_back, d->half, d->half_back};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (deco_matmul_scratch_bytes(all[i]) > d->matmul_scratch)
+            d->matmul_scratch = deco_matmul_scratch_bytes(all[i]);
+out:
     return st;
 }
 
@@ -61,6 +71,8 @@ static void decoder_free(cpu_decoder *d)
     deco_matmul_free(d->inner);
     deco_matmul_free(d->first_back);
     deco_matmul_free(d->inner_back);
+    deco_matmul_free(d->half);
+    deco_matmul_free(d->half_back);
     free(d);
 }
 
@@ -85,10 +97,7 @@ static deco_status decoder_create(cpu_decoder **out, const deco_hypervolume *h, 
     d->features = 6 * h->pe_dim;
     d->layers = (int64_t)layers;
     find_layers(d);
-    TRY(make_product(d, &d->first, h->H, d->features, false));
-    TRY(make_product(d, &d->inner, h->H, h->H, false));
-    TRY(make_product(d, &d->first_back, d->features, h->H, false));
-    TRY(make_product(d, &d->inner_back, h->H, h->H, true));
+    TRY(make_products(d));
     *out = d;
     d = NULL;
 out:

@@ -19,6 +19,7 @@ struct cpu_decoder {
     int64_t out_weight, out_bias;
     deco_matmul *first, *inner;           /* y = x Wᵀ of the first layer (without the latent's columns) and of the others */
     deco_matmul *first_back, *inner_back; /* dx = dy W; of the others: added to the residual's gradient */
+    deco_matmul *half, *half_back;        /* of the first layer: half a tile by the sines or by the cosines */
     size_t matmul_scratch;
     cpu_decoder *next;
     cpu_decoder_layer layer[]; /* [layers] */

@@ -35,7 +35,7 @@ typedef struct cpu_norm_backward {
 
 typedef struct cpu_rows {
     const char *name;
-    /* pe [rows,2·count] = [sin k, cos k] at x [rows,3] */
+    /* pe [rows,2·count] = [sin k, cos k] at x [rows,3]. Any number of rows, here and in encode_backward. */
     void (*encode)(float *pe, const float *x, int64_t rows, const cpu_frequencies *f);
     /* dx [rows,3] from dpe */
     void (*encode_backward)(float *dx, const float *dpe, const float *pe, int64_t rows, const cpu_frequencies *f);
@@ -43,6 +43,8 @@ typedef struct cpu_rows {
     void (*norm)(float *x, float *y, float *inverse_sd, const float *residual, const cpu_norm *layer);
     /* y: the normalised value becomes the gradient of the product; g: the gradient of x becomes that of the residual. */
     void (*norm_backward)(float *g, float *y, const cpu_norm_backward *layer);
+    /* a = a + b, b = a - b, n of each */
+    void (*sum_and_difference)(float *a, float *b, int64_t n);
     /* The last layer: out [rows] = x w + b */
     void (*dot)(float *out, const float *x, const float *w, float b, int64_t rows, int64_t H);
 } cpu_rows;

@@ -204,6 +204,15 @@ KERNEL void norm_backward(float *g, float *y, const cpu_norm_backward *l)
         norm_backward_(g, y, *l, false);
 }
 
+KERNEL void sum_and_difference(float *a, float *b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VN) {
+        vec x = load(a + i), y = load(b + i);
+        store(a + i, x + y);
+        store(b + i, x - y);
+    }
+}
+
 KERNEL void dot(float *out, const float *x, const float *w, float b, int64_t rows, int64_t H)
 {
     for (int64_t i = 0; i < rows; i += ROWS, x += ROWS * H) {
@@ -216,4 +225,4 @@ KERNEL void dot(float *out, const float *x, const float *w, float b, int64_t row
     }
 }
 
-const cpu_rows KERNELS = {KERNELS_NAME, encode, encode_backward, norm, norm_backward, dot};
+const cpu_rows KERNELS = {KERNELS_NAME, encode, encode_backward, norm, norm_backward, sum_and_difference, dot};

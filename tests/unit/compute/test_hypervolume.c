@@ -2,8 +2,8 @@
 #include "base/philox.h"
 #include "compute/composed.h"
 #include "compute/cpu/hypervolume.h"
-#include "compute/cpu/hypervolume_plan.h"
-#include "compute/cpu/rows.h"
+#include "compute/cpu/hypervolume_pass.h"
+#include "geometry/lattice.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -18,15 +18,21 @@
 typedef struct shape {
     deco_hypervolume h;
     int64_t B, P;
+    bool mirrored; /* point P-1-p is opposite to point p */
 } shape;
 
 static const shape shapes[] = {
-    {{33, 1, 16, 0, 0, true}, 1, 1},     /* the smallest */
-    {{33, 8, 32, 2, 4, true}, 3, 50},    /* less than a tile */
-    {{33, 5, 48, 3, 7, true}, 2, 193},   /* two tiles for one point too many; 15 frequencies fill no vector */
-    {{33, 32, 128, 2, 4, true}, 8, 796}, /* the small recipe */
-    {{65, 7, 80, 1, 0, true}, 5, 401},   /* homogeneous */
-    {{129, 64, 256, 3, 128, true}, 2, 437}, {{129, 64, 512, 1, 16, true}, 1, 200},
+    {{33, 1, 16, 0, 0, true}, 1, 1, false},        /* the smallest */
+    {{33, 8, 32, 2, 4, true}, 3, 50, false},       /* less than a tile */
+    {{33, 5, 48, 3, 7, true}, 2, 257, false},      /* two tiles for one point too many; 15 frequencies fill no vector */
+    {{33, 32, 128, 2, 4, true}, 8, 796, false},    /* the small recipe */
+    {{65, 7, 80, 1, 0, true}, 5, 401, false},      /* homogeneous */
+    {{129, 64, 256, 3, 128, true}, 2, 437, false}, /* the default */
+    {{129, 64, 512, 1, 16, true}, 1, 200, false},  /* wide */
+    {{33, 5, 48, 3, 7, true}, 2, 2, true},         /* one pair */
+    {{33, 5, 48, 3, 7, true}, 3, 255, true},       /* the middle point is its own opposite, and ends a short tile */
+    {{33, 32, 128, 2, 4, true}, 8, 796, true},     /* a mask */
+    {{129, 64, 256, 3, 128, true}, 2, 613, true},  /* the default, a mask with its centre */
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -69,6 +75,14 @@ static void make_params(set *t, deco_random *r)
     free(sign);
 }
 
+/* n points of `axes` numbers. */
+static void mirror(float *x, int64_t n, int axes)
+{
+    for (int64_t i = 0; i < (n + 1) / 2; i++)
+        for (int a = 0; a < axes; a++)
+            x[axes * (n - 1 - i) + a] = 2 * i + 1 == n ? 0 : -x[axes * i + a];
+}
+
 static set make_set(shape s)
 {
     set t = {.s = s};
@@ -78,6 +92,10 @@ static set make_set(shape s)
     t.freqs = random_floats(&r, 9 * s.h.pe_dim, 0.9);
     t.x = random_floats(&r, 3 * n, 0.5);
     t.k = random_floats(&r, 2 * s.P, 0.5);
+    for (int64_t b = 0; b < s.B && s.mirrored; b++)
+        mirror(t.x + 3 * b * s.P, s.P, 3);
+    if (s.mirrored)
+        mirror(t.k, s.P, 2);
     t.R = random_floats(&r, 9 * s.B, 1);
     t.z = random_floats(&r, s.B * s.h.Z, 1);
     t.ctf = random_floats(&r, n, 1);
@@ -335,6 +353,35 @@ static void two_callers_of_one_device_do_not_meet(void **state)
 
 /* ---- tiles ------------------------------------------------------------------------------------------------------- */
 
+/* Whether the fused decoder sees the pairs of k [P,2]. */
+static bool sees_pairs(deco_device *dev, float *k, int64_t P)
+{
+    set t = make_set((shape){{33, 8, 32, 1, 0, true}, 1, P, false});
+    cpu_pass p;
+    assert_int_equal(cpu_pass_begin(&p, dev, &t.s.h, CPU_PASS_MIRRORED, 1, P, deco_f32_1(t.params, t.count), deco_f32_2(t.freqs, 24, 3),
+                                    deco_f32_2(k, P, 2), deco_f32_3(t.R, 1, 3, 3), deco_none()),
+                     DECO_OK);
+    bool mirrored = p.mirrored;
+    cpu_pass_end(&p);
+    free_set(&t);
+    return mirrored;
+}
+
+static void opposite_points_of_masks_are_worked_out_together(void **state)
+{
+    static const int64_t boxes[] = {30, 32, 66, 100, 128, 180};
+    deco_device *dev = device(1);
+    for (size_t i = 0; i < sizeof boxes / sizeof *boxes; i++) {
+        deco_mask *m;
+        assert_int_equal(deco_mask_create(&m, boxes[i] + 1, boxes[i] / 2), DECO_OK);
+        assert_true(sees_pairs(dev, m->k, m->P));
+        m->k[m->P] = nextafterf(m->k[m->P], 1); /* in the middle of the list: to the bit or not at all */
+        assert_false(sees_pairs(dev, m->k, m->P));
+        deco_mask_free(m);
+    }
+    deco_device_free(dev);
+}
+
 static void tiles_are_nearly_full(void **state)
 {
     for (int64_t P = 1; P < 4000; P++) {
@@ -349,7 +396,8 @@ static void tiles_are_nearly_full(void **state)
 
 static void shapes_that_are_not_fused_are_served(void **state)
 {
-    static const shape odd[] = {{{31, 5, 39, 3, 7, true}, 2, 41}, {{33, 8, 32, 2, 4, false}, 2, 50}, {{33, 8, 64, 2, 16, true}, 2, 50}};
+    static const shape odd[] = {
+        {{31, 5, 39, 3, 7, true}, 2, 41, false}, {{33, 8, 32, 2, 4, false}, 2, 50, false}, {{33, 8, 64, 2, 16, true}, 2, 50, false}};
     deco_device *dev = device(2);
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         set a = make_set(odd[i]), b = make_set(odd[i]);
@@ -371,6 +419,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tiles_are_nearly_full),
+        cmocka_unit_test(opposite_points_of_masks_are_worked_out_together),
         cmocka_unit_test(values_agree_with_the_composed),
         cmocka_unit_test(gradients_agree_with_the_composed),
         cmocka_unit_test(slice_loss_agrees_with_the_composed),

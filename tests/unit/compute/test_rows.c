@@ -245,14 +245,28 @@ static void last_layer_is_a_dot_product(void **state)
         }
 }
 
+static void sum_and_difference_take_each_other_s_place(void **state)
+{
+    enum { N = 48 };
+    const cpu_rows *kind[3];
+    for (int k = kinds(kind) - 1; k >= 0; k--) {
+        float *a = random_floats(1, N, 1), *b = random_floats(2, N, 1), *a0 = random_floats(1, N, 1), *b0 = random_floats(2, N, 1);
+        kind[k]->sum_and_difference(a, b, N);
+        for (int i = 0; i < N; i++)
+            assert_true(a[i] == a0[i] + b0[i] && b[i] == a0[i] - b0[i]);
+        free(a);
+        free(b);
+        free(a0);
+        free(b0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sine_and_cosine_are_right_to_an_ulp_at_any_phase),
-        cmocka_unit_test(encoding_s_gradient_is_that_of_its_formula),
-        cmocka_unit_test(norm_is_right_with_and_without_residual),
-        cmocka_unit_test(norm_backward_is_right),
-        cmocka_unit_test(last_layer_is_a_dot_product),
+        cmocka_unit_test(sine_and_cosine_are_right_to_an_ulp_at_any_phase), cmocka_unit_test(encoding_s_gradient_is_that_of_its_formula),
+        cmocka_unit_test(norm_is_right_with_and_without_residual),          cmocka_unit_test(norm_backward_is_right),
+        cmocka_unit_test(sum_and_difference_take_each_other_s_place),       cmocka_unit_test(last_layer_is_a_dot_product),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
