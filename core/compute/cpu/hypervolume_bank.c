@@ -62,14 +62,15 @@ static deco_status decode(bank_tile *t, const cpu_pass *p, int64_t latent)
     const cpu_decoder *d = p->d;
     int64_t T = d->tile, H = d->h.H;
 
-    memcpy(t->y, t->first, (size_t)(T * H) * sizeof *t->y);
-    for (int64_t i = 0; i < d->layers; i++) {
-        const cpu_decoder_layer *l = &d->layer[i];
-        cpu_norm n = {i ? p->params + l->bias : p->bias + latent * H, p->params + l->gamma, p->params + l->beta, T, H};
-        if (i)
-            TRY(deco_matmul_run(d->inner, t->y, t->x, (const float *)(p->forward + p->forward_first + (size_t)(i - 1) * p->forward_step),
-                                t->product));
-        p->rows->norm(t->x, t->y, NULL, i ? t->x : NULL, &n);
+    const cpu_decoder_layer *l = d->layer;
+    cpu_norm n = {p->bias + latent * H, p->params + l->gamma, p->params + l->beta, T, H};
+    p->rows->norm(t->x, t->first, NULL, NULL, &n); /* leaves `first` as it is */
+    for (int64_t i = 1; i < d->layers; i++) {
+        const unsigned char *weights = p->forward + p->forward_first + (size_t)(i - 1) * p->forward_step;
+        l = &d->layer[i];
+        n = (cpu_norm){p->params + l->bias, p->params + l->gamma, p->params + l->beta, T, H};
+        TRY(deco_matmul_run(d->inner, t->y, t->x, (const float *)weights, t->product));
+        p->rows->norm(t->x, t->y, NULL, t->x, &n);
     }
     p->rows->dot(t->out, t->x, p->params + d->out_weight, p->params[d->out_bias], T, H);
 out:

@@ -1,6 +1,7 @@
 /* Conformance of what a pose search runs on: scores of candidates, and slices of several latents at one set of rotations. */
 #include "conformance/trial.h"
 #include "conformance/reference.h"
+#include "compute/composed.h"
 
 /* ---- scores ------------------------------------------------------------------------------------------------------ */
 
@@ -216,13 +217,47 @@ static void slices_of_every_latent_at_every_rotation(void **state)
     }
 }
 
+/* ---- fused against composed ---------------------------------------------------------------------------------------- */
+
+static const bank_case large[] = {
+    {"default", {129, 64, 256, 3, 128, true}, 3, 5, 94},
+    {"small", {33, 32, 128, 2, 4, true}, 5, 11, 440},
+    {"no latent", {65, 16, 64, 2, 0, true}, 1, 17, 94},
+};
+
+/* Both round each layer's sums; where those of a LayerNorm nearly cancel, the next layer sees it. */
+static void the_fused_bank_is_the_composed_one(void **state)
+{
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+        const bank_case *c = &large[i];
+        const deco_hypervolume *h = &c->h;
+        trial t = trial_begin(call_bank, c, "bank, fused and composed: %s", c->name);
+        double *out = trial_out(&t, "out", deco_f32_3(NULL, c->B, c->n, c->P), 5e-6);
+        fill_params(trial_in(&t, "params", deco_f32_1(NULL, deco_hypervolume_parameters(h)), 1), h, &t.random);
+        trial_in(&t, "freqs", deco_f32_2(NULL, 3 * h->pe_dim, 3), 0.5);
+        trial_in(&t, "k", deco_f32_2(NULL, c->P, 2), 0.2);
+        trial_in(&t, "R", deco_f32_3(NULL, c->n, 3, 3), 0.6);
+        if (h->Z)
+            trial_in(&t, "z", deco_f32_2(NULL, c->B, h->Z), 1);
+        else
+            trial_none(&t);
+        trial_memory m;
+        deco_device *dev = trial_device[0]; /* a CPU: its memory can be read */
+        trial_upload(&m, &t, dev);
+        assert_int_equal(composed_hypervolume_bank(dev, h, m.a[0], m.a[1], m.a[2], m.a[3], m.a[4], m.a[5]), DECO_OK);
+        for (int64_t o = 0; o < c->B * c->n * c->P; o++)
+            out[o] = ((const float *)m.a[0].data)[o];
+        trial_release(&m, &t, dev);
+        trial_end(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scores_are_the_lowest_over_the_shifts),
-        cmocka_unit_test(of_equal_shifts_the_first_is_named),
-        cmocka_unit_test(candidates_without_a_slice_are_refused),
-        cmocka_unit_test(slices_of_every_latent_at_every_rotation),
+        cmocka_unit_test(scores_are_the_lowest_over_the_shifts),  cmocka_unit_test(of_equal_shifts_the_first_is_named),
+        cmocka_unit_test(candidates_without_a_slice_are_refused), cmocka_unit_test(slices_of_every_latent_at_every_rotation),
+        cmocka_unit_test(the_fused_bank_is_the_composed_one),
     };
     return cmocka_run_group_tests(tests, trial_setup, trial_teardown);
 }

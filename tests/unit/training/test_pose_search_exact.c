@@ -309,6 +309,34 @@ static void work_in_turns_finds_the_same(void **state)
     end(&turns);
 }
 
+/* CTFs as rows of the particle set are those of the circles' points. */
+static void ctf_rows_are_as_good_as_their_values(void **state)
+{
+    bench rows, values;
+    deco_ctf_row ctf[IMAGES];
+    begin(&rows, 2);
+    begin(&values, 2);
+    for (int i = 0; i < IMAGES; i++)
+        ctf[i] = (deco_ctf_row){.defocus_u_A = 9000.0F + 2000.0F * (float)i,
+                                .defocus_v_A = 8800,
+                                .astig_rad = 0.4F,
+                                .amp_contrast = 0.1F,
+                                .psize_A = 3,
+                                .cs_A = 2.7e7F,
+                                .lambda_A = 0.0197};
+    assert_int_equal(deco_ctf_values(values.dev, deco_f32_2(values.ctf, IMAGES, values.mask->P),
+                                     (deco_array){ctf, DECO_BYTES, 1, {IMAGES, 1, 1, 1}, sizeof *ctf},
+                                     deco_f32_2(values.mask->k, values.mask->P, 2)),
+                     DECO_OK);
+    rows.in.ctf_values = NULL;
+    rows.in.ctf = ctf;
+    assert_int_equal(search(&rows), DECO_OK);
+    assert_int_equal(search(&values), DECO_OK);
+    expect_same_levels(&rows, &values, true);
+    end(&rows);
+    end(&values);
+}
+
 static void a_later_run_takes_no_more_memory(void **state)
 {
     bench b;
@@ -369,6 +397,7 @@ int main(void)
         cmocka_unit_test(without_translations_shifts_are_zero),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
         cmocka_unit_test(work_in_turns_finds_the_same),
+        cmocka_unit_test(ctf_rows_are_as_good_as_their_values),
         cmocka_unit_test(a_later_run_takes_no_more_memory),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(a_decoder_without_numbers_is_noticed),
