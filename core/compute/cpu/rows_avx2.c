@@ -11,7 +11,7 @@ typedef __m256 vec;
 typedef int32_t ivec __attribute__((vector_size(32)));
 
 KERNEL inline vec fma_(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
-KERNEL inline vec where_positive(vec x, vec a) { return _mm256_and_ps(a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ)); }
+KERNEL inline vec where_positive(vec x, vec a) { return _mm256_and_ps(a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_NLE_UQ)); }
 
 KERNEL inline float sum_(vec a)
 {

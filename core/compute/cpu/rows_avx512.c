@@ -12,7 +12,7 @@ typedef int32_t ivec __attribute__((vector_size(64)));
 
 KERNEL inline vec fma_(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 
-KERNEL inline vec where_positive(vec x, vec a) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ), a); }
+KERNEL inline vec where_positive(vec x, vec a) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NLE_UQ), a); }
 
 KERNEL inline float sum_(vec a) { return _mm512_reduce_add_ps(a); }
 

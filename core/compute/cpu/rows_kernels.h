@@ -1,5 +1,6 @@
 /* The kernels of rows.h, for vectors of VN floats. The including file gives `vec` and `ivec` (floats and as many int32), KERNEL (the
- * target, static), fma_ (a·b + c), where_positive (a where x > 0, else 0), sum_ (of all lanes), and the table's name. */
+ * target, static), fma_ (a·b + c), where_positive (a where x > 0, else 0; a NaN in x counts as positive, so that it goes on), sum_ (of all
+ * lanes), and the table's name. */
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>

@@ -9,7 +9,7 @@ typedef float vec __attribute__((vector_size(16)));
 typedef int32_t ivec __attribute__((vector_size(16)));
 
 static inline vec fma_(vec a, vec b, vec c) { return a * b + c; }
-static inline vec where_positive(vec x, vec a) { return (vec)((ivec)a & (ivec)(x > 0.f)); }
+static inline vec where_positive(vec x, vec a) { return (vec)((ivec)a & ~(ivec)(x <= 0.f)); }
 static inline float sum_(vec a) { return (a[0] + a[2]) + (a[1] + a[3]); }
 
 #include "compute/cpu/rows_kernels.h"
