@@ -99,6 +99,18 @@ deco_status deco_adam(deco_device *dev, deco_array x, deco_array g, deco_array m
 /* y += weight · (x - y), element by element: a running mean.  y, x [n]   weight [1] f32 */
 deco_status deco_blend(deco_device *dev, deco_array y, deco_array x, deco_array weight);
 
+/* ---- primitives: pose search ------------------------------------------------------------------------------------ */
+
+/* Candidate poses of G images, C each: the best shift of each candidate, and its score. METHOD.md section 6.
+ *   score [G,C,Q]      lowest over the shifts t of ½‖X‖² - <image shifted by t, X>, X = ctf · slice
+ *   best [G,C,Q] i32   number of that shift; of equal ones the lowest
+ *   slices [S,P]       row [G,C] i32: candidate c of image g is slice row[g,c]; none: it is slice g·C + c
+ *   ctf, images [G,P]  shifts [T,2] pixels   k [P,2], point P-1-p opposite to point p
+ *   turn [P] i32: Q = 4, candidate (…,q) is the slice read q times through `turn` (geometry/quarter_turn.h); none: Q = 1
+ * Neither shifted images nor scores by shift are ever whole in memory. */
+deco_status deco_pose_score(deco_device *dev, deco_array score, deco_array best, deco_array slices, deco_array row, deco_array ctf,
+                            deco_array images, deco_array shifts, deco_array k, deco_array turn);
+
 /* ---- blocks ---------------------------------------------------------------------------------------------------- */
 
 /* Hartley values of the hypervolume.
@@ -118,16 +130,6 @@ size_t deco_hypervolume_saved_bytes(deco_device *dev, const deco_hypervolume *h,
  * What depends on the point alone is worked out once for all latents. */
 deco_status deco_hypervolume_bank(deco_device *dev, const deco_hypervolume *h, deco_array out, deco_array params, deco_array freqs,
                                   deco_array k, deco_array R, deco_array z);
-
-/* Candidate poses of G images, C each: the best shift of each candidate, and its score. METHOD.md section 6.
- *   score [G,C,Q]      lowest over the shifts t of ½‖X‖² - <image shifted by t, X>, X = ctf · slice
- *   best [G,C,Q] i32   number of that shift; of equal ones the lowest
- *   slices [S,P]       row [G,C] i32: candidate c of image g is slice row[g,c]; none: it is slice g·C + c
- *   ctf, images [G,P]  shifts [T,2] pixels   k [P,2], point P-1-p opposite to point p
- *   turn [P] i32: Q = 4, candidate (…,q) is the slice read q times through `turn` (geometry/quarter_turn.h); none: Q = 1
- * Neither shifted images nor scores by shift are ever whole in memory. */
-deco_status deco_pose_score(deco_device *dev, deco_array score, deco_array best, deco_array slices, deco_array row, deco_array ctf,
-                            deco_array images, deco_array shifts, deco_array k, deco_array turn);
 
 /* One batch of images against their slices, forward and backward in one: METHOD.md section 5.
  *   loss [1] f64     mean (CTF·slice - target)²
