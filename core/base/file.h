@@ -26,6 +26,10 @@ deco_status deco_file_put(const char *path, const void *bytes, size_t n);
  * A directory, a pipe and an unreadable file are each named. */
 deco_status deco_file_get(char **out, size_t *size, const char *path, size_t limit);
 
+/* A regular file opened for reading: a directory, and a pipe that would wait for ever, are refused by name. *fd is negative after a
+ * failure. */
+deco_status deco_file_open(int *fd, uint64_t *size, const char *path);
+
 /* Exactly n bytes at `offset` of an open file; a short file fails with FORMAT and its size. `path` is for the message. */
 deco_status deco_read_at(int fd, const char *path, void *out, size_t n, uint64_t offset);
 

@@ -8,22 +8,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Opens a regular file. O_NONBLOCK: a pipe without a writer would hang here. */
-static deco_status open_regular(int *fd, off_t *size, const char *path)
+deco_status deco_file_open(int *fd, uint64_t *size, const char *path)
 {
+    deco_status st = DECO_OK;
     struct stat s;
 
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer opens at once, and is refused below */
     if (*fd < 0)
         return deco_fail_errno(DECO_E_FILE, "%s: cannot be read", path);
     if (fstat(*fd, &s))
-        return deco_fail_errno(DECO_E_FILE, "%s: cannot be read", path);
-    if (S_ISDIR(s.st_mode))
-        return deco_fail(DECO_E_FILE, "%s: is a directory; a file is needed here", path);
-    if (!S_ISREG(s.st_mode))
-        return deco_fail(DECO_E_FILE, "%s: is a pipe or a device; a file is needed here", path);
-    *size = s.st_size;
-    return DECO_OK;
+        st = deco_fail_errno(DECO_E_FILE, "%s: cannot be read", path);
+    else if (!S_ISREG(s.st_mode))
+        st = deco_fail(DECO_E_FILE, "%s: is %s; a file is needed here", path, S_ISDIR(s.st_mode) ? "a directory" : "a pipe or a device");
+    else
+        *size = (uint64_t)s.st_size;
+    if (st) {
+        close(*fd);
+        *fd = -1;
+    }
+    return st;
 }
 
 /* Bytes read, fewer than n only at the end of the file; -1 with errno. */
@@ -49,13 +52,14 @@ deco_status deco_file_get(char **out, size_t *size, const char *path, size_t lim
     deco_status st = DECO_OK;
     char *text = NULL;
     int fd = -1;
-    off_t bytes = 0;
+    uint64_t bytes = 0;
 
     *out = NULL;
     *size = 0;
-    TRY(open_regular(&fd, &bytes, path));
-    if (limit && (uint64_t)bytes > limit) {
-        st = deco_fail(DECO_E_FORMAT, "%s: has %lld bytes; at most %zu are expected in such a file", path, (long long)bytes, limit);
+    TRY(deco_file_open(&fd, &bytes, path));
+    if (limit && bytes > limit) {
+        st =
+            deco_fail(DECO_E_FORMAT, "%s: has %llu bytes; at most %zu are expected in such a file", path, (unsigned long long)bytes, limit);
         goto out;
     }
     TRY(deco_alloc(&text, (size_t)bytes + 1, 1, path));

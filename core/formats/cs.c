@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "formats/csdat.h"
 #include "formats/npy.h"
-#include "formats/regular.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -18,7 +17,7 @@ deco_status deco_cs_read(deco_table **out, const char *path)
     int fd = -1;
 
     *out = NULL;
-    TRY(regular_open(&fd, &size, path));
+    TRY(deco_file_open(&fd, &size, path));
     if (size < sizeof magic) {
         st = deco_fail(DECO_E_FORMAT, "%s: holds %" PRIu64 " bytes and is no CryoSPARC dataset", path, size);
         goto out;

@@ -2,7 +2,6 @@
 #include "formats/csdat.h"
 #include "base/file.h"
 #include "formats/csdat_header.h"
-#include "formats/regular.h"
 #include "formats/table_build.h"
 
 #include <inttypes.h>
@@ -209,7 +208,7 @@ deco_status csdat_read(deco_table **out, const char *path)
     unsigned char **section = NULL;
 
     *out = NULL;
-    TRY(regular_open(&s.fd, &s.size, path));
+    TRY(deco_file_open(&s.fd, &s.size, path));
     if (s.size < s.at) {
         st = deco_fail(DECO_E_FORMAT, "%s: is no CSDAT file", path);
         goto out;

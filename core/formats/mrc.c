@@ -2,9 +2,7 @@
 #include "formats/mrc.h"
 #include "base/file.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define HEADER         1024
@@ -99,7 +97,7 @@ deco_status deco_mrc_open(deco_mrc **out, const char *path)
 {
     deco_status st = DECO_OK;
     unsigned char header[HEADER];
-    struct stat info;
+    uint64_t size = 0;
     deco_mrc *m = NULL;
 
     *out = NULL;
@@ -108,15 +106,11 @@ deco_status deco_mrc_open(deco_mrc **out, const char *path)
     m->path = strdup(path);
     if (!m->path)
         TRY(deco_fail_memory(strlen(path) + 1, "path"));
-    m->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not block; for files it means nothing */
-    if (m->fd < 0 || fstat(m->fd, &info))
-        TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be opened", path));
-    if (!S_ISREG(info.st_mode))
-        TRY(deco_fail(DECO_E_FILE, "%s: is %s, not a file", path, S_ISDIR(info.st_mode) ? "a directory" : "a device or pipe"));
-    if (info.st_size < HEADER)
-        TRY(deco_fail(DECO_E_FORMAT, "%s: ends at byte %lld, inside the 1024-byte MRC header", path, (long long)info.st_size));
+    TRY(deco_file_open(&m->fd, &size, path));
+    if (size < HEADER)
+        TRY(deco_fail(DECO_E_FORMAT, "%s: ends at byte %llu, inside the 1024-byte MRC header", path, (unsigned long long)size));
     TRY(deco_read_at(m->fd, path, header, HEADER, 0));
-    TRY(parse_header(m, header, (uint64_t)info.st_size));
+    TRY(parse_header(m, header, size));
     *out = m;
     m = NULL;
 out:

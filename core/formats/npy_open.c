@@ -1,7 +1,6 @@
 /* From a path to a checked .npy header, with the file's size agreeing. */
 #include "base/file.h"
 #include "formats/npy_header.h"
-#include "formats/regular.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -66,7 +65,7 @@ deco_status npy_open(npy_header *h, int *fd, const char *path)
     char *text = NULL;
 
     *h = (npy_header){0};
-    TRY(regular_open(fd, &size, path));
+    TRY(deco_file_open(fd, &size, path));
     TRY(read_prefix(&p, *fd, size, path));
     TRY(deco_alloc(&text, (size_t)p.header + 1, 1, path));
     TRY(deco_read_at(*fd, path, text, p.header, p.begin));
