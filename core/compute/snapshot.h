@@ -18,12 +18,12 @@ enum {
     DECO_NORMAL_SUMS = 21
 };
 
-/* Values on a lattice of 1/scale steps. A point and its opposite stand together, so only z >= 0 is kept: a slice reads both with one
- * load, and the whole is half as long.
- *   pair [planes,n,n,2]  {H(k), H(-k)} at k = ((x, y) - centre, z)/scale, z slowest, x fastest
+/* Values on a lattice of 1/scale steps. A point stands with its opposite, so only z >= 0 is kept; and with its neighbour in y, so that
+ * the eight values around a point lie in two pairs of neighbouring records, on two or three cache lines.
+ *   quad [planes,n,n,4]  {H(k), H(-k), H(k + y), H(-k - y)} at k = ((x, y) - centre, z)/scale, z slowest, x fastest
  * A slice may reach centre - 1 from the middle. */
 typedef struct deco_snapshot {
-    const float *pair;
+    const float *quad;
     int64_t n, planes;
     float centre, scale;
 } deco_snapshot;

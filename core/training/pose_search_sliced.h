@@ -60,8 +60,8 @@ struct deco_search_sliced {
     int32_t *turned; /* [4,points] of level 0 */
 
     deco_snapshot *snapshot;   /* [centroids] */
-    float *pairs, *z;          /* their memory; [centroids,Z] */
-    int64_t pairs_each, reach; /* numbers a snapshot; its largest lattice index */
+    float *quads, *z;          /* their memory; [centroids,Z] */
+    int64_t quads_each, reach; /* numbers a snapshot; its largest lattice index */
 
     /* One batch. */
     const deco_search_input *in;

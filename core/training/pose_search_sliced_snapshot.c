@@ -37,14 +37,22 @@ static bool ball_next(ball_walk *w)
     }
 }
 
-/* A value at a point is one of the pair there, and the other one of the pair at the opposite point. */
-static void put_value(float *pair, const deco_snapshot *shape, int64_t reach, const int64_t at[3], float value)
+/* To the record at (x, y, z), and as its neighbour to the one at y - 1. */
+static void put_in_record(float *quad, int64_t n, int64_t x, int64_t y, int64_t z, int member, float value)
 {
-    int64_t n = shape->n;
+    float *record = quad + 4 * ((z * n + y) * n + x);
+    record[member] = value;
+    if (y > 0)
+        record[member + 2 - 4 * n] = value;
+}
+
+/* A value at a point is the first of a record there, and the second of one at the opposite point. */
+static void put_value(float *quad, const deco_snapshot *shape, int64_t reach, const int64_t at[3], float value)
+{
     if (at[2] >= 0)
-        pair[2 * ((at[2] * n + at[1] + reach) * n + at[0] + reach)] = value;
+        put_in_record(quad, shape->n, at[0] + reach, at[1] + reach, at[2], 0, value);
     if (at[2] <= 0)
-        pair[2 * ((-at[2] * n - at[1] + reach) * n - at[0] + reach) + 1] = value;
+        put_in_record(quad, shape->n, reach - at[0], reach - at[1], -at[2], 1, value);
 }
 
 deco_status deco_sliced_snapshots_create(deco_search_sliced *s)
@@ -54,15 +62,15 @@ deco_status deco_sliced_snapshots_create(deco_search_sliced *s)
 
     s->reach = s->level[s->widest].half.radius * os + 1;
     int64_t n = 2 * s->reach + 2, planes = s->reach + 2; /* one more than the ball: a point on the rim may round past it */
-    s->pairs_each = 2 * n * n * planes;
-    if (s->pairs_each > INT32_MAX)
+    s->quads_each = 4 * n * n * planes;
+    if (s->quads_each > INT32_MAX)
         TRY(deco_fail(DECO_E_ARGUMENT, "snapshots of radius %lld, oversampled %lld times, are too large; a smaller l_end will do",
                       (long long)(s->reach / os), (long long)os));
     TRY(deco_alloc(&s->snapshot, (size_t)K, sizeof *s->snapshot, "snapshots of the decoder"));
-    TRY(deco_alloc(&s->pairs, (size_t)K * (size_t)s->pairs_each, sizeof *s->pairs, "snapshots of the decoder"));
+    TRY(deco_alloc(&s->quads, (size_t)K * (size_t)s->quads_each, sizeof *s->quads, "snapshots of the decoder"));
     TRY(deco_alloc(&s->z, (size_t)(K * Z) + 1, sizeof *s->z, "centroids of the latents"));
     for (int64_t i = 0; i < K; i++)
-        s->snapshot[i] = (deco_snapshot){s->pairs + i * s->pairs_each, n, planes, (float)s->reach, (float)os};
+        s->snapshot[i] = (deco_snapshot){s->quads + i * s->quads_each, n, planes, (float)s->reach, (float)os};
 out:
     return st;
 }
@@ -70,7 +78,7 @@ out:
 void deco_sliced_snapshots_free(deco_search_sliced *s)
 {
     free(s->snapshot);
-    free(s->pairs);
+    free(s->quads);
     free(s->z);
 }
 
@@ -88,7 +96,7 @@ deco_status deco_search_sliced_fill(deco_search_sliced *s, int64_t centroid, con
 
     while (ball_next(&w)) {
         double k[3] = {(double)w.at[0] / os, (double)w.at[1] / os, (double)w.at[2] / os};
-        put_value(s->pairs + centroid * s->pairs_each, &s->snapshot[centroid], w.reach, w.at, value(context, k));
+        put_value(s->quads + centroid * s->quads_each, &s->snapshot[centroid], w.reach, w.at, value(context, k));
     }
     set_centroid(s, centroid, z);
     s->renewed = true;
@@ -162,7 +170,7 @@ static deco_status renew_one(deco_search_sliced *s, int64_t centroid, const floa
             break;
         TRY(decode(b, s->m, n));
         for (int64_t i = 0; i < n; i++)
-            put_value(s->pairs + centroid * s->pairs_each, &s->snapshot[centroid], s->reach, b->at + 3 * i, b->values[i]);
+            put_value(s->quads + centroid * s->quads_each, &s->snapshot[centroid], s->reach, b->at + 3 * i, b->values[i]);
     }
 out:
     return st;

@@ -25,15 +25,17 @@ KERNEL inline float sum_(vec a)
 #define JOIN_LOW(a, b)        _mm256_shuffle_ps((a), (b), 0x44)
 #define JOIN_HIGH(a, b)       _mm256_shuffle_ps((a), (b), 0xEE)
 
-KERNEL inline vec quads_(const float *p, const int32_t *at)
+KERNEL inline void quad_pairs_(vec *first, vec *second, const float *p, const uint32_t *at)
 {
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + at[0])), _mm_loadu_ps(p + at[4]), 1);
+    vec a = _mm256_loadu_ps(p + at[0]), b = _mm256_loadu_ps(p + at[4]);
+    *first = _mm256_permute2f128_ps(a, b, 0x20);
+    *second = _mm256_permute2f128_ps(a, b, 0x31);
 }
 
 KERNEL inline void keep_greater_(vec *best, ivec *which, vec a, int32_t number)
 {
     __m256 greater = _mm256_cmp_ps(a, *best, _CMP_GT_OQ);
-    *best = _mm256_blendv_ps(*best, a, greater);
+    *best = _mm256_max_ps(a, *best); /* the second one when a is no number */
     *which = (ivec)_mm256_blendv_epi8((__m256i)*which, _mm256_set1_epi32(number), _mm256_castps_si256(greater));
 }
 

@@ -19,18 +19,23 @@ KERNEL inline float sum_(vec a) { return _mm512_reduce_add_ps(a); }
 #define JOIN_LOW(a, b)        _mm512_shuffle_ps((a), (b), 0x44)
 #define JOIN_HIGH(a, b)       _mm512_shuffle_ps((a), (b), 0xEE)
 
-KERNEL inline vec quads_(const float *p, const int32_t *at)
+KERNEL inline vec two_pairs(const float *a, const float *b)
 {
-    __m512 a = _mm512_castps128_ps512(_mm_loadu_ps(p + at[0]));
-    a = _mm512_insertf32x4(a, _mm_loadu_ps(p + at[4]), 1);
-    a = _mm512_insertf32x4(a, _mm_loadu_ps(p + at[8]), 2);
-    return _mm512_insertf32x4(a, _mm_loadu_ps(p + at[12]), 3);
+    return _mm512_castpd_ps(
+        _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd((const double *)a)), _mm256_loadu_pd((const double *)b), 1));
+}
+
+KERNEL inline void quad_pairs_(vec *first, vec *second, const float *p, const uint32_t *at)
+{
+    vec a = two_pairs(p + at[0], p + at[4]), b = two_pairs(p + at[8], p + at[12]);
+    *first = _mm512_shuffle_f32x4(a, b, 0x88);
+    *second = _mm512_shuffle_f32x4(a, b, 0xDD);
 }
 
 KERNEL inline void keep_greater_(vec *best, ivec *which, vec a, int32_t number)
 {
     __mmask16 greater = _mm512_cmp_ps_mask(a, *best, _CMP_GT_OQ);
-    *best = _mm512_mask_mov_ps(*best, greater, a);
+    *best = _mm512_max_ps(a, *best); /* the second one when a is no number */
     *which = (ivec)_mm512_mask_set1_epi32((__m512i)*which, greater, number);
 }
 

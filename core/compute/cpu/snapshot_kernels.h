@@ -4,7 +4,7 @@
  *   LANE_SPLAT(a, g)       every lane of a group holds the group's lane g
  *   INTERLEAVE_LOW, _HIGH  a b of the lower, the upper two lanes
  *   JOIN_LOW, _HIGH        the lower, the upper two lanes of a, then those of b
- *   quads_(p, at)          group i holds the four numbers from p + at[4 i] */
+ *   quad_pairs_(a, b, p, at)  group i of a and b holds the first and the last four of the eight numbers from p + at[4 i] */
 #include <math.h>
 #include <string.h>
 
@@ -24,13 +24,13 @@ KERNEL inline void store(float *p, vec a) { memcpy(p, &a, sizeof a); }
 /* A slice's plane in the snapshot: a step along x and along y, in records. */
 typedef struct plane {
     vec x[3], y[3], centre;
-    const float *pair;
+    const float *quad;
     int32_t row, layer; /* records */
 } plane;
 
 KERNEL inline plane plane_of(const deco_snapshot *s, const float R[9])
 {
-    plane p = {.centre = splat(s->centre), .pair = s->pair, .row = (int32_t)s->n, .layer = (int32_t)(s->n * s->n)};
+    plane p = {.centre = splat(s->centre), .quad = s->quad, .row = (int32_t)s->n, .layer = (int32_t)(s->n * s->n)};
     for (int i = 0; i < 3; i++) {
         p.x[i] = splat(R[i] * s->scale);
         p.y[i] = splat(R[3 + i] * s->scale);
@@ -41,7 +41,7 @@ KERNEL inline plane plane_of(const deco_snapshot *s, const float R[9])
 /* VN points of a slice: where the records of their cells begin, how far into the cell they lie, and which of them were turned to the
  * opposite point because the snapshot holds z >= 0 only. */
 typedef struct cells {
-    int32_t at[VN];
+    uint32_t at[VN];
     vec f[3];
     ivec opposite; /* all bits or none */
 } cells;
@@ -60,8 +60,9 @@ KERNEL inline void find_cells(cells *c, const plane *p, vec kx, vec ky)
         whole[i] = __builtin_convertvector(v[i] + middle, ivec);
         c->f[i] = v[i] - (__builtin_convertvector(whole[i], vec) - middle); /* from the unmoved one: no digit is lost */
     }
-    ivec at = 2 * (whole[2] * p->layer + whole[1] * p->row + whole[0]);
+    ivec at = 4 * (whole[2] * p->layer + whole[1] * p->row + whole[0]);
     memcpy(c->at, &at, sizeof at);
+    __asm__("" : "+m"(c->at)); /* through memory: picked out of the vector one by one, they cost more than what they lead to */
 }
 
 /* Four vectors of quads to four vectors, one a member of the quads. */
@@ -71,16 +72,18 @@ KERNEL inline void transpose(vec r[4])
     r[0] = JOIN_LOW(a, b), r[1] = JOIN_HIGH(a, b), r[2] = JOIN_LOW(c, d), r[3] = JOIN_HIGH(c, d);
 }
 
-/* The edges along x of the cells of points g, 4 + g ... : each the quad {H(k), H(-k), H(k + x), H(-k - x)}. */
+/* The edges along y of the cells of points g, 4 + g ... : each a record. */
 typedef struct edges {
-    vec low, low_y, high, high_y; /* in z, each at y and y + 1 */
+    vec low, low_x, high, high_x; /* in z, each at x and x + 1 */
 } edges;
 
 KERNEL inline edges load_edges(const plane *p, const cells *c, int g)
 {
-    const int64_t row = 2 * (int64_t)p->row, layer = 2 * (int64_t)p->layer;
-    const int32_t *at = c->at + g;
-    return (edges){quads_(p->pair, at), quads_(p->pair + row, at), quads_(p->pair + layer, at), quads_(p->pair + layer + row, at)};
+    const uint32_t *at = c->at + g;
+    edges e;
+    quad_pairs_(&e.low, &e.low_x, p->quad, at);
+    quad_pairs_(&e.high, &e.high_x, p->quad + 4 * (int64_t)p->layer, at);
+    return e;
 }
 
 KERNEL inline vec between(vec a, vec b, vec f) { return fma_(f, b - a, a); }
@@ -101,15 +104,15 @@ KERNEL inline __attribute__((always_inline)) void sample(vec *at, vec *opposite,
     find_cells(&c, p, kx, ky);
 #define MIX(g) \
     e = load_edges(p, &c, g); \
-    r[g] = between(between(e.low, e.low_y, LANE_SPLAT(c.f[1], g)), between(e.high, e.high_y, LANE_SPLAT(c.f[1], g)), LANE_SPLAT(c.f[2], g));
+    r[g] = between(between(e.low, e.low_x, LANE_SPLAT(c.f[0], g)), between(e.high, e.high_x, LANE_SPLAT(c.f[0], g)), LANE_SPLAT(c.f[2], g));
     MIX(0)
     MIX(1)
     MIX(2)
     MIX(3)
 #undef MIX
     transpose(r);
-    *at = between(r[0], r[2], c.f[0]);
-    *opposite = between(r[1], r[3], c.f[0]);
+    *at = between(r[0], r[2], c.f[1]);
+    *opposite = between(r[1], r[3], c.f[1]);
     exchange(at, opposite, c.opposite);
 }
 
@@ -422,15 +425,15 @@ KERNEL inline __attribute__((always_inline)) void sample_slopes(slope *at, slope
 {
     cells c;
     edges e;
-    vec value[4], along_y[4], along_z[4];
+    vec value[4], along_x[4], along_z[4];
     find_cells(&c, p, kx, ky);
 #define MIX(g) \
     { \
-        vec fy = LANE_SPLAT(c.f[1], g), fz = LANE_SPLAT(c.f[2], g); \
+        vec fx = LANE_SPLAT(c.f[0], g), fz = LANE_SPLAT(c.f[2], g); \
         e = load_edges(p, &c, g); \
-        vec low = between(e.low, e.low_y, fy), high = between(e.high, e.high_y, fy); \
+        vec low = between(e.low, e.low_x, fx), high = between(e.high, e.high_x, fx); \
         value[g] = between(low, high, fz); \
-        along_y[g] = between(e.low_y - e.low, e.high_y - e.high, fz); \
+        along_x[g] = between(e.low_x - e.low, e.high_x - e.high, fz); \
         along_z[g] = high - low; \
     }
     MIX(0)
@@ -439,12 +442,12 @@ KERNEL inline __attribute__((always_inline)) void sample_slopes(slope *at, slope
     MIX(3)
 #undef MIX
     transpose(value);
-    transpose(along_y);
+    transpose(along_x);
     transpose(along_z);
-    vec f = c.f[0];
-    *at = (slope){between(value[0], value[2], f), value[2] - value[0], between(along_y[0], along_y[2], f),
+    vec f = c.f[1];
+    *at = (slope){between(value[0], value[2], f), between(along_x[0], along_x[2], f), value[2] - value[0],
                   between(along_z[0], along_z[2], f)};
-    *opposite = (slope){between(value[1], value[3], f), value[3] - value[1], between(along_y[1], along_y[3], f),
+    *opposite = (slope){between(value[1], value[3], f), between(along_x[1], along_x[3], f), value[3] - value[1],
                         between(along_z[1], along_z[3], f)};
     /* A point that was turned to its opposite moves the other way. */
     ivec sign = c.opposite & INT32_MIN;

@@ -19,11 +19,10 @@ static inline float sum_(vec a) { return (a[0] + a[2]) + (a[1] + a[3]); }
 #define JOIN_LOW(a, b)        ((vec){(a)[0], (a)[1], (b)[0], (b)[1]})
 #define JOIN_HIGH(a, b)       ((vec){(a)[2], (a)[3], (b)[2], (b)[3]})
 
-static inline vec quads_(const float *p, const int32_t *at)
+static inline void quad_pairs_(vec *first, vec *second, const float *p, const uint32_t *at)
 {
-    vec a;
-    memcpy(&a, p + at[0], sizeof a);
-    return a;
+    memcpy(first, p + at[0], sizeof *first);
+    memcpy(second, p + at[0] + 4, sizeof *second);
 }
 
 static inline void keep_greater_(vec *best, ivec *which, vec a, int32_t number)

@@ -67,7 +67,7 @@ typedef struct world {
     int os;
     int64_t reach, n;
     float *lattice; /* [n,n,n] values, the middle at reach */
-    float *pair;
+    float *quad;
     deco_snapshot snapshot;
     deco_half_image image;
     float *ctf, *half_ctf2;
@@ -98,16 +98,17 @@ static world make_world(int64_t radius, int os)
     world w = {.half = make_half(radius), .os = os, .reach = radius * os + 1};
     int64_t n = w.n = 2 * w.reach + 2, planes = w.reach + 2, room = w.half.padded + DECO_HALF_STEP;
     w.lattice = random_floats(1, n * n * n, 1);
-    w.pair = calloc((size_t)(2 * n * n * planes), sizeof *w.pair);
-    for (int64_t z = 0; z < planes; z++)
+    w.quad = calloc((size_t)(4 * n * n * planes), sizeof *w.quad);
+    for (int64_t z = 0; z <= w.reach; z++)
         for (int64_t y = 0; y < n - 1; y++)
             for (int64_t x = 0; x < n - 1; x++)
-                if (z <= w.reach) {
-                    int64_t to = 2 * ((z * n + y) * n + x), last = 2 * w.reach;
-                    w.pair[to] = w.lattice[((z + w.reach) * n + y) * n + x];
-                    w.pair[to + 1] = w.lattice[((w.reach - z) * n + last - y) * n + last - x];
+                for (int64_t next = 0; next < 2 && y + next < n - 1; next++) {
+                    float *to = w.quad + 4 * ((z * n + y) * n + x) + 2 * next;
+                    int64_t last = 2 * w.reach;
+                    to[0] = w.lattice[((z + w.reach) * n + y + next) * n + x];
+                    to[1] = w.lattice[((w.reach - z) * n + last - y - next) * n + last - x];
                 }
-    w.snapshot = (deco_snapshot){w.pair, n, planes, (float)w.reach, (float)os};
+    w.snapshot = (deco_snapshot){w.quad, n, planes, (float)w.reach, (float)os};
     w.image.at = random_floats(2, room, 1);
     w.image.opposite = random_floats(3, room, 1);
     w.ctf = random_floats(4, room, 1);
@@ -122,7 +123,7 @@ static world make_world(int64_t radius, int os)
 static void free_world(world *w)
 {
     void *all[] = {w->half.kx, w->half.ky,  w->half.row,       w->half.reach, w->lattice,
-                   w->pair,    w->image.at, w->image.opposite, w->ctf,        w->half_ctf2};
+                   w->quad,    w->image.at, w->image.opposite, w->ctf,        w->half_ctf2};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }

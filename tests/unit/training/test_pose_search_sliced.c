@@ -210,7 +210,7 @@ static double snapshot_at(const deco_search_sliced *s, int64_t centroid, const d
         if (at[2] < 0)
             side = -1;
         int64_t x = side * at[0] + s->reach, y = side * at[1] + s->reach, z = side * at[2];
-        sum += weight * shape->pair[2 * ((z * shape->n + y) * shape->n + x) + (side < 0)];
+        sum += weight * shape->quad[4 * ((z * shape->n + y) * shape->n + x) + (side < 0)];
     }
     return sum;
 }
@@ -286,19 +286,22 @@ static double *waves_of(const rig *r, const int64_t *point, int64_t n, deco_shif
     return wave;
 }
 
-/* Kept poses against all there are: `all` [n] scores in the order of `number` [n], the best first when sorted. Ties of 1e-5 of the score
- * may come in any order, so it is scores that are compared, and that each kept rotation has the score it is said to have. */
+/* Kept poses against all there are. Ties of 1e-5 may come in any order, so it is scores that are compared, and that each kept rotation
+ * has the score it is said to have. The worst score of all is about the norm of a model plus its product with the image: what the best
+ * one, a small difference of these, is measured by. */
 static void expect_kept(const rig *r, int64_t level, int64_t b, const deco_search_pose *all, int64_t n)
 {
     const deco_search_level *l = &r->level[level];
     deco_search_pose best[64];
     deco_search_best sorted = {best, 0, l->kept};
+    double bound = 0;
     assert_true(l->kept <= 64);
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
         deco_search_offer(&sorted, all[i]);
+        bound = fmax(bound, 1e-5 * fabs((double)all[i].score));
+    }
     for (int64_t i = 0; i < l->kept; i++) {
         int64_t at = b * l->kept + i, same = 0;
-        double bound = 1e-5 * fabs((double)best[0].score);
         if (!(fabs((double)l->score[at] - best[i].score) <= bound))
             fail_msg("level %lld, image %lld: pose %lld scores %.9g, should %.9g within %.2g", (long long)level, (long long)b, (long long)i,
                      (double)l->score[at], (double)best[i].score, bound);
