@@ -116,6 +116,8 @@ deco_status deco_search_sliced_create(deco_search_sliced **out, deco_model *m, c
     s->batch = batch;
     s->P = mask->P;
     s->room = grid->n_kept > c->rescore ? grid->n_kept : c->rescore;
+    s->quarter = deco_so3_quarter((int)grid->base_healpy);
+    s->orbits = deco_so3_directions((int)grid->base_healpy) * s->quarter;
     s->threads = deco_pool_threads(deco_device_pool(m->dev));
     TRY(deco_sliced_plan_create(s, mask));
     TRY(deco_sliced_snapshots_create(s));
@@ -154,13 +156,10 @@ void deco_search_sliced_free(deco_search_sliced *s)
 
 /* ---- level 0 ----------------------------------------------------------------------------------------------------- */
 
-/* The orbits of the base grid: each direction's first quarter of angles. */
-static int64_t orbits_of(int order) { return deco_so3_directions(order) * deco_so3_quarter(order); }
-
-static int64_t rotation_of(int order, int64_t orbit, int turn)
+/* Orbits of the base grid are counted by direction and its first quarter of angles. */
+static int64_t rotation_of(const deco_search_sliced *s, int64_t orbit, int turn)
 {
-    int64_t quarter = deco_so3_quarter(order);
-    return deco_so3_number(order, orbit / quarter, orbit % quarter + turn * quarter);
+    return deco_so3_number((int)s->grid.base_healpy, orbit / s->quarter, orbit % s->quarter + turn * s->quarter);
 }
 
 /* Images by centroid, at most GROUP_IMAGES a group; within one, in their order. */
@@ -183,13 +182,12 @@ static void group_images(deco_search_sliced *s, int64_t B)
 static void slice_block(const deco_search_sliced *s, int64_t index, int64_t centroid, deco_sliced_scratch *w)
 {
     int order = (int)s->grid.base_healpy, lanes = s->kernels->lanes;
-    int64_t orbits = orbits_of(order);
     float R[DECO_SNAPSHOT_LANES][9];
 
     for (int i = 0; i < lanes; i++) {
         int64_t orbit = index * lanes + i;
         double q[4], matrix[9];
-        deco_so3_quaternion(q, order, rotation_of(order, orbit < orbits ? orbit : orbits - 1, 0));
+        deco_so3_quaternion(q, order, rotation_of(s, orbit < s->orbits ? orbit : s->orbits - 1, 0));
         deco_rotation_from_quaternion(matrix, q);
         for (int j = 0; j < 9; j++)
             R[i][j] = (float)matrix[j];
@@ -201,8 +199,8 @@ static void slice_block(const deco_search_sliced *s, int64_t index, int64_t cent
 static void offer_block(const deco_search_sliced *s, int64_t index, int64_t image, deco_sliced_scratch *w)
 {
     const deco_sliced_base *base = deco_sliced_shift_known(s) ? &s->fixed : &s->searched;
-    int order = (int)s->grid.base_healpy, lanes = s->kernels->lanes;
-    int64_t padded = s->level[0].half.padded, orbits = orbits_of(order);
+    int lanes = s->kernels->lanes;
+    int64_t padded = s->level[0].half.padded;
     float *of = s->level0 + image * 3 * padded, score[4 * DECO_SNAPSHOT_LANES];
     int32_t shift[4 * DECO_SNAPSHOT_LANES];
     deco_search_best *best = &w->best[image];
@@ -210,11 +208,11 @@ static void offer_block(const deco_search_sliced *s, int64_t index, int64_t imag
     s->kernels->orbits(score, shift, w->slices, w->power, (deco_half_image){of, of + padded}, of + 2 * padded, &base->orbit, w->orbit);
     for (int i = 0; i < 4 * lanes; i++) {
         int64_t orbit = index * lanes + i % lanes;
-        if (orbit >= orbits || (best->kept == best->room && score[i] > best->pose[best->kept - 1].score))
+        if (orbit >= s->orbits || (best->kept == best->room && score[i] > best->pose[best->kept - 1].score))
             continue;
         double t[2];
         deco_shift_grid_at(t, base->grid, shift[i]);
-        deco_search_pose pose = {rotation_of(order, orbit, i / lanes), {(float)t[0], (float)t[1]}, score[i]};
+        deco_search_pose pose = {rotation_of(s, orbit, i / lanes), {(float)t[0], (float)t[1]}, score[i]};
         deco_search_offer(best, pose);
     }
 }
@@ -222,7 +220,7 @@ static void offer_block(const deco_search_sliced *s, int64_t index, int64_t imag
 static int64_t blocks_of(const deco_search_sliced *s)
 {
     int64_t lanes = s->kernels->lanes;
-    return (orbits_of((int)s->grid.base_healpy) + lanes - 1) / lanes;
+    return (s->orbits + lanes - 1) / lanes;
 }
 
 static deco_status score_block(void *context, int64_t task, int worker)
@@ -323,6 +321,8 @@ static deco_status check_input(const deco_search_sliced *s, const deco_search_in
     if (in->B < 1 || in->B > s->batch)
         return deco_fail(DECO_E_ARGUMENT, "pose search: a batch of %lld images; this search takes 1 to %lld", (long long)in->B,
                          (long long)s->batch);
+    if (s->m->shape.Z && !in->z)
+        return deco_fail(DECO_E_ARGUMENT, "pose search: a batch without latents; the model has %lld", (long long)s->m->shape.Z);
     if (!s->renewed)
         return deco_fail(DECO_E_ARGUMENT, "pose search: no snapshot has been taken yet");
     for (int64_t i = 0; in->shift && i < 2 * in->B; i++)

@@ -57,7 +57,8 @@ struct deco_search_sliced {
     int64_t levels, widest; /* n_iter + 1; the level of the largest radius */
     deco_sliced_level level[DECO_SLICED_LEVELS];
     deco_sliced_base searched, fixed;
-    int32_t *turned; /* [4,points] of level 0 */
+    int64_t quarter, orbits; /* angles that make 90° on the base grid; its rotations over 4 */
+    int32_t *turned;         /* [4,points] of level 0 */
 
     deco_snapshot *snapshot;   /* [centroids] */
     float *quads, *z;          /* their memory; [centroids,Z] */

@@ -84,7 +84,7 @@ void deco_sliced_snapshots_free(deco_search_sliced *s)
 
 static void set_centroid(deco_search_sliced *s, int64_t centroid, const float *z)
 {
-    if (s->m->shape.Z)
+    if (z)
         memcpy(s->z + centroid * s->m->shape.Z, z, (size_t)s->m->shape.Z * sizeof *z);
 }
 
@@ -155,7 +155,7 @@ static deco_status renew_one(deco_search_sliced *s, int64_t centroid, const floa
     double per = 1 / ((double)s->config.oversampling * (double)s->m->D);
 
     set_centroid(s, centroid, z);
-    if (s->m->shape.Z)
+    if (z)
         TRY(deco_device_upload(s->m->dev, b->dev_z, z, (size_t)s->m->shape.Z * sizeof *z));
     for (bool more = true; more;) {
         int64_t n = 0;
@@ -182,9 +182,11 @@ deco_status deco_search_sliced_renew(deco_search_sliced *s, const float *z)
     decode_block b = {0};
 
     s->renewed = false;
+    if (s->m->shape.Z && !z)
+        TRY(deco_fail(DECO_E_ARGUMENT, "pose search: no centroids of the latents; the model has %lld", (long long)s->m->shape.Z));
     TRY(block_create(&b, s->m));
     for (int64_t i = 0; i < s->config.centroids; i++)
-        TRY(renew_one(s, i, z ? z + i * s->m->shape.Z : NULL, &b));
+        TRY(renew_one(s, i, s->m->shape.Z ? z + i * s->m->shape.Z : NULL, &b));
     s->renewed = true;
 out:
     block_free(&b, s->m->dev);

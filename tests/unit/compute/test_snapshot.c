@@ -331,14 +331,15 @@ static void all_turns_and_shifts_score_as_plain_sums_do(void **state)
             kind[k]->block(slices, power, &w.snapshot, (const float(*)[9])R, &w.half);
             kind[k]->orbits(score, shift, slices, power, w.image, w.half_ctf2, &s.grid, scratch);
             for (int i = 0; i < 4 * lanes; i += 3) {
-                double at[MOST_POINTS], opposite[MOST_POINTS], best = INFINITY, chosen = 0;
+                double at[MOST_POINTS] = {0}, opposite[MOST_POINTS] = {0}, best = INFINITY, chosen = 0;
                 for (int64_t j = 0; j < points; j++) {
                     int64_t row = turned[i / lanes * points + j];
                     at[j] = slices[row * lanes + i % lanes];
                     opposite[j] = slices[(row < points ? row + points : row - points) * lanes + i % lanes];
                 }
                 for (int t = 0; t < n * n; t++) {
-                    double phase[2] = {(t % n - 0.5 * (n - 1)) * s.step, (t / n - 0.5 * (n - 1)) * s.step};
+                    int row = t / n;
+                    double phase[2] = {(t % n - 0.5 * (n - 1)) * s.step, (row - 0.5 * (n - 1)) * s.step};
                     double is = score_at(&w, at, opposite, phase) + s.bias[t];
                     best = fmin(best, is);
                     chosen = t == shift[i] ? is : chosen;
@@ -366,9 +367,11 @@ static void candidates_score_as_plain_sums_do(void **state)
                 float *table = calloc(deco_score_table(&w.half, pairs), sizeof *table);
                 float R[DECO_SCORE_CANDIDATES][9], score[DECO_SCORE_CANDIDATES];
                 int32_t shift[DECO_SCORE_CANDIDATES];
-                double phase[16][2], at[MOST_POINTS], opposite[MOST_POINTS];
-                for (int t = 0; t < n * n; t++)
-                    phase[t][0] = (t % n - (n - 1) / 2.0) * 0.05, phase[t][1] = (t / n - (n - 1) / 2.0) * 0.05;
+                double phase[16][2], at[MOST_POINTS] = {0}, opposite[MOST_POINTS] = {0};
+                for (int t = 0; t < n * n; t++) {
+                    int row = t / n;
+                    phase[t][0] = (t % n - 0.5 * (n - 1)) * 0.05, phase[t][1] = (row - 0.5 * (n - 1)) * 0.05;
+                }
                 for (int64_t j = 0; j < w.half.points; j++)
                     for (int i = 0; i < pairs; i++) {
                         double p = w.half.kx[j] * phase[i][0] + w.half.ky[j] * phase[i][1];

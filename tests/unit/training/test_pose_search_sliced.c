@@ -122,7 +122,8 @@ static float blob_value(void *context, const double k[3])
 static double reach_of(const rig *r, int64_t p, int axis)
 {
     int64_t L = r->D + 1;
-    return (double)((axis ? r->mask->index[p] / L : r->mask->index[p] % L) - r->D / 2);
+    int64_t at = axis ? r->mask->index[p] / L : r->mask->index[p] % L, middle = r->D / 2;
+    return (double)(at - middle);
 }
 
 /* CTFs, poses and images: those of `value` at the points themselves, plus noise. */
@@ -292,7 +293,7 @@ static double *waves_of(const rig *r, const int64_t *point, int64_t n, deco_shif
 static void expect_kept(const rig *r, int64_t level, int64_t b, const deco_search_pose *all, int64_t n)
 {
     const deco_search_level *l = &r->level[level];
-    deco_search_pose best[64];
+    deco_search_pose best[64] = {{0}};
     deco_search_best sorted = {best, 0, l->kept};
     double bound = 0;
     assert_true(l->kept <= 64);
@@ -306,7 +307,7 @@ static void expect_kept(const rig *r, int64_t level, int64_t b, const deco_searc
             fail_msg("level %lld, image %lld: pose %lld scores %.9g, should %.9g within %.2g", (long long)level, (long long)b, (long long)i,
                      (double)l->score[at], (double)best[i].score, bound);
         while (same < n && (all[same].rotation != l->rotation[at] || fabs((double)all[same].score - l->score[at]) > bound ||
-                            hypot(all[same].shift[0] - l->shift[2 * at], all[same].shift[1] - l->shift[2 * at + 1]) > 1e-4))
+                            hypot((double)all[same].shift[0] - l->shift[2 * at], (double)all[same].shift[1] - l->shift[2 * at + 1]) > 1e-4))
             same++;
         if (same == n)
             fail_msg("level %lld, image %lld: rotation %lld at (%g, %g) does not score %.9g", (long long)level, (long long)b,
@@ -609,8 +610,9 @@ static void finalists_are_scored_by_the_decoder(void **state)
     search(&r);
     assert_int_equal(r.level[3].kept, 5);
     int64_t *point = calloc((size_t)r.P, sizeof *point), n = points_within(&r, 12, point);
-    float *x = calloc((size_t)n, 2 * sizeof *x), *slice = calloc((size_t)n, sizeof *slice);
-    double *model = calloc((size_t)n, sizeof *model);
+    assert_int_equal(n, 440);
+    float *x = calloc(440, 2 * sizeof *x), *slice = calloc(440, sizeof *slice);
+    double *model = calloc(440, sizeof *model);
     for (int64_t i = 0; i < n; i++)
         memcpy(x + 2 * i, r.mask->k + 2 * point[i], 2 * sizeof *x);
     for (int64_t b = 0; b < r.B; b++) {
@@ -626,8 +628,10 @@ static void finalists_are_scored_by_the_decoder(void **state)
                 model[j] = (double)slice[j] * r.ctf[b * r.P + point[j]];
             double is = plain_score(&r, b, model, point, n, t);
             best = fmin(best, is);
-            if (!memcmp(R32, r.R + 9 * b, sizeof R32) && r.shift[2 * b] == (float)t[0] && r.shift[2 * b + 1] == (float)t[1])
-                chosen = is;
+            bool same = r.shift[2 * b] == (float)t[0] && r.shift[2 * b + 1] == (float)t[1];
+            for (int j = 0; j < 9; j++)
+                same = same && R32[j] == r.R[9 * b + j];
+            chosen = same ? is : chosen;
         }
         double bound = 1e-5 * (1 + fabs(best)); /* sums of 440 products near 1 */
         assert_float_equal(r.score[b], best, bound);
