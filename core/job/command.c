@@ -34,8 +34,9 @@ static deco_status run_simulate(const deco_options *o, deco_monitor *m, bool *wr
 
 static deco_status run_bench(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
 {
-    *wrote = true;
-    return deco_bench_run(out, o, m);
+    deco_status st = deco_bench_run(out, o, m);
+    *wrote = st != DECO_E_ARGUMENT; /* once it measures, a failure is one while running */
+    return st;
 }
 
 static deco_status run_options(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
