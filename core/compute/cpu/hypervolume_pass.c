@@ -136,7 +136,8 @@ deco_status cpu_pass_begin(cpu_pass *p, deco_device *dev, const deco_hypervolume
     deco_status st = DECO_OK;
     *p = (cpu_pass){.dev = dev, .rows = cpu_rows_best(), .wants = wants, .B = B, .P = P};
     p->params = params.data, p->freqs = freqs.data, p->x = x.data, p->R = R.data, p->z = z.data;
-    p->half_L = (float)(h->L / 2);
+    int64_t half_L = h->L / 2; /* whole */
+    p->half_L = (float)half_L;
     p->mirrored = is_mirrored(p);
     int64_t rows = p->mirrored ? P + P % 2 : P;
     TRY(cpu_decoder_get(dev, &p->d, h, cpu_decoder_tile(rows)));

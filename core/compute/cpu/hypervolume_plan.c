@@ -55,8 +55,8 @@ static deco_status make_products(cpu_decoder *d)
     TRY(deco_matmul_create(&d->inner_back, T, H, H, H, H, true));
     TRY(deco_matmul_create(&d->half, T / 2, H, F / 2, F, H, false));
     TRY(deco_matmul_create(&d->half_back, T / 2, F / 2, H, H, F, false));
-    const deco_matmul *all[] = {d->first, d->inner, d->first_back, d->inner_back, d->half, d->half_back};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    const deco_matmul *all[6] = {d->first, d->inner, d->first_back, d->inner_back, d->half, d->half_back};
+    for (int i = 0; i < 6; i++)
         if (deco_matmul_scratch_bytes(all[i]) > d->matmul_scratch)
             d->matmul_scratch = deco_matmul_scratch_bytes(all[i]);
 out:
