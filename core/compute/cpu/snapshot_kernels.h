@@ -38,31 +38,33 @@ KERNEL inline plane plane_of(const deco_snapshot *s, const float R[9])
     return p;
 }
 
-/* VN points of a slice: where the records of their cells begin, how far into the cell they lie, and which of them were turned to the
- * opposite point because the snapshot holds z >= 0 only. */
+/* A tile of a slice's points: where the records of their cells begin, how far into the cell they lie, and which of them were turned to the
+ * opposite point because the snapshot holds z >= 0 only (all bits or none). A tile of them at a time, because the way from a point to its
+ * address and from there to its value is long, and the processor sees too few points ahead to hide it. */
 typedef struct cells {
-    uint32_t at[VN];
-    vec f[3];
-    ivec opposite; /* all bits or none */
+    uint32_t at[DECO_SCORE_TILE];
+    float f[3][DECO_SCORE_TILE];
+    int32_t opposite[DECO_SCORE_TILE];
 } cells;
 
-KERNEL inline void find_cells(cells *c, const plane *p, vec kx, vec ky)
+KERNEL inline void find_cells(cells *c, const plane *p, const float *kx, const float *ky, int64_t n)
 {
-    vec v[3];
-    ivec whole[3];
-    for (int i = 0; i < 3; i++)
-        v[i] = fma_(ky, p->y[i], kx * p->x[i]);
-    ivec sign = (ivec)v[2] & INT32_MIN;
-    c->opposite = sign >> 31;
-    for (int i = 0; i < 3; i++) {
-        vec middle = i < 2 ? p->centre : splat(0);
-        v[i] = (vec)((ivec)v[i] ^ sign);
-        whole[i] = __builtin_convertvector(v[i] + middle, ivec);
-        c->f[i] = v[i] - (__builtin_convertvector(whole[i], vec) - middle); /* from the unmoved one: no digit is lost */
+    for (int64_t j = 0; j < n; j += VN) {
+        vec v[3], x = load(kx + j), y = load(ky + j);
+        ivec whole[3];
+        for (int i = 0; i < 3; i++)
+            v[i] = fma_(y, p->y[i], x * p->x[i]);
+        ivec sign = (ivec)v[2] & INT32_MIN, opposite = sign >> 31;
+        memcpy(c->opposite + j, &opposite, sizeof opposite);
+        for (int i = 0; i < 3; i++) {
+            vec middle = i < 2 ? p->centre : splat(0);
+            v[i] = (vec)((ivec)v[i] ^ sign);
+            whole[i] = __builtin_convertvector(v[i] + middle, ivec);
+            store(c->f[i] + j, v[i] - (__builtin_convertvector(whole[i], vec) - middle)); /* from the unmoved one: no digit is lost */
+        }
+        ivec at = 4 * (whole[2] * p->layer + whole[1] * p->row + whole[0]);
+        memcpy(c->at + j, &at, sizeof at);
     }
-    ivec at = 4 * (whole[2] * p->layer + whole[1] * p->row + whole[0]);
-    memcpy(c->at, &at, sizeof at);
-    __asm__("" : "+m"(c->at)); /* through memory: picked out of the vector one by one, they cost more than what they lead to */
 }
 
 /* Four vectors of quads to four vectors, one a member of the quads. */
@@ -77,9 +79,8 @@ typedef struct edges {
     vec low, low_x, high, high_x; /* in z, each at x and x + 1 */
 } edges;
 
-KERNEL inline edges load_edges(const plane *p, const cells *c, int g)
+KERNEL inline edges load_edges(const plane *p, const uint32_t *at)
 {
-    const uint32_t *at = c->at + g;
     edges e;
     quad_pairs_(&e.low, &e.low_x, p->quad, at);
     quad_pairs_(&e.high, &e.high_x, p->quad + 4 * (int64_t)p->layer, at);
@@ -95,54 +96,76 @@ KERNEL inline void exchange(vec *a, vec *b, ivec where)
     *b = (vec)((ivec)*b ^ both);
 }
 
-/* The slice at VN points and at those opposite. */
-KERNEL inline __attribute__((always_inline)) void sample(vec *at, vec *opposite, const plane *p, vec kx, vec ky)
+/* The slice at VN points from j of the tile, and at those opposite. */
+KERNEL inline __attribute__((always_inline)) void sample(vec *at, vec *opposite, const plane *p, const cells *c, int64_t j)
 {
-    cells c;
+    const vec fx = load(c->f[0] + j), fy = load(c->f[1] + j), fz = load(c->f[2] + j);
+    ivec turned;
     edges e;
     vec r[4];
-    find_cells(&c, p, kx, ky);
 #define MIX(g) \
-    e = load_edges(p, &c, g); \
-    r[g] = between(between(e.low, e.low_x, LANE_SPLAT(c.f[0], g)), between(e.high, e.high_x, LANE_SPLAT(c.f[0], g)), LANE_SPLAT(c.f[2], g));
+    e = load_edges(p, c->at + j + (g)); \
+    r[g] = between(between(e.low, e.low_x, LANE_SPLAT(fx, g)), between(e.high, e.high_x, LANE_SPLAT(fx, g)), LANE_SPLAT(fz, g));
     MIX(0)
     MIX(1)
     MIX(2)
     MIX(3)
 #undef MIX
     transpose(r);
-    *at = between(r[0], r[2], c.f[1]);
-    *opposite = between(r[1], r[3], c.f[1]);
-    exchange(at, opposite, c.opposite);
+    *at = between(r[0], r[2], fy);
+    *opposite = between(r[1], r[3], fy);
+    memcpy(&turned, c->opposite + j, sizeof turned);
+    exchange(at, opposite, turned);
+}
+
+KERNEL inline int64_t tile_end(const deco_half_plane *half, int64_t first)
+{
+    int64_t left = half->padded - first;
+    return left < DECO_SCORE_TILE ? left : DECO_SCORE_TILE;
 }
 
 KERNEL void slice(float *at, float *opposite, const deco_snapshot *s, const float R[9], const deco_half_plane *half)
 {
     plane p = plane_of(s, R);
-    for (int64_t j = 0; j < half->padded; j += VN) {
-        vec a, b;
-        sample(&a, &b, &p, load(half->kx + j), load(half->ky + j));
-        store(at + j, a);
-        store(opposite + j, b);
+    cells c;
+    for (int64_t first = 0; first < half->padded; first += DECO_SCORE_TILE) {
+        int64_t n = tile_end(half, first);
+        find_cells(&c, &p, half->kx + first, half->ky + first, n);
+        for (int64_t j = 0; j < n; j += VN) {
+            vec a, b;
+            sample(&a, &b, &p, &c, j);
+            store(at + first + j, a);
+            store(opposite + first + j, b);
+        }
+    }
+}
+
+/* One slice to its lane. */
+KERNEL void block_lane(float *slices, const deco_snapshot *s, const float R[9], const deco_half_plane *half)
+{
+    float *opposites = slices + half->points * VN;
+    plane p = plane_of(s, R);
+    cells c;
+    for (int64_t first = 0; first < half->padded; first += DECO_SCORE_TILE) {
+        int64_t n = tile_end(half, first);
+        find_cells(&c, &p, half->kx + first, half->ky + first, n);
+        for (int64_t j = 0; j < n; j += VN) {
+            vec a, b;
+            sample(&a, &b, &p, &c, j);
+            for (int64_t i = 0; i < VN && first + j + i < half->points; i++) {
+                slices[(first + j + i) * VN] = a[i];
+                opposites[(first + j + i) * VN] = b[i];
+            }
+        }
     }
 }
 
 KERNEL void block(float *slices, float *power, const deco_snapshot *s, const float (*R)[9], const deco_half_plane *half)
 {
-    int64_t points = half->points;
-    for (int lane = 0; lane < VN; lane++) {
-        plane p = plane_of(s, R[lane]);
-        for (int64_t j = 0; j < points; j += VN) {
-            vec a, b;
-            sample(&a, &b, &p, load(half->kx + j), load(half->ky + j));
-            for (int64_t i = 0; i < VN && j + i < points; i++) {
-                slices[(j + i) * VN + lane] = a[i];
-                slices[(points + j + i) * VN + lane] = b[i];
-            }
-        }
-    }
-    for (int64_t j = 0; j < points; j++) {
-        vec a = load(slices + j * VN), b = load(slices + (points + j) * VN);
+    for (int lane = 0; lane < VN; lane++)
+        block_lane(slices + lane, s, R[lane], half);
+    for (int64_t j = 0; j < half->points; j++) {
+        vec a = load(slices + j * VN), b = load(slices + (half->points + j) * VN);
         store(power + j * VN, fma_(a, a, b * b));
     }
 }
@@ -339,9 +362,11 @@ KERNEL inline vec multiply_tile(float *a, float *b, const plane *p, const deco_h
                                 int64_t n)
 {
     vec norm = {0};
+    cells c;
+    find_cells(&c, p, half->kx + first, half->ky + first, n);
     for (int64_t j = 0; j < n; j += VN) {
         vec s, m, u = load(w->image.at + first + j), v = load(w->image.opposite + first + j);
-        sample(&s, &m, p, load(half->kx + first + j), load(half->ky + first + j));
+        sample(&s, &m, p, &c, j);
         norm = fma_(load(w->half_ctf2 + first + j), fma_(s, s, m * m), norm);
         store(a + j, fma_(u, s, v * m));
         store(b + j, fma_(v, s, -(u * m)));
@@ -392,7 +417,7 @@ KERNEL void candidates(float *score, int32_t *shift, const deco_snapshot *s, con
     memset(sums, 0, sizeof sums);
     memset(norm, 0, sizeof norm);
     for (int64_t first = 0; first < half->padded; first += DECO_SCORE_TILE) {
-        int64_t n = half->padded - first < DECO_SCORE_TILE ? half->padded - first : DECO_SCORE_TILE;
+        int64_t n = tile_end(half, first);
         const float *table = w->table + 2 * w->pairs * first;
         for (int c = 0; c < count; c++) {
             store(norm[c], load(norm[c]) + multiply_tile(a, b, &p[c], half, w, first, n));
@@ -421,19 +446,18 @@ typedef struct slope {
     vec value, x, y, z;
 } slope;
 
-KERNEL inline __attribute__((always_inline)) void sample_slopes(slope *at, slope *opposite, const plane *p, vec kx, vec ky)
+KERNEL inline __attribute__((always_inline)) void sample_slopes(slope *at, slope *opposite, const plane *p, const cells *c, int64_t j)
 {
-    cells c;
+    const vec fx = load(c->f[0] + j), fy = load(c->f[1] + j), fz = load(c->f[2] + j);
     edges e;
+    ivec turned, sign;
     vec value[4], along_x[4], along_z[4];
-    find_cells(&c, p, kx, ky);
 #define MIX(g) \
     { \
-        vec fx = LANE_SPLAT(c.f[0], g), fz = LANE_SPLAT(c.f[2], g); \
-        e = load_edges(p, &c, g); \
-        vec low = between(e.low, e.low_x, fx), high = between(e.high, e.high_x, fx); \
-        value[g] = between(low, high, fz); \
-        along_x[g] = between(e.low_x - e.low, e.high_x - e.high, fz); \
+        e = load_edges(p, c->at + j + (g)); \
+        vec low = between(e.low, e.low_x, LANE_SPLAT(fx, g)), high = between(e.high, e.high_x, LANE_SPLAT(fx, g)); \
+        value[g] = between(low, high, LANE_SPLAT(fz, g)); \
+        along_x[g] = between(e.low_x - e.low, e.high_x - e.high, LANE_SPLAT(fz, g)); \
         along_z[g] = high - low; \
     }
     MIX(0)
@@ -444,17 +468,17 @@ KERNEL inline __attribute__((always_inline)) void sample_slopes(slope *at, slope
     transpose(value);
     transpose(along_x);
     transpose(along_z);
-    vec f = c.f[1];
-    *at = (slope){between(value[0], value[2], f), between(along_x[0], along_x[2], f), value[2] - value[0],
-                  between(along_z[0], along_z[2], f)};
-    *opposite = (slope){between(value[1], value[3], f), between(along_x[1], along_x[3], f), value[3] - value[1],
-                        between(along_z[1], along_z[3], f)};
+    *at = (slope){between(value[0], value[2], fy), between(along_x[0], along_x[2], fy), value[2] - value[0],
+                  between(along_z[0], along_z[2], fy)};
+    *opposite = (slope){between(value[1], value[3], fy), between(along_x[1], along_x[3], fy), value[3] - value[1],
+                        between(along_z[1], along_z[3], fy)};
     /* A point that was turned to its opposite moves the other way. */
-    ivec sign = c.opposite & INT32_MIN;
+    memcpy(&turned, c->opposite + j, sizeof turned);
+    sign = turned & INT32_MIN;
     vec *of_at[] = {&at->x, &at->y, &at->z}, *of_opposite[] = {&opposite->x, &opposite->y, &opposite->z};
-    exchange(&at->value, &opposite->value, c.opposite);
+    exchange(&at->value, &opposite->value, turned);
     for (int i = 0; i < 3; i++) {
-        exchange(of_at[i], of_opposite[i], c.opposite);
+        exchange(of_at[i], of_opposite[i], turned);
         *of_at[i] = (vec)((ivec)*of_at[i] ^ sign);
         *of_opposite[i] = (vec)((ivec)*of_opposite[i] ^ sign);
     }
@@ -481,14 +505,20 @@ KERNEL void normal(float sums[DECO_NORMAL_SUMS], const deco_snapshot *s, const f
 {
     plane p = plane_of(s, R);
     vec sum[DECO_NORMAL_SUMS] = {{0}}, axes[9];
+    cells c;
     for (int i = 0; i < 9; i++)
         axes[i] = splat(R[i] * s->scale);
-    for (int64_t j = 0; j < half->padded; j += VN) {
-        slope at, opposite;
-        vec kx = load(half->kx + j), ky = load(half->ky + j), u = load(image.at + j), v = load(image.opposite + j), c = load(ctf + j);
-        sample_slopes(&at, &opposite, &p, kx, ky);
-        add_normal(sum, &at, axes, kx, ky, u, v, c);
-        add_normal(sum, &opposite, axes, kx, ky, v, -u, c);
+    for (int64_t first = 0; first < half->padded; first += DECO_SCORE_TILE) {
+        int64_t n = tile_end(half, first);
+        find_cells(&c, &p, half->kx + first, half->ky + first, n);
+        for (int64_t j = 0; j < n; j += VN) {
+            slope at, opposite;
+            vec kx = load(half->kx + first + j), ky = load(half->ky + first + j), of_ctf = load(ctf + first + j);
+            vec u = load(image.at + first + j), v = load(image.opposite + first + j);
+            sample_slopes(&at, &opposite, &p, &c, j);
+            add_normal(sum, &at, axes, kx, ky, u, v, of_ctf);
+            add_normal(sum, &opposite, axes, kx, ky, v, -u, of_ctf);
+        }
     }
     for (int i = 0; i < DECO_NORMAL_SUMS; i++)
         sums[i] = sum_(sum[i]);
