@@ -82,7 +82,8 @@ out:
     return st;
 }
 
-/* σ of the prior in pixels, 0: none; the shifts are those of the whole grid, its middle included. */
+/* σ of the prior in pixels, 0: none. Images are divided by their deviation, nearly all of which is noise: its variance is 1. The prior's
+ * shifts are those from the image's own middle. */
 static deco_status base_create(deco_sliced_base *b, deco_shift_grid grid, const deco_half_plane *half, const int32_t *turned, int64_t D,
                                double prior_px)
 {
