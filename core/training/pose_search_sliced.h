@@ -1,5 +1,5 @@
-/* The sliced pose search's inside, shared by its files and its tests. design: snapshots of the decoder on a lattice, one a latent centroid;
- * level 0 by orbits of quarter turns; later levels by windows of candidates; all on the host. */
+/* The sliced pose search's inside, for its files and for tests: snapshots of the decoder on a lattice, one a latent centroid; level 0 by
+ * orbits of quarter turns, later levels by windows of candidates; all on the host. */
 #ifndef DECO_TRAINING_POSE_SEARCH_SLICED_H
 #define DECO_TRAINING_POSE_SEARCH_SLICED_H
 
@@ -33,12 +33,12 @@ typedef struct deco_sliced_base {
 
 /* What one worker works in. */
 typedef struct deco_sliced_scratch {
-    float *slices, *power, *orbit;       /* level 0 */
-    deco_half_image plain, image, moved; /* of the widest level */
-    float *half_ctf2, *ctf, *phase;      /* of the widest level; for shifts */
-    deco_search_best *best;              /* [batch] level 0: the best of the blocks this worker had */
-    deco_search_pose *poses, *next;      /* [batch,n_kept] theirs; [room] of the level at work */
-    float *block;                        /* all of the numbers above */
+    float *slices, *power, *orbit;  /* level 0 */
+    deco_half_image plain, image;   /* of the widest level */
+    float *half_ctf2, *ctf, *phase; /* of the widest level; for shifts */
+    deco_search_best *best;         /* [batch] level 0: the best of the blocks this worker had */
+    deco_search_pose *poses, *next; /* [batch,n_kept] theirs; [room] of the level at work */
+    float *block;                   /* all of the numbers above */
 } deco_sliced_scratch;
 
 /* Images of one centroid, worked on together: order[first] ... */
@@ -103,7 +103,7 @@ deco_status deco_search_sliced_fill(deco_search_sliced *s, int64_t centroid, con
 /* Which centroid, the CTF, and what level 0 wants. */
 void deco_sliced_image_begin(deco_search_sliced *s, int64_t image, deco_sliced_scratch *scratch);
 
-/* w.plain: image b at the half plane of level i, times its CTF if `with_ctf`; w.half_ctf2 and w.ctf as well. */
+/* scratch.plain: the image at the half plane of a level, times its CTF if `with_ctf`; scratch.half_ctf2 and scratch.ctf as well. */
 void deco_sliced_image_load(const deco_search_sliced *s, int64_t image, int64_t level, bool with_ctf, deco_sliced_scratch *scratch);
 
 /* scratch.image: scratch.plain, shifted by t pixels. */
