@@ -374,6 +374,38 @@ static void expect_later_level(const rig *r, int64_t level, int64_t radius, deco
     free(model);
 }
 
+static float linear_value(void *context, const double k[3]) { return (float)(3 + 0.3 * k[0] - 0.2 * k[1] + 0.5 * k[2]); }
+
+/* Trilinear slices of a linear function are that function: wherever a corner of a touched cell were missing, they would not be. */
+static void a_snapshot_holds_all_that_slices_touch(void **state)
+{
+    for (int64_t os = 1; os <= 3; os++) {
+        deco_search_sliced_config config = {.oversampling = os, .centroids = 1};
+        rig r = make_rig(1, 32, 30, 0, &small_grid, &config);
+        const deco_half_plane *half = &r.s->level[3].half;
+        float at[256], opposite[256];
+        assert_int_equal(deco_search_sliced_fill(r.s, 0, NULL, linear_value, NULL), DECO_OK);
+        make_images(&r, linear_value, NULL, 0, 0); /* for the rotations */
+        assert_true(half->padded <= 256);
+        for (int64_t b = 0; b < r.B; b++) {
+            float R[9];
+            for (int i = 0; i < 9; i++)
+                R[i] = (float)(b ? r.true_R[9 * b + i] : i % 4 == 0);
+            r.s->kernels->slice(at, opposite, &r.s->snapshot[0], R, half);
+            for (int64_t j = 0; j < half->points; j++) {
+                double k[3];
+                for (int i = 0; i < 3; i++)
+                    k[i] = (double)half->kx[j] * R[i] + (double)half->ky[j] * R[3 + i];
+                assert_float_equal(at[j], linear_value(NULL, k), 1e-5);
+                for (int i = 0; i < 3; i++)
+                    k[i] = -k[i];
+                assert_float_equal(opposite[j], linear_value(NULL, k), 1e-5);
+            }
+        }
+        free_rig(&r);
+    }
+}
+
 /* ---- level by level ---------------------------------------------------------------------------------------------- */
 
 static void level_0_keeps_what_the_plain_double_sum_keeps(void **state)
@@ -796,6 +828,7 @@ static void bad_input_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_snapshot_holds_all_that_slices_touch),
         cmocka_unit_test(level_0_keeps_what_the_plain_double_sum_keeps),
         cmocka_unit_test(every_later_level_keeps_the_best_children_of_the_one_before),
         cmocka_unit_test(known_shifts_are_kept_and_rotations_searched),
