@@ -37,7 +37,7 @@ const char *golden_path(const char *name)
     const char *set = getenv("CRYODECO_GOLDEN");
     char *out = buffer[next++ % 8];
 
-    snprintf(out, sizeof buffer[0], "%s/%s", set ? set : "tests/golden", name);
+    snprintf(out, sizeof buffer[0], "%s/%s", set ? set : TESTS_DIRECTORY "/golden", name);
     return out;
 }
 

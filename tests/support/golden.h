@@ -1,4 +1,4 @@
-/* Golden numbers: files of CRYODECO_GOLDEN (default tests/golden), with the tolerances of its manifest.json, so that any set
+/* Golden numbers: files of CRYODECO_GOLDEN (default: the project's own), with the tolerances of its manifest.json, so that any set
  * made by the same recipe can be checked. Every test takes names and sizes from the manifest, never from the sample set. */
 #ifndef DECO_TESTS_GOLDEN_H
 #define DECO_TESTS_GOLDEN_H

@@ -176,21 +176,11 @@ static void the_api_reads_files_too(void **state)
 }
 
 /* Beside the sources, where this program does not know its way about. */
-static bool blueprints(void)
-{
-    const char *data = getenv("CRYODECO_DATA");
-    char path[2000];
-    if (!data)
-        return false;
-    snprintf(path, sizeof path, "%s/../../blueprints", data);
-    setenv("CRYODECO_BLUEPRINTS", path, 1);
-    return true;
-}
+static void blueprints(void) { setenv("CRYODECO_BLUEPRINTS", TESTS_DIRECTORY "/../blueprints", 1); }
 
 static void the_preset_2026_01_is_the_defaults(void **state)
 {
-    if (!blueprints())
-        skip();
+    blueprints();
     deco_options *o, *plain;
     char *a, *b;
 
@@ -208,8 +198,7 @@ static void the_preset_2026_01_is_the_defaults(void **state)
 
 static void the_quick_preset_runs_as_it_stands(void **state)
 {
-    if (!blueprints())
-        skip();
+    blueprints();
     deco_options *o = accepted("run J12 --outdir o --preset known_poses_quick --k_num 2", DECO_FOR_RUN);
     assert_true(o->use_gt_poses && o->use_gt_trans && !o->use_conf_encoder);
     assert_int_equal(o->hypervolume_dim, 128);

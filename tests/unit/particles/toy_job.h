@@ -26,14 +26,14 @@ typedef struct toy {
     deco_table *t;
 } toy;
 
-/* A file of the test data: CRYODECO_DATA, or tests/data seen from the repository's root. */
+/* A file of the test data: of CRYODECO_DATA, or the project's own. */
 static inline const char *data_path(const char *name)
 {
     static char path[4][1024];
     static int turn;
     const char *root = getenv("CRYODECO_DATA");
     turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", root ? root : "tests/data", name);
+    snprintf(path[turn], sizeof path[turn], "%s/%s", root ? root : TESTS_DIRECTORY "/data", name);
     return path[turn];
 }
 
