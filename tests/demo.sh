@@ -12,7 +12,7 @@ export CRYODECO_BLUEPRINTS=$here/blueprints
 
 say "simulating 1,200 noisy particles of two states"
 structure=$here/examples/structures/7cfn.pdb
-"$cryodeco" simulate "$structure" "$structure:ABGN" --n_particles 1200 --box 48 --psize_A 4 --snr 0.3 --noise coloured --seed 1 --outdir "$place/set"
+"$cryodeco" simulate "$structure" "$structure:ABGN" --n_particles 1200 --box 48 --psize_A 4 --snr 0.4 --noise coloured --seed 1 --outdir "$place/set"
 
 say "solving them"
 "$cryodeco" run --preset known_poses_quick --particles "$place/set/project/J1" --outdir "$place/run" --k_num 2 --epochs_sgd 6 --seed 1 |
