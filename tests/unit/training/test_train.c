@@ -43,7 +43,7 @@ static void end(training *t)
 
 static deco_status train(training *t, deco_epoch_done done, void *context, deco_monitor *mon)
 {
-    return deco_train(t->m, &t->at, &set.p, &t->stats, o, done, context, mon);
+    return deco_train(t->m, t->poses, &t->at, &set.p, &t->stats, o, done, context, mon);
 }
 
 /* The checkpoint of a finished run, to be freed. */
