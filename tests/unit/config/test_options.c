@@ -87,7 +87,7 @@ static void every_row_of_the_table_is_sound(void **state)
         if (*row->preset)
             assert_int_equal(put(row->name, row->preset), DECO_OK);
         else
-            assert_true(row->kind == OPTION_TEXT || row->kind == OPTION_LIST || row->kind == OPTION_INT);
+            assert_true(row->kind == OPTION_TEXT || row->kind == OPTION_LIST || row->kind == OPTION_INT || row->kind == OPTION_REAL);
         if (row->kind == OPTION_INT || row->kind == OPTION_REAL) {
             option_range r = option_range_of(row->range);
             assert_true(isfinite(r.low) && r.low < r.high);
