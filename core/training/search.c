@@ -236,6 +236,37 @@ out:
     return st;
 }
 
+/* ---- forecast ---------------------------------------------------------------------------------------------------- */
+
+enum { MEASURED_IMAGES = 32 };
+
+deco_status deco_search_seconds(double *snapshots, double *image, deco_model *m, const deco_particles *p, const deco_options *o,
+                                const deco_epoch_plan *e)
+{
+    deco_status st = DECO_OK;
+    int64_t B = e->search_batch < MEASURED_IMAGES ? e->search_batch : MEASURED_IMAGES;
+    trainer t = {.m = m, .p = p, .o = o, .plan = *e};
+    float *images = NULL;
+
+    t.plan.search_batch = B;
+    TRY(deco_mask_create(&t.mask, m->shape.L, e->radius));
+    TRY(trainer_search_create(&t));
+    TRY(deco_alloc(&images, (size_t)(B * t.mask->P), sizeof *images, "images"));
+    memcpy(t.search->ctf, p->ctf, (size_t)B * sizeof *p->ctf);
+    double start = deco_seconds();
+    TRY(deco_search_sliced_renew(t.search->engine, m->shape.Z ? t.search->centroids : NULL));
+    *snapshots = deco_seconds() - start;
+    start = deco_seconds();
+    TRY(deco_search_sliced_run(t.search->engine, &(deco_search_input){.B = B, .images = images, .ctf = t.search->ctf, .z = t.search->z},
+                               &(deco_search_output){t.search->R, t.search->shift, t.search->score}, NULL));
+    *image = (deco_seconds() - start) / (double)B;
+out:
+    trainer_search_free(&t);
+    deco_mask_free(t.mask);
+    free(images);
+    return st;
+}
+
 size_t trainer_search_bytes(const deco_options *o, const deco_epoch_plan *e, int64_t N, int64_t Z)
 {
     size_t f = sizeof(float), S = (size_t)e->search_batch, P = (size_t)(3.1416 * (double)(e->radius * e->radius)) + 1;

@@ -73,6 +73,10 @@ typedef deco_status (*deco_epoch_done)(void *context, const deco_epoch_record *r
 deco_status deco_train(deco_model *m, deco_poses *poses, deco_position *at, const deco_particles *p, const deco_image_stats *stats,
                        const deco_options *o, deco_epoch_done done, void *context, deco_monitor *mon);
 
+/* What the search of an epoch takes on this machine, measured on empty images: seconds of new snapshots, and of an image. For the forecast. */
+deco_status deco_search_seconds(double *snapshots, double *image, deco_model *m, const deco_particles *p, const deco_options *o,
+                                const deco_epoch_plan *e);
+
 /* Bytes of host memory that training takes, for the forecast. */
 size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, int64_t N, int64_t D, int threads);
 
