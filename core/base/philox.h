@@ -16,7 +16,10 @@ typedef enum deco_stream {
     DECO_STREAM_SIMULATE,
     DECO_STREAM_NOISE,
     DECO_STREAM_SAMPLE,
-    DECO_STREAM_SEED
+    DECO_STREAM_SEED,
+    DECO_STREAM_POSE,
+    DECO_STREAM_CENTROIDS,
+    DECO_STREAM_MINIBATCH
 } deco_stream;
 
 /* Position `index` of sub-sequence `sub` (an epoch, a particle) of a stream. */

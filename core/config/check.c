@@ -4,6 +4,7 @@
 #include "config/table.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -42,6 +43,37 @@ static deco_status check_decay(const deco_options *o)
     return DECO_OK;
 }
 
+static deco_status check_whole(const deco_list *l, const char *name)
+{
+    for (int64_t i = 0; i < l->count; i++)
+        if (deco_list_number(l, i) != floor(deco_list_number(l, i)))
+            return deco_fail(DECO_E_ARGUMENT, "%s holds %s; it must be whole numbers, as 8,10,12", name, l->items[i]);
+    return DECO_OK;
+}
+
+/* A run without known poses. */
+static deco_status check_search(const deco_options *o)
+{
+    deco_status st = DECO_OK;
+    bool after = o->epochs_sgd || o->refine_radii.count;
+
+    TRY(check_whole(&o->search_radii, "search_radii"));
+    TRY(check_whole(&o->search_n_iter, "search_n_iter"));
+    TRY(check_whole(&o->refine_radii, "refine_radii"));
+    if (!strcmp(o->pose_search_engine, "exact"))
+        TRY(deco_fail(DECO_E_UNSUPPORTED, "pose_search_engine exact is not in a run yet; leave it out: sliced is the default"));
+    if (after && !strcmp(o->pose_refine, "table"))
+        TRY(deco_fail(
+            DECO_E_UNSUPPORTED,
+            "the epochs after the search would train a table of poses, which is not in this version yet; --pose_refine gauss_newton "
+            "improves them on snapshots, none leaves them; --preset quick_look does it all, --use_gt_poses True needs no search"));
+    if (after && o->use_gt_trans && !strcmp(o->pose_refine, "gauss_newton"))
+        TRY(deco_fail(DECO_E_ARGUMENT,
+                      "pose_refine gauss_newton moves shifts, but use_gt_trans keeps the input's: give --pose_refine none"));
+out:
+    return st;
+}
+
 /* What a later version will do. */
 static deco_status check_ability(const deco_options *o)
 {
@@ -53,15 +85,9 @@ static deco_status check_ability(const deco_options *o)
         return deco_fail(
             DECO_E_UNSUPPORTED,
             "ind is not in this version yet; make the subset in CryoSPARC (Particle Sets Tool) and give that job as --particles");
-    if (o->use_conf_encoder && !o->use_gt_poses)
-        return deco_fail(DECO_E_UNSUPPORTED, "the encoder and the pose search are not in this version yet; --use_conf_encoder False "
-                                             "--use_gt_poses True runs with a latent table and the input's poses");
     if (o->use_conf_encoder)
         return deco_fail(DECO_E_UNSUPPORTED, "the encoder is not in this version yet; --use_conf_encoder False runs with a latent table");
-    if (!o->use_gt_poses)
-        return deco_fail(DECO_E_UNSUPPORTED,
-                         "the pose search is not in this version yet; --use_gt_poses True runs with the rotations and shifts of the input");
-    return DECO_OK;
+    return o->use_gt_poses ? DECO_OK : check_search(o);
 }
 
 static deco_status check_clustering(const deco_options *o)

@@ -79,3 +79,10 @@ void option_print_real(char out[40], double value)
     if (before)
         uselocale(before);
 }
+
+double deco_list_number(const deco_list *l, int64_t i)
+{
+    double v = 0;
+    option_read_real(&v, l->items[i]);
+    return v;
+}

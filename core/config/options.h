@@ -55,6 +55,9 @@ struct deco_options {
 /* True when the user (or a preset) gave it: not its default. */
 static inline bool deco_option_given(const deco_options *o, deco_option_id id) { return o->origin[id] != DECO_FROM_DEFAULT; }
 
+/* Number i of a list whose range made sure that it is one. */
+double deco_list_number(const deco_list *l, int64_t i);
+
 deco_status deco_options_copy(deco_options **out, const deco_options *o);
 
 /* Sets with an origin; a value of a weaker origin leaves a stronger one alone. */

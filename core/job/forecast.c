@@ -24,9 +24,23 @@ deco_status deco_job_shape(deco_hypervolume *out, const deco_options *o, const d
     return deco_hypervolume_check(out);
 }
 
-/* Seconds an image of a training step, the best of a few. */
-static deco_status seconds_an_image(double *out, const deco_hypervolume *shape, const deco_options *o, const deco_particles *p,
-                                    deco_device *dev)
+static deco_status toy_model(deco_model **out, const deco_hypervolume *shape, const deco_options *o, const deco_particles *p, int64_t N,
+                             deco_device *dev)
+{
+    return deco_model_create(out, dev,
+                             &(deco_model_config){.shape = *shape,
+                                                  .feat_sigma = o->feat_sigma,
+                                                  .psize_A = p->psize_A,
+                                                  .std = 1,
+                                                  .D = p->D,
+                                                  .radius = p->D / 2,
+                                                  .N = N,
+                                                  .seed = 1});
+}
+
+/* Seconds an image and point of an epoch's training steps, the best of a few. */
+static deco_status seconds_a_point(double *out, const deco_hypervolume *shape, const deco_options *o, const deco_particles *p,
+                                   const deco_epoch_plan *e, deco_device *dev)
 {
     deco_status st = DECO_OK;
     deco_model *model = NULL;
@@ -34,18 +48,10 @@ static deco_status seconds_an_image(double *out, const deco_hypervolume *shape, 
     deco_step *step = NULL;
     float *images = NULL, *R = NULL, *shift = NULL;
     deco_ctf_row *ctf = NULL;
-    int64_t *row = NULL, B = o->batch_size_known_poses < p->N ? o->batch_size_known_poses : p->N;
+    int64_t *row = NULL, B = e->batch < p->N ? e->batch : p->N;
 
-    TRY(deco_model_create(&model, dev,
-                          &(deco_model_config){.shape = *shape,
-                                               .feat_sigma = o->feat_sigma,
-                                               .psize_A = p->psize_A,
-                                               .std = 1,
-                                               .D = p->D,
-                                               .radius = p->D / 2,
-                                               .N = B,
-                                               .seed = 1}));
-    TRY(deco_mask_create(&mask, p->D + 1, p->D / 2));
+    TRY(toy_model(&model, shape, o, p, B, dev));
+    TRY(deco_mask_create(&mask, p->D + 1, e->radius));
     TRY(deco_step_create(&step, model, mask, B));
     TRY(deco_alloc(&images, (size_t)(B * mask->P), sizeof *images, "images"));
     TRY(deco_alloc(&R, (size_t)B * 9, sizeof *R, "rotations"));
@@ -63,7 +69,7 @@ static deco_status seconds_an_image(double *out, const deco_hypervolume *shape, 
         int64_t n;
         TRY(deco_step_run(step, &(deco_step_input){.B = B, .row = row, .images = images, .ctf = ctf, .R = R, .shift = shift}));
         TRY(deco_step_loss(step, &mean, &n));
-        *out = fmin(*out, (deco_seconds() - start) / (double)B);
+        *out = fmin(*out, (deco_seconds() - start) / (double)(B * mask->P));
     }
 out:
     deco_step_free(step);
@@ -77,22 +83,59 @@ out:
     return st;
 }
 
+/* Seconds of new snapshots and of an image's search in the last search epoch. */
+static deco_status seconds_of_search(double *snapshots, double *image, const deco_hypervolume *shape, const deco_options *o,
+                                     const deco_particles *p, const deco_epoch_plan *e, deco_device *dev)
+{
+    deco_model *model = NULL;
+    deco_status st = toy_model(&model, shape, o, p, p->N, dev);
+
+    if (!st)
+        st = deco_search_seconds(snapshots, image, model, p, o, e);
+    deco_model_free(model);
+    return st;
+}
+
+/* The time of all epochs. Steps and searches go with the points of the mask, snapshots with those of the ball. */
+static deco_status sum_epochs(deco_forecast *out, const deco_hypervolume *shape, const deco_options *o, const deco_particles *p,
+                              deco_device *dev)
+{
+    deco_status st = DECO_OK;
+    deco_schedule s = deco_schedule_of(o, p->N);
+    deco_epoch_plan first = deco_epoch_plan_of(o, p->N, p->D, 0), last = deco_epoch_plan_of(o, p->N, p->D, s.search_epochs - 1);
+    double point = 0, snapshots = 0, image = 0;
+    const double pi = 3.14159265358979323846;
+
+    TRY(seconds_a_point(&point, shape, o, p, &first, dev));
+    if (last.kind == DECO_EPOCH_SEARCH)
+        TRY(seconds_of_search(&snapshots, &image, shape, o, p, &last, dev));
+    for (int64_t i = s.pretrain_images ? -1 : 0; i < s.total; i++) {
+        deco_epoch_plan e = deco_epoch_plan_of(o, p->N, p->D, i);
+        double images = (double)e.images, wider = e.search_batch ? (double)e.search_radius / (double)last.search_radius : 0;
+        out->images += e.images;
+        out->seconds += images * point * pi * (double)(e.radius * e.radius);
+        if (e.search_batch)
+            out->seconds += ceil(images / (double)e.search_batch) * snapshots * pow(wider, 3);
+        if (e.kind == DECO_EPOCH_SEARCH)
+            out->seconds += images * image * pow(wider, 2);
+    }
+out:
+    return st;
+}
+
 deco_status deco_forecast_measure(deco_forecast *out, const deco_options *o, const deco_particles *p, deco_device *dev)
 {
     deco_status st = DECO_OK;
     deco_hypervolume shape;
-    double each = 0, N = (double)p->N, D = (double)p->D;
+    double N = (double)p->N, D = (double)p->D;
 
     *out = (deco_forecast){0};
     TRY(deco_job_shape(&shape, o, p));
-    TRY(seconds_an_image(&each, &shape, o, p, dev));
+    TRY(sum_epochs(out, &shape, o, p, dev));
     double parameters = (double)deco_hypervolume_parameters(&shape), table = 0;
     for (int64_t c = 0; c < p->rows->columns; c++)
         table += (double)p->rows->column[c].item * (double)p->rows->column[c].cells * N;
     double maps = (double)(o->k_num + 2 * 10 + 1) * D * D * D * sizeof(float);
-    deco_schedule schedule = deco_schedule_of(o, p->N);
-    out->images = schedule.total * p->N + schedule.pretrain_images;
-    out->seconds = each * (double)out->images;
     out->memory_bytes = program_bytes + table + (double)deco_train_bytes(o, &shape, p->N, p->D, deco_pool_threads(deco_device_pool(dev))) +
                         4 * D * D * D * sizeof(float);
     out->disk_bytes = 12 * parameters + N * (12.0 * (double)shape.Z + 4.0 * (double)shape.Z + 88 + 8) + maps + table;

@@ -21,6 +21,7 @@ typedef struct run_job {
     deco_particles *particles;
     deco_image_stats stats;
     deco_model *model;
+    deco_poses *poses; /* of the input, or searched */
     deco_position at;
     int64_t kept[2];        /* epochs of the last two checkpoints on schedule; INT64_MIN: none */
     double last_checkpoint; /* deco_seconds() */
@@ -83,7 +84,10 @@ static deco_status log_plan(run_job *j)
 
     deco_info(j->m, "%s: %" PRId64 " particles, box %" PRId64 " px, %.4g Å per pixel, %" PRId64 " stacks, poses from %s", p->source, p->N,
               p->D, p->psize_A, p->stacks, p->poses ? p->poses : "nowhere");
-    if (o->n_imgs_pose_search)
+    if (!o->use_gt_poses && o->search_radii.count)
+        deco_info(j->m, "%" PRId64 " epochs: %" PRId64 " of search_radii, and %" PRId64 " after them", s.total, s.search_epochs,
+                  s.sgd_epochs);
+    else if (o->n_imgs_pose_search)
         deco_info(j->m,
                   "%" PRId64 " epochs: METHOD's n_imgs_pose_search = %" PRId64 " images are %" PRId64 " epochs of %" PRId64
                   " particles, and epochs_sgd adds %" PRId64 "; --n_imgs_pose_search 0 leaves %" PRId64,
@@ -131,6 +135,8 @@ static deco_status create_model(run_job *j)
         return st;
     j->at = (deco_position){.epoch = -2, .step = 0, .seed = c.seed};
     deco_particles_digest(j->at.digest, j->particles);
+    if ((st = deco_poses_create(&j->poses, j->particles, j->o, c.seed)))
+        return st;
     return deco_model_create(&j->model, j->dev, &c);
 }
 
@@ -147,7 +153,7 @@ static void remove_record(const char *outdir, int64_t epoch)
 
 static deco_status keep_epoch(run_job *j, const deco_position *at)
 {
-    return deco_record_epoch(j->o->outdir, j->model, at, j->particles->R, j->particles->shift);
+    return deco_record_epoch(j->o->outdir, j->model, at, j->poses->R, j->poses->shift);
 }
 
 /* A checkpoint every checkpoint_minutes; the last two stay. */
@@ -175,7 +181,7 @@ static deco_status train(run_job *j)
     deco_status st;
 
     j->last_checkpoint = deco_seconds();
-    st = deco_train(j->model, &j->at, j->particles, &j->stats, j->o, epoch_done, j, j->m);
+    st = deco_train(j->model, j->poses, &j->at, j->particles, &j->stats, j->o, epoch_done, j, j->m);
     if (st && st != DECO_E_STOPPED)
         return st;
     deco_status kept = keep_epoch(j, &j->at);
@@ -200,10 +206,15 @@ static deco_status analyse(run_job *j, char **summary)
     TRY(deco_alloc(&z, (size_t)(N * Z) + 1, sizeof *z, "latents"));
     if (Z)
         TRY(deco_device_download(j->dev, z, j->model->latents.x, (size_t)(N * Z) * sizeof *z));
-    TRY(deco_analysis_write(
-        directory,
-        &(deco_analysis_input){.model = j->model, .particles = p, .z = z, .R = p->R, .shift = p->shift, .seed = (uint64_t)j->o->seed}, j->o,
-        j->m));
+    TRY(deco_analysis_write(directory,
+                            &(deco_analysis_input){.model = j->model,
+                                                   .particles = p,
+                                                   .z = z,
+                                                   .R = j->poses->R,
+                                                   .shift = j->poses->shift,
+                                                   .poses_estimated = !j->o->use_gt_poses,
+                                                   .seed = (uint64_t)j->o->seed},
+                            j->o, j->m));
     *summary = deco_job_summary(directory, j->o, Z);
 out:
     free(z);
@@ -238,6 +249,7 @@ deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, ch
     deco_info(m, "done in %s", deco_time_text(deco_seconds() - start));
 out:
     deco_model_free(j.model);
+    deco_poses_free(j.poses);
     deco_particles_free(j.particles);
     deco_device_free(j.dev);
     deco_options_free(j.o);

@@ -186,7 +186,7 @@ static void say_runs(FILE *to, const findings *f)
         fprintf(to, "with its known poses: cryodeco run --particles %s --outdir OUTDIR --use_gt_poses True --use_conf_encoder False\n",
                 f->p->source);
     else
-        fprintf(to, "not by this version, which needs known poses: name a refinement job of these particles\n");
+        fprintf(to, "from images alone: cryodeco run --particles %s --outdir OUTDIR --preset quick_look\n", f->p->source);
 }
 
 static void say_memory(FILE *to, const findings *f)

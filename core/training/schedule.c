@@ -2,24 +2,102 @@
 #include "training/train.h"
 
 #include <math.h>
+#include <string.h>
 
 static const double pi = 3.14159265358979323846;
 
-enum { PRETRAIN_BATCH = 64 };
+/* Small sets need small batches to be seen often enough, larger ones are through sooner with larger ones: POSE_SEARCH.md section 4. */
+enum { SMALL_BATCH = 8, LARGER_BATCH = 16, SMALL_SET = 4000 };
+
+/* A pose search wants fresh snapshots about so often an epoch; the poses of a refinement hardly move. */
+enum { SEARCH_RENEWALS = 20, REFINE_RENEWALS = 3 };
+
+/* The images of a search batch wait in memory for their training. */
+enum { SEARCH_BATCH_MOST = 4096 };
+static const double search_batch_bytes = 5e8;
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static int64_t batch_of(int64_t option, int64_t N) { return option ? option : N > SMALL_SET ? LARGER_BATCH : SMALL_BATCH; }
 
 deco_schedule deco_schedule_of(const deco_options *o, int64_t N)
 {
-    deco_schedule s = {.pretrain_batch = PRETRAIN_BATCH};
+    deco_schedule s = {.pretrain_batch = batch_of(o->batch_size_pretrain, N)};
     int64_t asked = o->n_imgs_pretrain, passes = N > 0 ? o->n_imgs_pose_search / N + 1 : 0;
+    bool listed = !o->use_gt_poses;
 
-    s.search_epochs = passes > 2 ? passes : 2;
-    s.sgd_epochs = o->epochs_sgd;
+    s.search_epochs = listed && o->search_radii.count ? o->search_radii.count : larger(passes, 2);
+    s.sgd_epochs = listed && o->refine_radii.count ? o->refine_radii.count : o->epochs_sgd;
     s.total = s.search_epochs + s.sgd_epochs;
     if (asked > 0) /* whole batches until more than that are seen, at most one pass */
-        s.pretrain_images = asked >= N ? N : (asked / PRETRAIN_BATCH + 1) * PRETRAIN_BATCH;
-    if (s.pretrain_images > N)
-        s.pretrain_images = N;
+        s.pretrain_images = asked >= N ? N : smaller(N, (asked / s.pretrain_batch + 1) * s.pretrain_batch);
     return s;
+}
+
+/* Entry i of a list whose last number stands for what follows; `otherwise` without a list. */
+static int64_t entry(const deco_list *l, int64_t i, int64_t otherwise)
+{
+    return l->count ? (int64_t)deco_list_number(l, smaller(i, l->count - 1)) : otherwise;
+}
+
+/* Constant for half of the epochs, then along half a cosine to lr_end of it. */
+static double decoder_rate(const deco_options *o, int64_t epoch, int64_t total)
+{
+    double at = total > 0 && epoch > 0 ? (double)epoch / (double)total : 0;
+    return o->lr * (at < 0.5 ? 1 : o->lr_end + (1 - o->lr_end) * 0.5 * (1 + cos(pi * (2 * at - 1))));
+}
+
+static int64_t search_batch_of(const deco_options *o, int64_t N, int64_t radius, int64_t renewals)
+{
+    int64_t asked = o->search_batch ? o->search_batch : (N + SEARCH_RENEWALS - 1) / SEARCH_RENEWALS;
+    int64_t fit = (int64_t)(search_batch_bytes / (pi * (double)(radius * radius) * sizeof(float)));
+    return larger(1, smaller(smaller(larger(asked, renewals ? (N + renewals - 1) / renewals : 0), SEARCH_BATCH_MOST), smaller(N, fit)));
+}
+
+static void plan_search(deco_epoch_plan *e, const deco_options *o, int64_t N, int64_t D, int64_t epoch)
+{
+    e->kind = DECO_EPOCH_SEARCH;
+    e->batch = batch_of(o->batch_size_hps, N);
+    e->radius = smaller(entry(&o->search_radii, epoch, D / 2), D / 2);
+    e->search_radius = smaller(o->search_radii.count ? e->radius : o->l_end, D / 2);
+    e->search_batch = search_batch_of(o, N, e->radius, 0);
+    e->n_iter = entry(&o->search_n_iter, epoch, o->n_iter);
+}
+
+static void plan_after_search(deco_epoch_plan *e, const deco_options *o, int64_t N, int64_t D, int64_t epoch)
+{
+    e->batch = batch_of(o->batch_size_sgd, N);
+    e->radius = smaller(entry(&o->refine_radii, epoch, D / 2), D / 2);
+    if (strcmp(o->pose_refine, "gauss_newton") != 0)
+        return;
+    e->kind = DECO_EPOCH_REFINE;
+    e->search_radius = e->radius;
+    e->search_batch = search_batch_of(o, N, e->radius, REFINE_RENEWALS);
+}
+
+deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, int64_t epoch)
+{
+    deco_schedule s = deco_schedule_of(o, N);
+    deco_epoch_plan e = {.kind = DECO_EPOCH_FIXED, .images = N, .batch = o->batch_size_known_poses, .radius = D / 2, .lr = o->lr};
+
+    if (epoch < 0) {
+        e.kind = DECO_EPOCH_PRETRAIN;
+        e.images = s.pretrain_images;
+        e.batch = s.pretrain_batch;
+        if (!o->use_gt_poses && o->pretrain_radius)
+            e.radius = smaller(o->pretrain_radius, D / 2);
+        return e;
+    }
+    if (o->use_gt_poses)
+        return e;
+    e.latents_frozen = epoch < o->latents_frozen_epochs;
+    e.lr = decoder_rate(o, epoch, s.total);
+    if (epoch < s.search_epochs)
+        plan_search(&e, o, N, D, epoch);
+    else
+        plan_after_search(&e, o, N, D, epoch - s.search_epochs);
+    return e;
 }
 
 double deco_lr_latents(double lr, double min, double epochs, double e)

@@ -1,92 +1,102 @@
 /* The epochs of METHOD.md section 5 with known poses: pretraining, then every image once an epoch in an order of its own. */
-#include "training/train.h"
+#include "training/trainer.h"
 
 #include "base/philox.h"
-#include "geometry/lattice.h"
-#include "training/step.h"
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCHES_AHEAD = 4 };
-
-typedef struct trainer {
-    deco_model *m;
-    deco_position *at;
-    const deco_particles *p;
-    const deco_image_stats *stats;
-    const deco_options *o;
-    deco_monitor *mon;
-    deco_schedule schedule;
-    deco_mask *mask;
-    int64_t *order; /* [N] */
-
-    int64_t batch; /* of this phase, and what it needs */
-    deco_step *step;
-    deco_loader *loader;
-    deco_ctf_row *ctf;    /* [batch]: this and what follows are a batch's rows, put together */
-    float *R, *shift, *z; /* [batch,9], [batch,2], [batch,Z] */
-} trainer;
+/* A search batch is large, and its search leaves the loader time enough for the next. */
+enum { BATCHES_AHEAD = 4, SEARCH_BATCHES_AHEAD = 1 };
 
 static void phase_end(trainer *t)
 {
+    trainer_search_free(t);
     deco_loader_free(t->loader);
     deco_step_free(t->step);
+    deco_mask_free(t->mask);
     free(t->ctf);
     free(t->R);
     free(t->shift);
     free(t->z);
-    t->loader = NULL, t->step = NULL, t->ctf = NULL, t->R = t->shift = t->z = NULL;
-    t->batch = 0;
+    t->loader = NULL, t->step = NULL, t->mask = NULL, t->ctf = NULL, t->R = t->shift = t->z = NULL;
+    t->plan = (deco_epoch_plan){0};
 }
 
-static deco_status phase_begin(trainer *t, int64_t batch)
+/* Can an epoch go on with what the one before it needed? */
+static bool same_needs(const deco_epoch_plan *a, const deco_epoch_plan *b)
+{
+    return a->kind == b->kind && a->batch == b->batch && a->radius == b->radius && a->search_batch == b->search_batch &&
+           a->search_radius == b->search_radius && a->n_iter == b->n_iter;
+}
+
+static deco_status phase_begin(trainer *t, const deco_epoch_plan *plan)
 {
     deco_status st = DECO_OK;
-    size_t B = (size_t)batch, f = sizeof(float);
+    size_t B = (size_t)plan->batch, f = sizeof(float);
 
-    if (t->batch == batch)
+    if (t->mask && same_needs(&t->plan, plan)) {
+        t->plan = *plan;
         return DECO_OK;
+    }
     phase_end(t);
-    t->batch = batch;
-    TRY(deco_step_create(&t->step, t->m, t->mask, batch));
-    TRY(deco_loader_create(&t->loader, t->p, t->mask, t->stats->std, t->m->dev, batch, BATCHES_AHEAD));
+    t->plan = *plan;
+    t->m->radius = plan->radius;
+    TRY(deco_mask_create(&t->mask, t->m->shape.L, plan->radius));
+    TRY(deco_step_create(&t->step, t->m, t->mask, plan->batch));
+    TRY(deco_loader_create(&t->loader, t->p, t->mask, t->stats->std, t->m->dev, plan->search_batch ? plan->search_batch : plan->batch,
+                           plan->search_batch ? SEARCH_BATCHES_AHEAD : BATCHES_AHEAD));
     TRY(deco_alloc(&t->ctf, B, sizeof *t->ctf, "a batch"));
     TRY(deco_alloc(&t->R, B, 9 * f, "a batch"));
     TRY(deco_alloc(&t->shift, B, 2 * f, "a batch"));
     TRY(deco_alloc(&t->z, B, (size_t)(t->m->shape.Z + 1) * f, "a batch"));
+    if (plan->search_batch)
+        TRY(trainer_search_create(t));
 out:
     return st;
 }
 
-/* One gradient step at the known poses. Pretraining draws a fresh latent an image and leaves the table alone. */
-static deco_status train_batch(trainer *t, const deco_batch *b, int64_t epoch, double fraction, deco_epoch_record *r)
+deco_status trainer_step(trainer *t, const int64_t *row, const float *images, int64_t B, const float *frozen, double fraction,
+                         deco_epoch_record *r)
 {
-    int64_t Z = t->m->shape.Z;
-    deco_step_input in = {.B = b->B,
-                          .row = b->row,
-                          .images = b->images,
+    int64_t epoch = t->at->epoch + 1;
+    deco_step_input in = {.B = B,
+                          .row = row,
+                          .images = images,
                           .ctf = t->ctf,
                           .R = t->R,
                           .shift = t->shift,
+                          .z = frozen,
                           .decay = t->o->wd,
                           .mean_steps = t->o->decoder_mean_steps};
 
-    for (int64_t i = 0; i < b->B; i++) {
-        int64_t row = b->row[i];
-        t->ctf[i] = t->p->ctf[row];
-        memcpy(t->R + 9 * i, t->p->R + 9 * row, 9 * sizeof *t->R);
-        memcpy(t->shift + 2 * i, t->p->shift + 2 * row, 2 * sizeof *t->shift);
-        if (epoch < 0)
-            deco_latent_draw(t->z + Z * i, Z, t->at->seed, DECO_STREAM_PRETRAIN, row);
+    for (int64_t i = 0; i < B; i++) {
+        t->ctf[i] = t->p->ctf[row[i]];
+        memcpy(t->R + 9 * i, t->poses->R + 9 * row[i], 9 * sizeof *t->R);
+        memcpy(t->shift + 2 * i, t->poses->shift + 2 * row[i], 2 * sizeof *t->shift);
     }
-    in.z = epoch < 0 ? t->z : NULL;
-    r->lr_decoder = in.lr_decoder = t->o->lr;
+    r->lr_decoder = in.lr_decoder = t->plan.lr;
     r->lr_latents = in.lr_latents =
-        epoch < 0 ? 0
-                  : deco_lr_latents(t->o->lr_conf_table, t->o->min_lr_conf_table, (double)t->o->warm_up_epochs, (double)epoch + fraction);
+        frozen ? 0 : deco_lr_latents(t->o->lr_conf_table, t->o->min_lr_conf_table, (double)t->o->warm_up_epochs, (double)epoch + fraction);
     return deco_step_run(t->step, &in);
+}
+
+/* Pretraining draws a fresh latent an image and leaves the table alone. */
+static deco_status train_batch(trainer *t, const deco_batch *b, double fraction, deco_epoch_record *r)
+{
+    int64_t Z = t->m->shape.Z;
+    bool pretraining = t->plan.kind == DECO_EPOCH_PRETRAIN;
+
+    for (int64_t i = 0; pretraining && i < b->B; i++)
+        deco_latent_draw(t->z + Z * i, Z, t->at->seed, DECO_STREAM_PRETRAIN, b->row[i]);
+    return trainer_step(t, b->row, b->images, b->B, pretraining ? t->z : NULL, fraction, r);
+}
+
+deco_status trainer_stopped(const trainer *t, int64_t done, int64_t of)
+{
+    return deco_fail(DECO_E_STOPPED, "stopped on request in epoch %lld, after batch %lld of %lld", (long long)t->at->epoch + 1,
+                     (long long)done, (long long)of);
 }
 
 static double seconds_in_slices(const deco_device *dev)
@@ -102,31 +112,31 @@ static double seconds_in_slices(const deco_device *dev)
     }
 }
 
-/* The batches of one epoch that are still to be done; at->step counts them. */
-static deco_status run_batches(trainer *t, int64_t epoch, int64_t images, deco_epoch_record *r)
+static deco_status check_position(const trainer *t, int64_t batches, int64_t each)
 {
-    deco_status st = DECO_OK;
-    int64_t batches = (images + t->batch - 1) / t->batch, done = t->at->step;
-    deco_random order = deco_random_at(t->at->seed, DECO_STREAM_ORDER, (uint64_t)(epoch + 1));
-
-    if (done > batches)
+    if (t->at->step > batches)
         return deco_fail(
             DECO_E_ARGUMENT,
             "the checkpoint stands after batch %lld of epoch %lld, which has %lld batches of %lld: go on with the batch size of before",
-            (long long)done, (long long)epoch, (long long)batches, (long long)t->batch);
-    deco_random_permutation(&order, t->order, t->p->N);
+            (long long)t->at->step, (long long)t->at->epoch + 1, (long long)batches, (long long)each);
+    return DECO_OK;
+}
+
+/* The batches of one epoch without a search that are still to be done; at->step counts them. */
+static deco_status run_batches(trainer *t, deco_epoch_record *r)
+{
+    deco_status st = DECO_OK;
+    int64_t each = t->plan.batch, batches = (t->plan.images + each - 1) / each, done = t->at->step;
+
     if (done < batches)
-        TRY(deco_loader_start(t->loader, t->order + done * t->batch, images - done * t->batch));
+        TRY(deco_loader_start(t->loader, t->order + done * each, t->plan.images - done * each));
     for (; t->at->step < batches; t->at->step++) {
         deco_batch b;
-        if (deco_monitor_stopped(t->mon)) {
-            st = deco_fail(DECO_E_STOPPED, "stopped on request in epoch %lld, after batch %lld of %lld", (long long)epoch,
-                           (long long)t->at->step, (long long)batches);
-            goto out;
-        }
+        if (deco_monitor_stopped(t->mon))
+            TRY(trainer_stopped(t, t->at->step, batches));
         TRY(deco_loader_next(t->loader, &b, &r->seconds_waiting));
         double start = deco_seconds();
-        TRY(train_batch(t, &b, epoch, (double)t->at->step / (double)batches, r));
+        TRY(train_batch(t, &b, (double)t->at->step / (double)batches, r));
         r->seconds_step += deco_seconds() - start;
         deco_progress_add(t->mon, b.B);
     }
@@ -134,16 +144,39 @@ out:
     return st;
 }
 
+/* What an epoch was, for the log and metrics.jsonl. */
+static const char *kind_name(deco_epoch_kind kind)
+{
+    static const char *const name[] = {"pretraining", "training", "search", "refinement"};
+    return name[kind];
+}
+
+static void log_epoch(const trainer *t, const deco_epoch_record *r, double rate)
+{
+    if (r->kind == DECO_EPOCH_SEARCH || r->kind == DECO_EPOCH_REFINE)
+        deco_info(
+            t->mon,
+            "epoch %lld: loss %.6f, %s to radius %lld, %.0f images/s, %.1f s: %.1f reading, %.1f snapshots, %.1f poses, %.1f training; "
+            "poses moved %.1f deg and %.2f px (medians)",
+            (long long)r->epoch, r->loss, kind_name(r->kind), (long long)r->radius, rate, r->seconds, r->seconds_waiting,
+            r->seconds_snapshots, r->seconds_search, r->seconds_step, r->moved_deg, r->moved_px);
+    else
+        deco_info(
+            t->mon, "epoch %lld: loss %.6f, %.0f images/s, %.1f s: %.1f reading, %.1f decoding and backward, %.1f the rest of the steps",
+            (long long)r->epoch, r->loss, rate, r->seconds, r->seconds_waiting, r->seconds_slices, r->seconds_step - r->seconds_slices);
+}
+
 static void tell(trainer *t, const deco_epoch_record *r)
 {
     double rate = r->seconds > 0 ? (double)r->images / r->seconds : 0;
     cJSON *fields = cJSON_CreateObject();
 
-    deco_info(t->mon, "epoch %lld: loss %.6f, %.0f images/s, %.1f s: %.1f reading, %.1f decoding and backward, %.1f the rest of the steps",
-              (long long)r->epoch, r->loss, rate, r->seconds, r->seconds_waiting, r->seconds_slices, r->seconds_step - r->seconds_slices);
+    log_epoch(t, r, rate);
     cJSON_AddNumberToObject(fields, "epoch", (double)r->epoch);
+    cJSON_AddStringToObject(fields, "kind", kind_name(r->kind));
     cJSON_AddNumberToObject(fields, "loss", r->loss);
     cJSON_AddNumberToObject(fields, "images", (double)r->images);
+    cJSON_AddNumberToObject(fields, "radius", (double)r->radius);
     cJSON_AddNumberToObject(fields, "images_per_s", rate);
     cJSON_AddNumberToObject(fields, "seconds", r->seconds);
     cJSON_AddNumberToObject(fields, "seconds_reading", r->seconds_waiting);
@@ -151,6 +184,12 @@ static void tell(trainer *t, const deco_epoch_record *r)
     cJSON_AddNumberToObject(fields, "seconds_steps", r->seconds_step);
     cJSON_AddNumberToObject(fields, "lr_decoder", r->lr_decoder);
     cJSON_AddNumberToObject(fields, "lr_latents", r->lr_latents);
+    if (r->kind == DECO_EPOCH_SEARCH || r->kind == DECO_EPOCH_REFINE) {
+        cJSON_AddNumberToObject(fields, "seconds_snapshots", r->seconds_snapshots);
+        cJSON_AddNumberToObject(fields, "seconds_search", r->seconds_search);
+        cJSON_AddNumberToObject(fields, "moved_deg", r->moved_deg);
+        cJSON_AddNumberToObject(fields, "moved_px", r->moved_px);
+    }
     deco_metric(t->mon, "epoch", fields);
 }
 
@@ -161,23 +200,31 @@ static deco_status say_diverged(const trainer *t, int64_t epoch)
                      t->o->lr, t->o->lr_conf_table);
 }
 
+/* Every epoch's order is its own, whatever came before. */
+static void draw_order(trainer *t)
+{
+    deco_random order = deco_random_at(t->at->seed, DECO_STREAM_ORDER, (uint64_t)(t->at->epoch + 2));
+    deco_random_permutation(&order, t->order, t->p->N);
+}
+
 static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
 {
-    deco_status st;
+    deco_status st = DECO_OK;
     char what[64];
-    int64_t images = epoch < 0 ? t->schedule.pretrain_images : t->p->N;
+    deco_epoch_plan plan = deco_epoch_plan_of(t->o, t->p->N, t->p->D, epoch);
     double start = deco_seconds(), slices = seconds_in_slices(t->m->dev);
+    int64_t each = plan.search_batch ? plan.search_batch : plan.batch;
 
-    *r = (deco_epoch_record){.epoch = epoch};
-    st = phase_begin(t, epoch < 0 ? t->schedule.pretrain_batch : t->o->batch_size_known_poses);
-    if (st)
-        return st;
+    *r = (deco_epoch_record){.epoch = epoch, .kind = plan.kind, .radius = plan.radius};
+    TRY(check_position(t, (plan.images + each - 1) / each, each));
+    TRY(phase_begin(t, &plan));
+    draw_order(t);
     if (epoch < 0)
         snprintf(what, sizeof what, "pretraining");
     else
         snprintf(what, sizeof what, "epoch %lld of 0-%lld", (long long)epoch, (long long)t->schedule.total - 1);
-    deco_progress_begin(t->mon, what, images - t->at->step * t->batch, "images");
-    st = run_batches(t, epoch, images, r);
+    deco_progress_begin(t->mon, what, plan.images - t->at->step * each, "images");
+    st = plan.search_batch ? trainer_search_run(t, r) : run_batches(t, r);
     deco_progress_end(t->mon);
     if (!st || st == DECO_E_STOPPED) { /* a stopped model must be sound too: it is about to be written */
         deco_status lost = deco_step_loss(t->step, &r->loss, &r->images);
@@ -187,17 +234,34 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
         return say_diverged(t, epoch);
     r->seconds = deco_seconds() - start;
     r->seconds_slices = seconds_in_slices(t->m->dev) - slices;
+out:
     return st;
 }
 
 static deco_status check(const trainer *t)
 {
-    if (!t->p->R || !t->p->shift)
-        return deco_fail(DECO_E_ARGUMENT, "%s: training at known poses needs poses (alignments3D), and there are none", t->p->source);
-    if (t->m->N != t->p->N || t->m->D != t->p->D)
-        return deco_fail(DECO_E_ARGUMENT, "%s: %lld particles of box %lld; the model is for %lld of box %lld", t->p->source,
-                         (long long)t->p->N, (long long)t->p->D, (long long)t->m->N, (long long)t->m->D);
+    if (t->poses->N != t->p->N || t->m->N != t->p->N || t->m->D != t->p->D)
+        return deco_fail(DECO_E_ARGUMENT, "%s: %lld particles of box %lld; the model is for %lld of box %lld, the poses are for %lld",
+                         t->p->source, (long long)t->p->N, (long long)t->p->D, (long long)t->m->N, (long long)t->m->D,
+                         (long long)t->poses->N);
     return DECO_OK;
+}
+
+static void announce_search(const trainer *t)
+{
+    const deco_schedule *s = &t->schedule;
+    deco_epoch_plan first = deco_epoch_plan_of(t->o, t->p->N, t->p->D, 0);
+    deco_epoch_plan last = deco_epoch_plan_of(t->o, t->p->N, t->p->D, s->search_epochs - 1);
+
+    deco_info(t->mon,
+              "epochs 0 to %lld: pose search to radius %lld ... %lld, %lld images on the same snapshots, training in batches of %lld",
+              (long long)s->search_epochs - 1, (long long)first.search_radius, (long long)last.search_radius, (long long)first.search_batch,
+              (long long)first.batch);
+    if (s->sgd_epochs) {
+        last = deco_epoch_plan_of(t->o, t->p->N, t->p->D, s->total - 1);
+        deco_info(t->mon, "epochs %lld to %lld: %s to radius %lld in batches of %lld", (long long)s->search_epochs, (long long)s->total - 1,
+                  kind_name(last.kind), (long long)last.radius, (long long)last.batch);
+    }
 }
 
 static void announce(const trainer *t, bool resumed)
@@ -208,22 +272,24 @@ static void announce(const trainer *t, bool resumed)
     if (t->at->epoch < -1)
         deco_info(t->mon, "epoch -1: pretraining the decoder on %lld images in batches of %lld", (long long)s->pretrain_images,
                   (long long)s->pretrain_batch);
-    deco_info(t->mon, "epochs 0 to %lld: known poses in batches of %lld, decoder and latents (Z = %lld)", (long long)s->total - 1,
-              (long long)t->o->batch_size_known_poses, (long long)t->m->shape.Z);
+    if (t->o->use_gt_poses)
+        deco_info(t->mon, "epochs 0 to %lld: known poses in batches of %lld, decoder and latents (Z = %lld)", (long long)s->total - 1,
+                  (long long)t->o->batch_size_known_poses, (long long)t->m->shape.Z);
+    else
+        announce_search(t);
 }
 
-deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p, const deco_image_stats *stats, const deco_options *o,
-                       deco_epoch_done done, void *context, deco_monitor *mon)
+deco_status deco_train(deco_model *m, deco_poses *poses, deco_position *at, const deco_particles *p, const deco_image_stats *stats,
+                       const deco_options *o, deco_epoch_done done, void *context, deco_monitor *mon)
 {
     deco_status st = DECO_OK;
-    trainer t = {.m = m, .at = at, .p = p, .stats = stats, .o = o, .mon = mon, .schedule = deco_schedule_of(o, p->N)};
+    trainer t = {.m = m, .poses = poses, .at = at, .p = p, .stats = stats, .o = o, .mon = mon, .schedule = deco_schedule_of(o, p->N)};
     deco_epoch_record r;
     bool resumed = at->epoch >= -1 || at->step;
 
     TRY(check(&t));
     if (at->epoch < -1 && !t.schedule.pretrain_images)
         at->epoch = -1;
-    TRY(deco_mask_create(&t.mask, m->shape.L, m->radius));
     TRY(deco_alloc(&t.order, (size_t)p->N, sizeof *t.order, "the order of an epoch"));
     announce(&t, resumed);
     while (at->epoch + 1 < t.schedule.total) {
@@ -236,9 +302,19 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
     }
 out:
     phase_end(&t);
-    deco_mask_free(t.mask);
     free(t.order);
     return st;
+}
+
+/* What an epoch holds beside the model. */
+static size_t epoch_bytes(const deco_options *o, const deco_epoch_plan *e, const deco_hypervolume *h, int64_t N, int64_t D, int threads)
+{
+    int64_t side = 2 * e->radius + 1, P = side * side; /* the square around the mask */
+    int64_t loaded = e->search_batch ? e->search_batch : e->batch;
+
+    return deco_step_bytes(h, N, P, e->batch) +
+           deco_loader_bytes(D, P, loaded, e->search_batch ? SEARCH_BATCHES_AHEAD : BATCHES_AHEAD, threads) +
+           (e->search_batch ? trainer_search_bytes(o, e, N, h->Z) : 0);
 }
 
 size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, int64_t N, int64_t D, int threads)
@@ -246,12 +322,15 @@ size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, int64_
     /* Of the CPU's fused decoder: copies of the gradient, as far as they fit in so much, and the points of which a thread holds all layers. */
     const size_t most_chunks = 72, least_chunks = 12, chunk_bytes = (size_t)256 << 20, tile_points = 192;
     deco_schedule s = deco_schedule_of(o, N);
-    int64_t batch = s.pretrain_images && s.pretrain_batch > o->batch_size_known_poses ? s.pretrain_batch : o->batch_size_known_poses;
-    int64_t P = D * D; /* the square around the mask */
-    size_t decoder = (size_t)deco_hypervolume_parameters(h) * sizeof(float), table = (size_t)(N * h->Z) * sizeof(float);
+    size_t decoder = (size_t)deco_hypervolume_parameters(h) * sizeof(float), table = (size_t)(N * h->Z) * sizeof(float), epoch = 0;
     size_t tile = tile_points * (size_t)(12 * h->pe_dim + (2 * h->n + 4) * h->H) * sizeof(float);
     size_t chunks = most_chunks * decoder < chunk_bytes ? most_chunks * decoder : chunk_bytes;
 
-    return 3 * (decoder + table) + deco_step_bytes(h, N, P, batch) + deco_loader_bytes(D, P, batch, BATCHES_AHEAD, threads) +
-           (size_t)N * sizeof(int64_t) + (chunks > least_chunks * decoder ? chunks : least_chunks * decoder) + (size_t)threads * tile;
+    for (int64_t i = s.pretrain_images ? -1 : 0; i < s.total; i++) {
+        deco_epoch_plan e = deco_epoch_plan_of(o, N, D, i);
+        size_t bytes = epoch_bytes(o, &e, h, N, D, threads);
+        epoch = bytes > epoch ? bytes : epoch;
+    }
+    return 3 * (decoder + table) + epoch + (size_t)N * (sizeof(int64_t) + 11 * sizeof(float)) +
+           (chunks > least_chunks * decoder ? chunks : least_chunks * decoder) + (size_t)threads * tile;
 }

@@ -9,13 +9,43 @@
 
 /* How many epochs of which kind, and why: METHOD.md section 5. */
 typedef struct deco_schedule {
-    int64_t search_epochs; /* max(2, n_imgs_pose_search // N + 1) */
-    int64_t sgd_epochs;
+    int64_t search_epochs;   /* as many as search_radii has; else max(2, n_imgs_pose_search // N + 1) */
+    int64_t sgd_epochs;      /* as many as refine_radii has; else epochs_sgd. Known poses take no notice of those lists */
     int64_t total;           /* with known poses all of them are of that kind */
     int64_t pretrain_images; /* of epoch -1, before them; 0: there is none (n_imgs_pretrain = 0) */
     int64_t pretrain_batch;
 } deco_schedule;
 deco_schedule deco_schedule_of(const deco_options *o, int64_t N);
+
+typedef enum deco_epoch_kind {
+    DECO_EPOCH_PRETRAIN,
+    DECO_EPOCH_FIXED,  /* poses as they stand: known ones, or those a search left */
+    DECO_EPOCH_SEARCH, /* a search of each batch, then training on it */
+    DECO_EPOCH_REFINE  /* Gauss-Newton from the poses before, then training */
+} deco_epoch_kind;
+
+/* One epoch: what is done in it, up to which Fourier radius, in what pieces. */
+typedef struct deco_epoch_plan {
+    deco_epoch_kind kind;
+    int64_t images, batch; /* of the epoch; of a gradient step */
+    int64_t radius;        /* of the mask in training */
+    int64_t search_batch;  /* images on the same snapshots; 0 without */
+    int64_t search_radius; /* l_end; at most `radius` */
+    int64_t n_iter;
+    bool latents_frozen;
+    double lr; /* of the decoder */
+} deco_epoch_plan;
+deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, int64_t epoch);
+
+/* The poses of all particles as they are known so far, in the order of their rows: the caller's, changed by a search. */
+typedef struct deco_poses {
+    int64_t N;
+    float *R, *shift; /* [N,9], [N,2] pixels */
+} deco_poses;
+/* Those of the input where they are asked for (use_gt_poses, use_gt_trans); else random rotations, a function of seed and row, and shifts 0.
+ * Fails: ARGUMENT (asked for, and there are none), MEMORY. */
+deco_status deco_poses_create(deco_poses **out, const deco_particles *p, const deco_options *o, uint64_t seed);
+void deco_poses_free(deco_poses *poses);
 
 /* lr·½(1 + cos(πe/30)) for 0 <= e < 30, then the minimum: the latent table. And the encoder's. e: fractional epoch. METHOD.md section 5. */
 double deco_lr_latents(double lr, double min, double epochs, double e);
@@ -29,14 +59,23 @@ typedef struct deco_epoch_record {
     double seconds_step;             /* in steps ... */
     double seconds_slices;           /* ... and of these, in slices and their gradients: decoding and backward */
     double lr_decoder, lr_latents;   /* of its last batch */
+    deco_epoch_kind kind;
+    int64_t radius;
+    double seconds_search, seconds_snapshots;
+    double moved_deg, moved_px; /* medians of how far a search moved the poses of the epoch before */
 } deco_epoch_record;
 
 /* Called after each epoch, with the model at rest (for checkpoints and maps). */
 typedef deco_status (*deco_epoch_done)(void *context, const deco_epoch_record *r, const deco_position *at);
 
-/* Known poses, from at->epoch + 1 to the end. Fails: STOPPED (the model is whole, *at says where), DIVERGED, FILE, FORMAT, DEVICE. */
-deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p, const deco_image_stats *stats, const deco_options *o,
-                       deco_epoch_done done, void *context, deco_monitor *mon);
+/* From at->epoch + 1 to the end; searched poses change in `poses`. The model's radius becomes that of the epoch, so that maps hold no shell
+ * that was not trained. Fails: STOPPED (model and poses are whole, *at says where), DIVERGED, FILE, FORMAT, DEVICE. */
+deco_status deco_train(deco_model *m, deco_poses *poses, deco_position *at, const deco_particles *p, const deco_image_stats *stats,
+                       const deco_options *o, deco_epoch_done done, void *context, deco_monitor *mon);
+
+/* What the search of an epoch takes on this machine, measured on empty images: seconds of new snapshots, and of an image. For the forecast. */
+deco_status deco_search_seconds(double *snapshots, double *image, deco_model *m, const deco_particles *p, const deco_options *o,
+                                const deco_epoch_plan *e);
 
 /* Bytes of host memory that training takes, for the forecast. */
 size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, int64_t N, int64_t D, int threads);

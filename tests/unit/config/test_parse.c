@@ -207,6 +207,17 @@ static void the_quick_preset_runs_as_it_stands(void **state)
     deco_options_free(o);
 }
 
+static void the_quick_look_runs_as_it_stands(void **state)
+{
+    if (!blueprints())
+        skip();
+    deco_options *o = accepted("run J12 --outdir o --preset quick_look --k_num 2", DECO_FOR_RUN);
+    assert_false(o->use_gt_poses || o->use_gt_trans || o->use_conf_encoder);
+    assert_int_equal(o->search_radii.count, 10);
+    assert_string_equal(o->pose_refine, "gauss_newton");
+    deco_options_free(o);
+}
+
 static void the_acceptance_line_runs_as_it_stands(void **state)
 {
     deco_options *o = accepted(
@@ -229,13 +240,17 @@ static void a_command_line_of_cryodeco_analyses_again_as_it_stands(void **state)
 
 static void what_is_not_there_yet_is_refused_with_what_runs(void **state)
 {
-    check_refuses("run J --outdir o", DECO_FOR_RUN, DECO_E_UNSUPPORTED,
-                  "--use_conf_encoder False --use_gt_poses True runs with a latent table");
+    check_refuses("run J --outdir o", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "--use_conf_encoder False runs with a latent table");
     check_refuses("run J --outdir o --use_gt_poses True", DECO_FOR_RUN, DECO_E_UNSUPPORTED,
                   "the encoder is not in this version yet; --use_conf_encoder False runs with a latent table");
-    check_refuses("run J --outdir o --use_conf_encoder no", DECO_FOR_RUN, DECO_E_UNSUPPORTED,
-                  "the pose search is not in this version yet; --use_gt_poses True");
-    check_refuses("run J --outdir o --use_conf_encoder no --use_gt_trans yes", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "the pose search");
+#define SEARCH "run J --outdir o --use_conf_encoder no "
+    check_refuses(SEARCH, DECO_FOR_RUN, DECO_E_UNSUPPORTED, "--preset quick_look does it all");
+    check_refuses(SEARCH "--pose_refine none --pose_search_engine exact", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "sliced is the default");
+    check_refuses(SEARCH "--pose_refine gauss_newton --use_gt_trans yes", DECO_FOR_RUN, DECO_E_ARGUMENT, "--pose_refine none");
+    check_refuses(SEARCH "--pose_refine none --search_radii 8,8.5", DECO_FOR_RUN, DECO_E_ARGUMENT, "search_radii holds 8.5");
+    deco_options_free(accepted(SEARCH "--pose_refine gauss_newton", DECO_FOR_RUN));
+    deco_options_free(accepted(SEARCH "--pose_refine none --use_gt_trans yes", DECO_FOR_RUN));
+    deco_options_free(accepted(SEARCH "--epochs_sgd 0", DECO_FOR_RUN));
 #define KNOWN "run J --outdir o --use_gt_poses True --use_conf_encoder False"
     check_refuses(KNOWN " --clustering_type birch", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "gmm and k-means++ are");
     check_refuses("analyze o --clustering_type ak-means++", DECO_FOR_ANALYZE, DECO_E_UNSUPPORTED, "gmm and k-means++ are");
@@ -295,6 +310,7 @@ int main(void)
         cmocka_unit_test(the_api_reads_files_too),
         cmocka_unit_test(the_preset_2026_01_is_the_defaults),
         cmocka_unit_test(the_quick_preset_runs_as_it_stands),
+        cmocka_unit_test(the_quick_look_runs_as_it_stands),
         cmocka_unit_test(the_acceptance_line_runs_as_it_stands),
         cmocka_unit_test(a_command_line_of_cryodeco_analyses_again_as_it_stands),
         cmocka_unit_test(what_is_not_there_yet_is_refused_with_what_runs),

@@ -38,6 +38,97 @@ static void pretraining_is_whole_batches_beyond_what_is_asked_and_one_pass_at_mo
     assert_int_equal(with(0, 1, 0, 1000).pretrain_images, 0);
 }
 
+static void put(const char *name, const char *value) { assert_int_equal(deco_options_put(o, name, value, DECO_FROM_COMMAND), DECO_OK); }
+
+/* The options as they were made, with these set. */
+static void quick(void)
+{
+    deco_options_free(o);
+    assert_int_equal(deco_options_create(&o), DECO_OK);
+    put("search_radii", "8,8,10,14");
+    put("search_n_iter", "2,2,3");
+    put("refine_radii", "16,20");
+    put("pose_refine", "gauss_newton");
+    put("pretrain_radius", "8");
+    put("batch_size_pretrain", "0");
+    put("batch_size_hps", "0");
+    put("batch_size_sgd", "0");
+    put("lr", "0.001");
+    put("lr_end", "0.1");
+    put("latents_frozen_epochs", "2");
+}
+
+static void lists_of_radii_are_the_epochs_of_a_search(void **state)
+{
+    (void)state;
+    quick();
+    assert_int_equal(deco_schedule_of(o, 1000).search_epochs, 4);
+    assert_int_equal(deco_schedule_of(o, 1000).total, 6);
+    static const int64_t radius[] = {8, 8, 8, 10, 14, 16, 16}, n_iter[] = {2, 2, 3, 3};
+    for (int64_t i = -1; i < 6; i++) {
+        deco_epoch_plan e = deco_epoch_plan_of(o, 1000, 32, i);
+        assert_int_equal(e.kind, i < 0 ? DECO_EPOCH_PRETRAIN : i < 4 ? DECO_EPOCH_SEARCH : DECO_EPOCH_REFINE);
+        assert_int_equal(e.radius, radius[i + 1]); /* never beyond half the box */
+        assert_int_equal(e.images, 1000);
+        assert_int_equal(e.batch, 8);
+        assert_int_equal(e.search_batch, i < 0 ? 0 : i < 4 ? 50 : 334); /* 20 renewals an epoch, 3 in a refinement */
+        assert_int_equal(e.search_radius, i < 0 ? 0 : radius[i + 1]);
+        if (i >= 0 && i < 4)
+            assert_int_equal(e.n_iter, n_iter[i]);
+        assert_true(e.latents_frozen == (i == 0 || i == 1));
+    }
+    assert_int_equal(deco_epoch_plan_of(o, 4000, 64, 0).batch, 8);
+    assert_int_equal(deco_epoch_plan_of(o, 4001, 64, 0).batch, 16);
+    assert_int_equal(deco_epoch_plan_of(o, 4001, 64, 5).radius, 20);
+    assert_in_range(deco_epoch_plan_of(o, 10000000, 256, 3).search_batch, 1, 4096);
+}
+
+static void known_poses_take_no_notice_of_the_lists(void **state)
+{
+    (void)state;
+    quick();
+    o->use_gt_poses = true;
+    o->n_imgs_pose_search = 0;
+    o->epochs_sgd = 10;
+    assert_int_equal(deco_schedule_of(o, 1000).total, 12);
+    for (int64_t i = -1; i < 12; i++) {
+        deco_epoch_plan e = deco_epoch_plan_of(o, 1000, 32, i);
+        assert_int_equal(e.kind, i < 0 ? DECO_EPOCH_PRETRAIN : DECO_EPOCH_FIXED);
+        assert_int_equal(e.radius, 16);
+        assert_int_equal(e.search_batch, 0);
+        assert_true(e.lr == 0.001 && !e.latents_frozen);
+    }
+}
+
+static void without_lists_a_search_is_the_methods(void **state)
+{
+    (void)state;
+    quick();
+    deco_options_free(o);
+    assert_int_equal(deco_options_create(&o), DECO_OK);
+    deco_epoch_plan e = deco_epoch_plan_of(o, 100000, 128, 0);
+    assert_int_equal(e.kind, DECO_EPOCH_SEARCH);
+    assert_int_equal(e.radius, 64);
+    assert_int_equal(e.search_radius, 32);
+    assert_int_equal(e.n_iter, 4);
+    assert_int_equal(e.batch, 22);
+    assert_true(e.lr == 1e-4 && !e.latents_frozen);
+    assert_int_equal(deco_epoch_plan_of(o, 100000, 128, 5).kind, DECO_EPOCH_SEARCH);
+    assert_int_equal(deco_epoch_plan_of(o, 100000, 128, 6).kind, DECO_EPOCH_FIXED); /* 500,000 images are six epochs */
+    assert_int_equal(deco_epoch_plan_of(o, 100000, 128, 6).batch, 192);
+    assert_true(deco_epoch_plan_of(o, 100000, 128, 100).lr == 1e-4);
+}
+
+static void the_decoders_rate_is_constant_and_then_falls_along_half_a_cosine(void **state)
+{
+    (void)state;
+    quick();
+    for (int64_t i = 0; i <= 3; i++)
+        assert_true(fabs(deco_epoch_plan_of(o, 1000, 32, i).lr - 1e-3) < 1e-15);
+    assert_true(fabs(deco_epoch_plan_of(o, 1000, 32, 4).lr - 1e-3 * (0.1 + 0.9 * 0.75)) < 1e-15); /* a third of the way */
+    assert_true(fabs(deco_epoch_plan_of(o, 1000, 32, 5).lr - 1e-3 * (0.1 + 0.9 * 0.25)) < 1e-15);
+}
+
 static void table_rate_falls_along_half_a_cosine_to_its_minimum(void **state)
 {
     (void)state;
@@ -65,6 +156,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_poses_take_as_many_epochs_as_a_search),
         cmocka_unit_test(pretraining_is_whole_batches_beyond_what_is_asked_and_one_pass_at_most),
+        cmocka_unit_test(lists_of_radii_are_the_epochs_of_a_search),
+        cmocka_unit_test(known_poses_take_no_notice_of_the_lists),
+        cmocka_unit_test(without_lists_a_search_is_the_methods),
+        cmocka_unit_test(the_decoders_rate_is_constant_and_then_falls_along_half_a_cosine),
         cmocka_unit_test(table_rate_falls_along_half_a_cosine_to_its_minimum),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,0 +1,277 @@
+/* Epochs with a pose search or a refinement: for each search batch new snapshots, poses, then gradient steps on its images in an order
+ * of their own. METHOD.md section 5, POSE_SEARCH.md sections 1 and 4. */
+#include "formulas/rotation.h"
+#include "geometry/shift_grid.h"
+#include "training/centroids.h"
+#include "training/pose_search.h"
+#include "training/trainer.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct trainer_search {
+    deco_search_sliced *engine;
+    float *table, *centroids; /* [N,Z] the latents on the host, [K,Z] */
+    /* One search batch. */
+    deco_ctf_row *ctf;
+    float *z, *R, *shift, *score; /* [search_batch,Z], [..,9], [..,2], [..] */
+    /* One gradient step, gathered from it. */
+    int64_t *turn, *row;    /* [search_batch] the order of its images; [batch] */
+    float *images, *frozen; /* [batch,P], [batch,Z] */
+    /* Since the epoch before. */
+    float *moved_deg, *moved_px; /* [N] */
+    int64_t moved;
+};
+
+static deco_search_grid grid_of(const trainer *t)
+{
+    const deco_options *o = t->o;
+    const deco_epoch_plan *e = &t->plan;
+    bool search = e->kind == DECO_EPOCH_SEARCH;
+
+    return (deco_search_grid){.base_healpy = o->base_healpy,
+                              .n_iter = search ? e->n_iter : 0,
+                              .n_kept = o->n_kept_poses,
+                              .l_start = search && o->l_start < e->search_radius ? o->l_start : e->search_radius,
+                              .l_end = e->search_radius,
+                              .t_n_grid = o->t_n_grid,
+                              .t_extent = deco_option_given(o, DECO_OPT_t_extent) ? o->t_extent : deco_shift_extent(t->m->D),
+                              .t_x_shift = o->t_x_shift,
+                              .t_y_shift = o->t_y_shift,
+                              .no_trans = o->no_trans};
+}
+
+deco_status trainer_search_create(trainer *t)
+{
+    deco_status st = DECO_OK;
+    const deco_options *o = t->o;
+    struct trainer_search *s = NULL;
+    size_t f = sizeof(float), N = (size_t)t->p->N, Z = (size_t)t->m->shape.Z, S = (size_t)t->plan.search_batch, B = (size_t)t->plan.batch;
+    deco_search_grid grid = grid_of(t);
+    deco_search_sliced_config c = {.oversampling = o->snapshot_oversampling,
+                                   .centroids = o->snapshot_centroids,
+                                   .rescore = o->snapshot_rescore,
+                                   .base_shift_axis = o->snapshot_shifts};
+
+    TRY(deco_alloc(&s, 1, sizeof *s, "a pose search"));
+    t->search = s;
+    TRY(deco_search_sliced_create(&s->engine, t->m, t->mask, &grid, &c, t->plan.search_batch));
+    TRY(deco_alloc(&s->table, N * Z + 1, f, "latents"));
+    TRY(deco_alloc(&s->centroids, (size_t)c.centroids * Z + 1, f, "centroids of the latents"));
+    TRY(deco_alloc(&s->ctf, S, sizeof *s->ctf, "a search batch"));
+    TRY(deco_alloc(&s->z, S * Z + 1, f, "a search batch"));
+    TRY(deco_alloc(&s->R, S, 9 * f, "a search batch"));
+    TRY(deco_alloc(&s->shift, S, 2 * f, "a search batch"));
+    TRY(deco_alloc(&s->score, S, f, "a search batch"));
+    TRY(deco_alloc(&s->turn, S, sizeof *s->turn, "a search batch"));
+    TRY(deco_alloc(&s->row, B, sizeof *s->row, "a batch"));
+    TRY(deco_alloc(&s->images, B * (size_t)t->mask->P, f, "a batch of images"));
+    TRY(deco_alloc(&s->frozen, B * Z + 1, f, "a batch"));
+    TRY(deco_alloc(&s->moved_deg, N, f, "changes of poses"));
+    TRY(deco_alloc(&s->moved_px, N, f, "changes of poses"));
+out:
+    return st;
+}
+
+void trainer_search_free(trainer *t)
+{
+    struct trainer_search *s = t->search;
+
+    if (!s)
+        return;
+    deco_search_sliced_free(s->engine);
+    void *all[] = {s->table, s->centroids, s->ctf,    s->z,      s->R,         s->shift,   s->score,
+                   s->turn,  s->row,       s->images, s->frozen, s->moved_deg, s->moved_px};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+    free(s);
+    t->search = NULL;
+}
+
+/* ---- poses ------------------------------------------------------------------------------------------------------- */
+
+static uint64_t piece_of(const trainer *t) { return (uint64_t)(t->at->epoch + 1) << 32 | (uint64_t)t->at->step; }
+
+/* Snapshots of the decoder of the moment at the centroids of the latents of the moment. */
+static deco_status renew(trainer *t)
+{
+    deco_status st = DECO_OK;
+    struct trainer_search *s = t->search;
+    int64_t N = t->p->N, Z = t->m->shape.Z;
+    deco_random draw = deco_random_at(t->at->seed, DECO_STREAM_CENTROIDS, piece_of(t));
+
+    if (Z) {
+        TRY(deco_device_download(t->m->dev, s->table, t->m->latents.x, (size_t)(N * Z) * sizeof *s->table));
+        TRY(deco_centroids(s->centroids, s->table, N, Z, t->o->snapshot_centroids, &draw));
+    }
+    TRY(deco_search_sliced_renew(s->engine, Z ? s->centroids : NULL));
+out:
+    return st;
+}
+
+/* Angle between two rotations, in degrees. */
+static double angle_deg(const float *a, const float *b)
+{
+    double trace = 0;
+    for (int i = 0; i < 9; i++)
+        trace += (double)a[i] * b[i];
+    return acos(fmax(-1, fmin(1, (trace - 1) / 2))) * 360 / DECO_TWO_PI;
+}
+
+/* The batch's new poses into the table, and how far they are from those before. */
+static void keep_poses(trainer *t, const deco_batch *b)
+{
+    struct trainer_search *s = t->search;
+
+    for (int64_t i = 0; i < b->B; i++) {
+        float *R = t->poses->R + 9 * b->row[i], *shift = t->poses->shift + 2 * b->row[i];
+        s->moved_deg[s->moved] = (float)angle_deg(R, s->R + 9 * i);
+        s->moved_px[s->moved++] = hypotf(shift[0] - s->shift[2 * i], shift[1] - s->shift[2 * i + 1]);
+        memcpy(R, s->R + 9 * i, 9 * sizeof *R);
+        memcpy(shift, s->shift + 2 * i, 2 * sizeof *shift);
+    }
+}
+
+static deco_status search_poses(trainer *t, const deco_batch *b)
+{
+    deco_status st = DECO_OK;
+    struct trainer_search *s = t->search;
+    int64_t Z = t->m->shape.Z;
+    deco_search_input in = {.B = b->B, .images = b->images, .ctf = s->ctf, .z = Z ? s->z : NULL};
+    deco_search_output out = {.R = s->R, .shift = s->shift, .score = s->score};
+
+    for (int64_t i = 0; i < b->B; i++) {
+        int64_t row = b->row[i];
+        s->ctf[i] = t->p->ctf[row];
+        memcpy(s->z + Z * i, s->table + Z * row, (size_t)Z * sizeof *s->z);
+        memcpy(s->R + 9 * i, t->poses->R + 9 * row, 9 * sizeof *s->R);
+        memcpy(s->shift + 2 * i, t->poses->shift + 2 * row, 2 * sizeof *s->shift);
+    }
+    if (t->plan.kind == DECO_EPOCH_REFINE) {
+        TRY(deco_search_sliced_refine(s->engine, &in, &out, t->o->newton_steps));
+    } else {
+        in.shift = t->o->use_gt_trans ? s->shift : NULL;
+        TRY(deco_search_sliced_run(s->engine, &in, &out, NULL));
+    }
+    keep_poses(t, b);
+out:
+    return st;
+}
+
+/* ---- training on a search batch ---------------------------------------------------------------------------------- */
+
+static deco_status train_on(trainer *t, const deco_batch *b, double first, double share, deco_epoch_record *r)
+{
+    deco_status st = DECO_OK;
+    struct trainer_search *s = t->search;
+    int64_t Z = t->m->shape.Z, P = t->mask->P;
+    deco_random draw = deco_random_at(t->at->seed, DECO_STREAM_MINIBATCH, piece_of(t));
+
+    deco_random_permutation(&draw, s->turn, b->B);
+    for (int64_t at = 0; at < b->B; at += t->plan.batch) {
+        int64_t n = b->B - at < t->plan.batch ? b->B - at : t->plan.batch;
+        for (int64_t i = 0; i < n; i++) {
+            int64_t from = s->turn[at + i];
+            s->row[i] = b->row[from];
+            memcpy(s->images + i * P, b->images + from * P, (size_t)P * sizeof *s->images);
+            memcpy(s->frozen + i * Z, s->z + from * Z, (size_t)Z * sizeof *s->frozen);
+        }
+        TRY(trainer_step(t, s->row, s->images, n, t->plan.latents_frozen ? s->frozen : NULL, first + share * (double)at / (double)b->B, r));
+    }
+out:
+    return st;
+}
+
+static deco_status run_batch(trainer *t, const deco_batch *b, double first, double share, deco_epoch_record *r)
+{
+    deco_status st = DECO_OK;
+    double start = deco_seconds(), snapshots, searched;
+
+    TRY(renew(t));
+    snapshots = deco_seconds();
+    TRY(search_poses(t, b));
+    searched = deco_seconds();
+    TRY(train_on(t, b, first, share, r));
+    r->seconds_snapshots += snapshots - start;
+    r->seconds_search += searched - snapshots;
+    r->seconds_step += deco_seconds() - searched;
+    deco_progress_add(t->mon, b->B);
+out:
+    return st;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(float *x, int64_t n)
+{
+    if (!n)
+        return 0;
+    qsort(x, (size_t)n, sizeof *x, by_value);
+    return x[n / 2];
+}
+
+deco_status trainer_search_run(trainer *t, deco_epoch_record *r)
+{
+    deco_status st = DECO_OK;
+    struct trainer_search *s = t->search;
+    int64_t each = t->plan.search_batch, batches = (t->plan.images + each - 1) / each, done = t->at->step;
+
+    s->moved = 0;
+    if (done < batches)
+        TRY(deco_loader_start(t->loader, t->order + done * each, t->plan.images - done * each));
+    for (; t->at->step < batches; t->at->step++) {
+        deco_batch b;
+        if (deco_monitor_stopped(t->mon))
+            TRY(trainer_stopped(t, t->at->step, batches));
+        TRY(deco_loader_next(t->loader, &b, &r->seconds_waiting));
+        TRY(run_batch(t, &b, (double)t->at->step / (double)batches, 1 / (double)batches, r));
+    }
+out:
+    r->moved_deg = median(s->moved_deg, s->moved);
+    r->moved_px = median(s->moved_px, s->moved);
+    return st;
+}
+
+/* ---- forecast ---------------------------------------------------------------------------------------------------- */
+
+enum { MEASURED_IMAGES = 32 };
+
+deco_status deco_search_seconds(double *snapshots, double *image, deco_model *m, const deco_particles *p, const deco_options *o,
+                                const deco_epoch_plan *e)
+{
+    deco_status st = DECO_OK;
+    int64_t B = e->search_batch < MEASURED_IMAGES ? e->search_batch : MEASURED_IMAGES;
+    trainer t = {.m = m, .p = p, .o = o, .plan = *e};
+    float *images = NULL;
+
+    t.plan.search_batch = B;
+    TRY(deco_mask_create(&t.mask, m->shape.L, e->radius));
+    TRY(trainer_search_create(&t));
+    TRY(deco_alloc(&images, (size_t)(B * t.mask->P), sizeof *images, "images"));
+    memcpy(t.search->ctf, p->ctf, (size_t)B * sizeof *p->ctf);
+    double start = deco_seconds();
+    TRY(deco_search_sliced_renew(t.search->engine, m->shape.Z ? t.search->centroids : NULL));
+    *snapshots = deco_seconds() - start;
+    start = deco_seconds();
+    TRY(deco_search_sliced_run(t.search->engine, &(deco_search_input){.B = B, .images = images, .ctf = t.search->ctf, .z = t.search->z},
+                               &(deco_search_output){t.search->R, t.search->shift, t.search->score}, NULL));
+    *image = (deco_seconds() - start) / (double)B;
+out:
+    trainer_search_free(&t);
+    deco_mask_free(t.mask);
+    free(images);
+    return st;
+}
+
+size_t trainer_search_bytes(const deco_options *o, const deco_epoch_plan *e, int64_t N, int64_t Z)
+{
+    size_t f = sizeof(float), S = (size_t)e->search_batch, P = (size_t)(3.1416 * (double)(e->radius * e->radius)) + 1;
+    double reach = (double)(e->search_radius * o->snapshot_oversampling + 1), side = 2 * reach + 2;
+    size_t snapshots = (size_t)(2 * side * side * (reach + 2)) * (size_t)(Z ? o->snapshot_centroids : 1) * f;
+
+    return snapshots + 3 * S * P * f + (size_t)N * ((size_t)Z + 2) * f + S * ((size_t)o->n_kept_poses * 64 + 128);
+}

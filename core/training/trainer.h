@@ -1,0 +1,42 @@
+/* A training at work: what its epochs share (train.c) and those of a pose search add (search.c). */
+#ifndef DECO_TRAINING_TRAINER_H
+#define DECO_TRAINING_TRAINER_H
+
+#include "geometry/lattice.h"
+#include "training/step.h"
+#include "training/train.h"
+
+typedef struct trainer {
+    deco_model *m;
+    deco_poses *poses;
+    deco_position *at;
+    const deco_particles *p;
+    const deco_image_stats *stats;
+    const deco_options *o;
+    deco_monitor *mon;
+    deco_schedule schedule;
+    int64_t *order; /* [N] */
+
+    deco_epoch_plan plan; /* of this epoch, and what it needs */
+    deco_mask *mask;
+    deco_step *step;
+    deco_loader *loader;
+    struct trainer_search *search; /* NULL without */
+    deco_ctf_row *ctf;             /* [batch]: this and what follows are a batch's rows, put together */
+    float *R, *shift, *z;          /* [batch,9], [batch,2], [batch,Z] */
+} trainer;
+
+/* One gradient step on images [B,P] of `row` [B], at their poses of the moment. `frozen` [B,Z]: latents as they are, which do not change;
+ * NULL: the table's, trained. */
+deco_status trainer_step(trainer *t, const int64_t *row, const float *images, int64_t B, const float *frozen, double fraction,
+                         deco_epoch_record *r);
+
+deco_status trainer_stopped(const trainer *t, int64_t done, int64_t of);
+
+/* What the epochs of t->plan need; the batches of one that are still to be done, at->step counting search batches. */
+deco_status trainer_search_create(trainer *t);
+void trainer_search_free(trainer *t);
+deco_status trainer_search_run(trainer *t, deco_epoch_record *r);
+size_t trainer_search_bytes(const deco_options *o, const deco_epoch_plan *e, int64_t N, int64_t Z);
+
+#endif

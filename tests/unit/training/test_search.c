@@ -1,0 +1,242 @@
+/* Whole searches on a toy set: the loss falls, every epoch is as planned, the same seed gives the same bytes on any number of threads, and a run that was stopped and
+ * taken up again ends where it would have ended. */
+#include "training/train.h"
+#include "unit/training/toy.h"
+
+#include <pthread.h>
+#include <time.h>
+
+static toy set;
+
+typedef struct training {
+    deco_device *dev;
+    deco_image_stats stats;
+    deco_model *m;
+    deco_poses *poses;
+    deco_position at;
+} training;
+
+static deco_options *options(const char *radii, const char *refine)
+{
+    const char *const pair[][2] = {{"search_radii", radii},
+                                   {"refine_radii", refine},
+                                   {"pose_refine", "gauss_newton"},
+                                   {"n_iter", "1"},
+                                   {"l_start", "5"},
+                                   {"t_n_grid", "2"},
+                                   {"t_extent", "1"},
+                                   {"pretrain_radius", "5"},
+                                   {"batch_size_pretrain", "8"},
+                                   {"batch_size_hps", "8"},
+                                   {"batch_size_sgd", "8"},
+                                   {"lr", "3e-3"},
+                                   {"lr_conf_table", "5e-2"},
+                                   {"latents_frozen_epochs", "1"},
+                                   {"snapshot_centroids", "2"},
+                                   {"epochs_sgd", "0"}};
+    deco_options *o;
+
+    assert_int_equal(deco_options_create(&o), DECO_OK);
+    for (size_t i = 0; i < sizeof pair / sizeof *pair; i++)
+        assert_int_equal(deco_options_put(o, pair[i][0], pair[i][1], DECO_FROM_COMMAND), DECO_OK);
+    return o;
+}
+
+static training begin(const deco_options *o, int threads, uint64_t seed)
+{
+    training t = {.at = {.epoch = -2, .seed = seed, .digest = "toy"}};
+
+    assert_int_equal(deco_device_create(&t.dev, "cpu", threads), DECO_OK);
+    assert_int_equal(deco_images_survey(&t.stats, &set.p, t.dev, NULL), DECO_OK);
+    deco_model_config c = {.shape = {.L = TOY_BOX + 1, .pe_dim = 8, .H = 32, .n = 2, .Z = 2, .layer_norm = true},
+                           .feat_sigma = 0.5,
+                           .psize_A = 3,
+                           .std = t.stats.std,
+                           .D = TOY_BOX,
+                           .radius = TOY_BOX / 2,
+                           .N = set.p.N,
+                           .seed = seed};
+    assert_int_equal(deco_model_create(&t.m, t.dev, &c), DECO_OK);
+    assert_int_equal(deco_poses_create(&t.poses, &set.p, o, seed), DECO_OK);
+    return t;
+}
+
+static void end(training *t)
+{
+    deco_model_free(t->m);
+    deco_poses_free(t->poses);
+    deco_device_free(t->dev);
+}
+
+static deco_status train(training *t, const deco_options *o, deco_epoch_done done, void *context, deco_monitor *mon)
+{
+    return deco_train(t->m, t->poses, &t->at, &set.p, &t->stats, o, done, context, mon);
+}
+
+/* The checkpoint of a finished run and its poses, to be freed. */
+static unsigned char *bytes_of(training *t, size_t *n)
+{
+    const char *path = scratch("searched.safetensors");
+    size_t model, R = (size_t)t->poses->N * 9 * sizeof(float), shift = (size_t)t->poses->N * 2 * sizeof(float);
+
+    assert_int_equal(deco_checkpoint_write(path, t->m, &t->at), DECO_OK);
+    unsigned char *bytes = scratch_get(&model, path);
+    *n = model + R + shift;
+    bytes = realloc(bytes, *n);
+    memcpy(bytes + model, t->poses->R, R);
+    memcpy(bytes + model + R, t->poses->shift, shift);
+    return bytes;
+}
+
+typedef struct history {
+    int64_t count;
+    deco_epoch_record r[64];
+} history;
+
+static deco_status note(void *context, const deco_epoch_record *r, const deco_position *at)
+{
+    history *h = context;
+    (void)at;
+    h->r[h->count++] = *r;
+    return DECO_OK;
+}
+
+static void a_search_tells_every_epoch_and_its_loss_falls(void **state)
+{
+    deco_options *o = options("5,5,5,6,6,7", "8,8");
+    training t = begin(o, 2, 1);
+    history h = {0};
+    (void)state;
+    assert_int_equal(train(&t, o, note, &h, NULL), DECO_OK);
+    assert_int_equal(h.count, 9);
+    static const int64_t radius[] = {5, 5, 5, 5, 6, 6, 7, 8, 8};
+    for (int64_t i = 0; i < h.count; i++) {
+        const deco_epoch_record *r = &h.r[i];
+        assert_int_equal(r->epoch, i - 1);
+        assert_int_equal(r->radius, radius[i]);
+        assert_int_equal(r->images, set.p.N);
+        assert_int_equal(r->kind, i == 0 ? DECO_EPOCH_PRETRAIN : i < 7 ? DECO_EPOCH_SEARCH : DECO_EPOCH_REFINE);
+        assert_true((r->seconds_search > 0) == (i > 0) && (r->seconds_snapshots > 0) == (i > 0));
+        assert_true((r->lr_latents > 0) == (i > 1)); /* frozen in the first search epoch */
+    }
+    assert_true(h.r[6].loss < 0.7 * h.r[1].loss);
+    assert_true(h.r[1].moved_deg > 60); /* from random rotations */
+    assert_true(h.r[8].moved_deg < 5);
+    assert_int_equal(t.m->radius, 8);
+    end(&t);
+    deco_options_free(o);
+}
+
+static void same_seed_is_the_same_bytes_on_any_number_of_threads(void **state)
+{
+    deco_options *o = options("5,6", "7");
+    unsigned char *first = NULL;
+    size_t n = 0, m;
+    (void)state;
+    for (int threads = 1; threads <= 3; threads++) {
+        training t = begin(o, threads, 5);
+        assert_int_equal(train(&t, o, NULL, NULL, NULL), DECO_OK);
+        unsigned char *bytes = bytes_of(&t, &m);
+        if (first) {
+            assert_int_equal(n, m);
+            assert_memory_equal(first, bytes, n);
+            free(bytes);
+        } else {
+            first = bytes, n = m;
+        }
+        end(&t);
+    }
+    free(first);
+    deco_options_free(o);
+}
+
+typedef struct stopper {
+    deco_monitor *mon;
+    double seconds;
+} stopper;
+
+static void *stop_later(void *context)
+{
+    stopper *s = context;
+    struct timespec t = {(time_t)s->seconds, (long)(1e9 * (s->seconds - (double)(time_t)s->seconds))};
+    nanosleep(&t, NULL);
+    deco_monitor_stop(s->mon);
+    return NULL;
+}
+
+/* Cut to pieces, each going on from the checkpoint of the one before and from its poses. */
+static void stopped_and_resumed_ends_where_it_would_have(void **state)
+{
+    deco_options *o = options("5,6", "7");
+    training whole = begin(o, 2, 5), t = begin(o, 2, 5);
+    size_t n, m;
+    int inside = 0;
+    deco_status st = DECO_E_STOPPED;
+    (void)state;
+    assert_int_equal(train(&whole, o, NULL, NULL, NULL), DECO_OK);
+    for (double seconds = 0.01; st; seconds *= 1.2) {
+        stopper s = {.seconds = seconds};
+        pthread_t thread;
+        assert_int_equal(deco_monitor_create(&s.mon, NULL, NULL), DECO_OK);
+        assert_int_equal(pthread_create(&thread, NULL, stop_later, &s), 0);
+        st = train(&t, o, NULL, NULL, s.mon);
+        pthread_join(thread, NULL);
+        deco_monitor_free(s.mon);
+        if (!st)
+            break;
+        assert_int_equal(st, DECO_E_STOPPED);
+        inside += t.at.epoch >= -1 && t.at.step > 0; /* in a search epoch, between two search batches */
+        assert_int_equal(deco_checkpoint_write(scratch("stopped.safetensors"), t.m, &t.at), DECO_OK);
+        deco_model_free(t.m);
+        assert_int_equal(deco_checkpoint_read(&t.m, &t.at, t.dev, scratch("stopped.safetensors"), true), DECO_OK);
+    }
+    assert_true(inside > 0);
+    unsigned char *a = bytes_of(&whole, &n), *b = bytes_of(&t, &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(a, b, n);
+    free(a);
+    free(b);
+    end(&whole);
+    end(&t);
+    deco_options_free(o);
+}
+
+static void known_shifts_stay(void **state)
+{
+    deco_options *o = options("5", "none");
+    assert_int_equal(deco_options_put(o, "use_gt_trans", "True", DECO_FROM_COMMAND), DECO_OK);
+    for (int64_t i = 0; i < 2 * set.p.N; i++)
+        set.p.shift[i] = (float)(i % 3) * 0.25f;
+    training t = begin(o, 2, 1);
+    (void)state;
+    assert_int_equal(train(&t, o, NULL, NULL, NULL), DECO_OK);
+    assert_memory_equal(t.poses->shift, set.p.shift, (size_t)(2 * set.p.N) * sizeof(float));
+    memset(set.p.shift, 0, (size_t)(2 * set.p.N) * sizeof(float));
+    end(&t);
+    deco_options_free(o);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    set = toy_make(150);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    toy_free(&set);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_search_tells_every_epoch_and_its_loss_falls),
+        cmocka_unit_test(same_seed_is_the_same_bytes_on_any_number_of_threads),
+        cmocka_unit_test(stopped_and_resumed_ends_where_it_would_have),
+        cmocka_unit_test(known_shifts_stay),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
