@@ -103,11 +103,15 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     TRY(deco_monitor_attach(m, o->outdir));
     deco_log_head(m, dev, deco_pool_threads(deco_device_pool(dev)), (uint64_t)o->seed);
     deco_info(m, "analysis of epoch %" PRId64, epoch);
-    TRY(deco_analysis_write(
-        directory,
-        &(deco_analysis_input){
-            .model = model, .particles = p, .z = record.latents, .R = record.R, .shift = record.shift, .seed = (uint64_t)o->seed},
-        o, m));
+    TRY(deco_analysis_write(directory,
+                            &(deco_analysis_input){.model = model,
+                                                   .particles = p,
+                                                   .z = record.latents,
+                                                   .R = record.R,
+                                                   .shift = record.shift,
+                                                   .poses_estimated = !o->use_gt_poses,
+                                                   .seed = (uint64_t)o->seed},
+                            o, m));
     *summary = deco_job_summary(directory, o, model->shape.Z);
 out:
     free(directory);

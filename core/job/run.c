@@ -216,6 +216,11 @@ static deco_status analyse(run_job *j, char **summary)
                                                    .seed = (uint64_t)j->o->seed},
                             j->o, j->m));
     *summary = deco_job_summary(directory, j->o, Z);
+    if (!j->o->use_gt_poses)
+        deco_warn(
+            j->m,
+            "poses were found from one start, and this version cannot tell a wrong one: believe what runs with other --seed agree on; "
+            "the hand of the maps is a coin's toss");
 out:
     free(z);
     free(directory);
