@@ -58,9 +58,7 @@ static deco_status check_input(run_job *j)
     const deco_options *o = j->o;
     int need = DECO_NEED_STACKS | (o->use_gt_poses ? DECO_NEED_POSES : 0) | (o->use_gt_poses || o->use_gt_trans ? DECO_NEED_SHIFTS : 0);
 
-    if (!o->particles.count)
-        return deco_fail(DECO_E_ARGUMENT, "particles is not given: name a CryoSPARC job directory or .cs file with --particles PATH");
-    if (o->particles.count > 1)
+    if (o->particles.count > 1) /* that there is one, the option table's check has seen */
         return deco_fail(DECO_E_UNSUPPORTED, "particles is given %" PRId64 " times; this version takes one job directory or .cs file a run",
                          o->particles.count);
     TRY(deco_outdir_check(o->outdir, o->particles.items[0]));
@@ -89,7 +87,7 @@ static deco_status log_plan(run_job *j)
                   s.sgd_epochs);
     else if (o->n_imgs_pose_search)
         deco_info(j->m,
-                  "%" PRId64 " epochs: METHOD's n_imgs_pose_search = %" PRId64 " images are %" PRId64 " epochs of %" PRId64
+                  "%" PRId64 " epochs: the published n_imgs_pose_search = %" PRId64 " images are %" PRId64 " epochs of %" PRId64
                   " particles, and epochs_sgd adds %" PRId64 "; --n_imgs_pose_search 0 leaves %" PRId64,
                   s.total, o->n_imgs_pose_search, s.search_epochs, p->N, s.sgd_epochs, s.sgd_epochs + 2);
     else
