@@ -23,6 +23,8 @@ tests/style/tidy.sh build/release
 configure_and_build sanitize -DCRYODECO_TESTS=ON
 say "tests under the address and undefined-behaviour sanitizers"
 ctest --test-dir build/sanitize -L 'unit|golden' -j2 --output-on-failure --quiet
+LSAN_OPTIONS=suppressions=$PWD/tests/support/leaks.supp:print_suppressions=0 CRYODECO=$PWD/build/sanitize/bin/cryodeco \
+    python -m pytest -q -p no:cacheprovider tests/python/test_bad_input.py
 
 configure_and_build tsan -DCRYODECO_TESTS=ON
 say "tests under the thread sanitizer"
