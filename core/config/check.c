@@ -81,10 +81,6 @@ static deco_status check_ability(const deco_options *o)
         return deco_fail(
             DECO_E_UNSUPPORTED,
             "resume is not in this version yet; without it the run starts anew, and what outdir holds is kept aside as old-out_NNN");
-    if (o->ind)
-        return deco_fail(
-            DECO_E_UNSUPPORTED,
-            "ind is not in this version yet; make the subset in CryoSPARC (Particle Sets Tool) and give that job as --particles");
     if (o->use_conf_encoder)
         return deco_fail(DECO_E_UNSUPPORTED, "the encoder is not in this version yet; --use_conf_encoder False runs with a latent table");
     return o->use_gt_poses ? DECO_OK : check_search(o);

@@ -83,12 +83,12 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     TRY(find_epoch(&epoch, o));
     if (o->particles.count != 1)
         TRY(deco_fail(DECO_E_ARGUMENT, "particles is not given, and %s/job.yaml does not name one input", o->outdir));
-    TRY(deco_particles_open(&p, o->particles.items[0], o->datadir, 0, m));
+    TRY(deco_record_paths_of(&path, o->outdir, epoch));
+    TRY(deco_particles_open_rows(&p, o->particles.items[0], o->datadir, o->ind ? path.ind : NULL, 0, m));
     if (o->k_num > p->N)
         TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",
                       o->k_num, p->source, p->N));
     TRY(deco_device_create(&dev, o->device, (int)o->threads));
-    TRY(deco_record_paths_of(&path, o->outdir, epoch));
     TRY(deco_checkpoint_read(&model, &at, dev, path.weights, false));
     deco_particles_digest(digest, p);
     if (strcmp(digest, at.digest) != 0)

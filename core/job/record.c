@@ -1,4 +1,4 @@
-/* What a run keeps of its particles beside the weights: arrays whose rows are the rows of the joined input. */
+/* What a run keeps of its particles beside the weights: arrays whose rows are the particles in use, in their order. */
 #include "job/record.h"
 #include "base/file.h"
 #include "formats/mrc.h"
@@ -17,8 +17,9 @@ deco_status deco_record_paths_of(deco_record_paths *p, const char *outdir, int64
         .shift = deco_format("%s/out/shift.%" PRId64 ".npy", outdir, epoch),
         .map = deco_format("%s/out/reconstruct.%" PRId64 ".mrc", outdir, epoch),
         .uid = deco_format("%s/out/uid.npy", outdir),
+        .ind = deco_format("%s/out/ind.npy", outdir),
     };
-    if (p->weights && p->latents && p->pose && p->rotation && p->shift && p->map && p->uid)
+    if (p->weights && p->latents && p->pose && p->rotation && p->shift && p->map && p->uid && p->ind)
         return DECO_OK;
     deco_record_paths_free(p);
     return deco_fail_memory(strlen(outdir), "names of files");
@@ -33,6 +34,7 @@ void deco_record_paths_free(deco_record_paths *p)
     free(p->shift);
     free(p->map);
     free(p->uid);
+    free(p->ind);
     *p = (deco_record_paths){0};
 }
 
@@ -47,6 +49,8 @@ deco_status deco_record_uids(const char *outdir, const deco_particles *p)
     for (int64_t i = 0; i < p->N; i++)
         uid[i] = deco_particles_uid(p, i);
     TRY(deco_npy_write(path.uid, "<u8", 1, &p->N, uid));
+    if (p->input_row)
+        TRY(deco_npy_write(path.ind, "<i8", 1, &p->N, p->input_row));
 out:
     free(uid);
     deco_record_paths_free(&path);

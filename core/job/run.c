@@ -63,7 +63,7 @@ static deco_status check_input(run_job *j)
                          o->particles.count);
     TRY(deco_outdir_check(o->outdir, o->particles.items[0]));
     TRY(deco_device_create(&j->dev, o->device, (int)o->threads));
-    TRY(deco_particles_open(&j->particles, o->particles.items[0], o->datadir, need, j->m));
+    TRY(deco_particles_open_rows(&j->particles, o->particles.items[0], o->datadir, o->ind, need, j->m));
     if (o->k_num > j->particles->N)
         TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",
                       o->k_num, j->particles->source, j->particles->N));
@@ -80,6 +80,8 @@ static deco_status log_plan(run_job *j)
     deco_schedule s = deco_schedule_of(o, p->N);
     deco_forecast f;
 
+    if (p->input_row)
+        deco_info(j->m, "%s: only the %" PRId64 " rows of %s, in its order", p->source, p->N, o->ind);
     deco_info(j->m, "%s: %" PRId64 " particles, box %" PRId64 " px, %.4g Å per pixel, %" PRId64 " stacks, poses from %s", p->source, p->N,
               p->D, p->psize_A, p->stacks, p->poses ? p->poses : "nowhere");
     if (!o->use_gt_poses && o->search_radii.count)
@@ -236,6 +238,7 @@ deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, ch
     for (int64_t i = 0; i < j.o->particles.count; i++)
         make_absolute(&j.o->particles.items[i]);
     make_absolute(&j.o->datadir);
+    make_absolute(&j.o->ind);
     TRY(check_input(&j));
     deco_log_head(m, j.dev, deco_pool_threads(deco_device_pool(j.dev)), (uint64_t)j.o->seed);
     TRY(log_plan(&j));

@@ -6,11 +6,17 @@
 #include "particles/job_directory.h"
 #include "particles/particles.h"
 
+/* Row `i` as its file counts, for messages. */
+static inline long long file_row(const deco_particles *p, int64_t i) { return p->input_row ? p->input_row[i] : i; }
+
 /* The files, read and joined on uid. *blob_directory: of the file that blob/path came from, allocated. No rows is no failure here. */
 deco_status particles_read_rows(deco_particles *p, const job_files *files, char **blob_directory);
 
 /* At least one row, and every uid once. */
 deco_status particles_check_uids(deco_particles *p);
+
+/* From here on only the rows that the file `ind` names; NULL: all. */
+deco_status particles_keep_rows(deco_particles *p, const char *ind);
 
 /* The blob columns: box, pixel size, sign, and which image of which stack each row is. */
 deco_status particles_read_images(deco_particles *p, deco_monitor *m);

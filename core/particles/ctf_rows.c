@@ -33,7 +33,7 @@ static deco_status read_row(double v[COLUMNS], const deco_particles *p, const de
             return deco_fail(DECO_E_FORMAT,
                              "%s: row %lld: %s is %g; %s lies between %g and %g. Estimate the CTF again in CryoSPARC, or leave this "
                              "particle out",
-                             p->cs_path, (long long)row, want[i].name, v[i], range[i].what, range[i].least, range[i].most);
+                             p->cs_path, file_row(p, row), want[i].name, v[i], range[i].what, range[i].least, range[i].most);
     }
     return DECO_OK;
 }

@@ -92,10 +92,10 @@ static deco_status read_refs(deco_particles *p, const deco_column **c)
         deco_cell_text(text, size, c[PATH], i);
         const char *path = *text == '>' ? text + 1 : text;
         if (!*path)
-            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: blob/path is empty; the image's stack must be named", p->cs_path, (long long)i));
+            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: blob/path is empty; the image's stack must be named", p->cs_path, file_row(p, i)));
         if (!(index >= 0 && index < INT32_MAX && index == floor(index)))
             TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: blob/idx is %.17g; it must be the number of an image in %s, from 0", p->cs_path,
-                          (long long)i, index, path));
+                          file_row(p, i), index, path));
         p->image[i].index = (int32_t)index;
         TRY(number_of(&p->image[i].stack, &names, path));
     }
@@ -113,19 +113,20 @@ static deco_status read_box(deco_particles *p, const deco_column *shape)
         double h = deco_cell_real(shape, i, 0), w = deco_cell_real(shape, i, 1);
         if (!(h == w && h >= 2 && h <= (double)largest_box && h == floor(h)))
             return deco_fail(DECO_E_FORMAT, "%s: row %lld: blob/shape is %.17g×%.17g; images must be square, of 2 to %lld pixels",
-                             p->cs_path, (long long)i, h, w, (long long)largest_box);
+                             p->cs_path, file_row(p, i), h, w, (long long)largest_box);
         if (fmod(h, 2) != 0)
             return deco_fail(DECO_E_FORMAT,
                              "%s: row %lld: blob/shape is %.0f×%.0f, an odd box; crop or downsample to an even one in CryoSPARC "
                              "(Downsample Particles)",
-                             p->cs_path, (long long)i, h, w);
+                             p->cs_path, file_row(p, i), h, w);
         if (i == 0)
             p->D = (int64_t)h;
         if ((int64_t)h != p->D)
-            return deco_fail(DECO_E_FORMAT,
-                             "%s: row %lld: the box is %.0f px, that of row 0 is %lld px; all images must have one box: bring them to it "
-                             "with CryoSPARC's Downsample Particles",
-                             p->cs_path, (long long)i, h, (long long)p->D);
+            return deco_fail(
+                DECO_E_FORMAT,
+                "%s: row %lld: the box is %.0f px, that of row %lld is %lld px; all images must have one box: bring them to it "
+                "with CryoSPARC's Downsample Particles",
+                p->cs_path, file_row(p, i), h, file_row(p, 0), (long long)p->D);
     }
     return DECO_OK;
 }
@@ -136,14 +137,14 @@ static deco_status read_psize(deco_particles *p, const deco_column *psize)
         double A = deco_cell_real(psize, i, 0);
         if (!(A > 0 && A < 1e6)) /* this way round, NaN is caught too */
             return deco_fail(DECO_E_FORMAT, "%s: row %lld: blob/psize_A is %g; a pixel size in Å must be above 0 (and below 1e6)",
-                             p->cs_path, (long long)i, A);
+                             p->cs_path, file_row(p, i), A);
         if (i == 0)
             p->psize_A = A;
         if (fabs(A - p->psize_A) > psize_tolerance * p->psize_A)
             return deco_fail(DECO_E_FORMAT,
-                             "%s: row %lld: blob/psize_A is %.7g Å, that of row 0 is %.7g Å; images of one set may differ by %g %%: "
+                             "%s: row %lld: blob/psize_A is %.7g Å, that of row %lld is %.7g Å; images of one set may differ by %g %%: "
                              "train on each magnification by itself, or resample to one",
-                             p->cs_path, (long long)i, A, p->psize_A, 100 * psize_tolerance);
+                             p->cs_path, file_row(p, i), A, file_row(p, 0), p->psize_A, 100 * psize_tolerance);
     }
     return DECO_OK;
 }
@@ -162,7 +163,7 @@ static deco_status read_sign(deco_particles *p, deco_monitor *m)
         double sign = c ? deco_cell_real(c, i, 0) : -1;
         if (sign != 1 && sign != -1)
             return deco_fail(DECO_E_FORMAT, "%s: row %lld: blob/sign is %g; it must be -1 (dark on light) or 1 (light on dark)", p->cs_path,
-                             (long long)i, sign);
+                             file_row(p, i), sign);
         p->sign[i] = (float)-sign;
     }
 out:

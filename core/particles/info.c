@@ -115,8 +115,10 @@ static deco_status find_out(findings *f, const char *path, const deco_options *o
         TRY(deco_fail_memory(strlen(path), "a file's name"));
     TRY(particles_read_rows(p, &f->files, &f->blob_directory));
     TRY(take(f, &sound, particles_check_uids(p)));
+    f->input_rows = p->N;
     if (!p->N)
         goto out;
+    TRY(particles_keep_rows(p, o->ind));
     TRY(count_groups(f));
     TRY(take(f, &f->images_known, particles_read_images(p, m)));
     TRY(take(f, &f->ctf_known, particles_read_ctf(p, m)));

@@ -19,6 +19,7 @@ typedef struct exposure_group {
 
 typedef struct findings {
     deco_particles *p;
+    int64_t input_rows; /* p->N are those of `ind` */
     job_files files;
     stack_places places;
     char *blob_directory;

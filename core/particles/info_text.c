@@ -58,10 +58,13 @@ static const char *span_text(char out[64], const deco_table *t, const char *colu
 
 static void say_source(FILE *to, const findings *f)
 {
-    char n[32];
+    char n[32], all[32];
 
     head(to, "particles");
-    fprintf(to, "%s, from %s\n", count_text(n, f->p->N), f->files.rows);
+    if (f->p->input_row)
+        fprintf(to, "%s of %s rows (ind), from %s\n", count_text(n, f->p->N), count_text(all, f->input_rows), f->files.rows);
+    else
+        fprintf(to, "%s, from %s\n", count_text(n, f->p->N), f->files.rows);
     for (int64_t i = 0; i < f->files.joined.count; i++) {
         next_line(to);
         fprintf(to, "joined on uid with %s\n", f->files.joined.path[i]);

@@ -28,7 +28,8 @@ out:
     return st;
 }
 
-deco_status deco_particles_open(deco_particles **out, const char *path, const char *datadir, int need, deco_monitor *m)
+deco_status deco_particles_open_rows(deco_particles **out, const char *path, const char *datadir, const char *ind, int need,
+                                     deco_monitor *m)
 {
     deco_status st = DECO_OK;
     deco_particles *p = NULL;
@@ -42,6 +43,7 @@ deco_status deco_particles_open(deco_particles **out, const char *path, const ch
     TRY(take_names(p, path, &files));
     TRY(particles_read_rows(p, &files, &blob_directory));
     TRY(particles_check_uids(p));
+    TRY(particles_keep_rows(p, ind));
     TRY(particles_read_images(p, m));
     TRY(particles_read_ctf(p, m));
     TRY(particles_read_poses(p, need, m));
@@ -59,6 +61,11 @@ out:
     return st;
 }
 
+deco_status deco_particles_open(deco_particles **out, const char *path, const char *datadir, int need, deco_monitor *m)
+{
+    return deco_particles_open_rows(out, path, datadir, NULL, need, m);
+}
+
 void deco_particles_free(deco_particles *p)
 {
     if (!p)
@@ -71,6 +78,7 @@ void deco_particles_free(deco_particles *p)
     deco_table_free(p->rows);
     free(p->stack);
     free(p->stack_name);
+    free(p->input_row);
     free(p->image);
     free(p->sign);
     free(p->ctf);

@@ -14,12 +14,13 @@ typedef struct deco_image_ref {
 } deco_image_ref;
 
 typedef struct deco_particles {
-    char *source;     /* what the user named */
-    char *cs_path;    /* the .cs file the rows (and their order) come from */
-    char *project;    /* directory that blob/path counts from */
-    char *version;    /* CryoSPARC's, from job.json; NULL when unknown */
-    deco_table *rows; /* every column, joined */
-    int64_t N, D;     /* D: box of the stacks, even */
+    char *source;       /* what the user named */
+    char *cs_path;      /* the .cs file the rows (and their order) come from */
+    char *project;      /* directory that blob/path counts from */
+    char *version;      /* CryoSPARC's, from job.json; NULL when unknown */
+    deco_table *rows;   /* every column, joined */
+    int64_t N, D;       /* rows in use; box of the stacks, even */
+    int64_t *input_row; /* [N] which row of cs_path each is, for messages too; NULL: all, in its order */
     double psize_A;
     const deco_column *uid;
     int64_t stacks;
@@ -40,6 +41,9 @@ enum { DECO_NEED_POSES = 1, DECO_NEED_SHIFTS = 2, DECO_NEED_STACKS = 4 };
  * applied. Pixels are not read. `datadir` may be NULL. Fails: FILE, FORMAT, STOPPED; every message names file and row, and for a missing
  * stack all places tried. */
 deco_status deco_particles_open(deco_particles **out, const char *path, const char *datadir, int need, deco_monitor *m);
+/* The same of some rows alone, in the order of the file `ind` (selection.h; NULL: all). The others are not looked at. */
+deco_status deco_particles_open_rows(deco_particles **out, const char *path, const char *datadir, const char *ind, int need,
+                                     deco_monitor *m);
 void deco_particles_free(deco_particles *p);
 
 static inline uint64_t deco_particles_uid(const deco_particles *p, int64_t row) { return deco_cell_u64(p->uid, row, 0); }

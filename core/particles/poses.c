@@ -66,7 +66,7 @@ static deco_status read_rotations(deco_particles *p, const deco_column *pose)
             TRY(deco_fail(DECO_E_FORMAT,
                           "%s: row %lld: %s is (%g, %g, %g); an axis-angle vector in radians is needed. Leave this particle out, or "
                           "refine again",
-                          p->cs_path, (long long)i, pose->name, v[0], v[1], v[2]));
+                          p->cs_path, file_row(p, i), pose->name, v[0], v[1], v[2]));
         deco_rotation_from_axis_angle(R, v);
         for (int k = 0; k < 9; k++)
             p->R[9 * i + k] = (float)R[k];
@@ -86,10 +86,10 @@ static deco_status read_shifts(deco_particles *p, const deco_column *shift, cons
         double here = deco_cell_real(used, i, 0), A = psize ? deco_cell_real(psize, i, 0) : here, x = deco_cell_real(shift, i, 0),
                y = deco_cell_real(shift, i, 1);
         if (!(A > 0 && A < 1e6))
-            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is %g; a pixel size in Å must be above 0", p->cs_path, (long long)i, psize->name,
-                          A));
+            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is %g; a pixel size in Å must be above 0", p->cs_path, file_row(p, i),
+                          psize->name, A));
         if (!(fabs(x) < 1e6 && fabs(y) < 1e6))
-            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is (%g, %g); two numbers of pixels are needed", p->cs_path, (long long)i,
+            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is (%g, %g); two numbers of pixels are needed", p->cs_path, file_row(p, i),
                           shift->name, x, y));
         p->shift[2 * i] = (float)(x * A / here);
         p->shift[2 * i + 1] = (float)(y * A / here);

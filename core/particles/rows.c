@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "formats/cs.h"
 #include "particles/build.h"
+#include "particles/selection.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,24 @@ deco_status particles_check_uids(deco_particles *p)
         st = deco_fail(st, "%s: CryoSPARC's Remove Duplicate Particles makes such a set usable", deco_error());
 out:
     deco_index_free(index);
+    return st;
+}
+
+deco_status particles_keep_rows(deco_particles *p, const char *ind)
+{
+    deco_status st = DECO_OK;
+    deco_table *kept = NULL;
+    int64_t n;
+
+    if (!ind)
+        return DECO_OK;
+    TRY(particles_selection_read(&p->input_row, &n, ind, p->N, p->cs_path));
+    TRY(deco_table_select(&kept, p->rows, p->input_row, n));
+    deco_table_free(p->rows);
+    p->rows = kept;
+    p->N = n;
+    p->uid = p->uid ? deco_table_find(p->rows, "uid") : NULL;
+out:
     return st;
 }
 

@@ -172,7 +172,7 @@ static deco_status missing(const deco_particles *p, const stack_places *places, 
     st = deco_fail(DECO_E_FILE,
                    "%s: row %lld: stack %s is not found; tried %s. In all %lld of %lld stacks, with %lld of %lld images, are missing. "
                    "Copy or mount them, or give with --datadir the directory that these paths count from",
-                   p->cs_path, (long long)row, p->stack_name[s], tried, (long long)stacks, (long long)p->stacks, (long long)rows,
+                   p->cs_path, file_row(p, row), p->stack_name[s], tried, (long long)stacks, (long long)p->stacks, (long long)rows,
                    (long long)p->N);
 out:
     free(tried);
@@ -188,17 +188,17 @@ deco_status particles_check_stacks(const deco_particles *p, const found_stack *f
         if (!path)
             return missing(p, places, image->stack, i);
         if (f->problem)
-            return deco_fail(DECO_E_FORMAT, "%s (row %lld of %s)", f->problem, (long long)i, p->cs_path);
+            return deco_fail(DECO_E_FORMAT, "%s (row %lld of %s)", f->problem, file_row(p, i), p->cs_path);
         if (f->nx != p->D || f->ny != p->D)
             return deco_fail(DECO_E_FORMAT,
                              "%s: its images have %lld×%lld px, but row %lld of %s says %lld×%lld (blob/shape); the stack and the .cs file "
                              "do not belong together",
-                             path, (long long)f->nx, (long long)f->ny, (long long)i, p->cs_path, (long long)p->D, (long long)p->D);
+                             path, (long long)f->nx, (long long)f->ny, file_row(p, i), p->cs_path, (long long)p->D, (long long)p->D);
         if (image->index >= f->nz)
             return deco_fail(DECO_E_FORMAT,
                              "%s: row %lld: blob/idx is %d, but %s holds %lld images (0 to %lld); the stack and the .cs file do not belong "
                              "together",
-                             p->cs_path, (long long)i, image->index, path, (long long)f->nz, (long long)f->nz - 1);
+                             p->cs_path, file_row(p, i), image->index, path, (long long)f->nz, (long long)f->nz - 1);
     }
     return DECO_OK;
 }

@@ -118,6 +118,23 @@ def test_truncated_cs(tmp_path, tiny_copy):
     refused(tmp_path, "--particles", tiny_copy / "J12", *BRIEF, says="downsampled_particles.cs")
 
 
+@pytest.mark.parametrize("name, content, says", [
+    ("ind.txt", b"3\n1000\n", ["line 2", "1000", "0 to 999"]),
+    ("ind.txt", b"3\n-1\n", ["line 2", "-1"]),
+    ("ind.txt", b"3\n4\n3\n", ["lines 1 and 3", "row 3"]),
+    ("ind.txt", b"# none\n", ["names no row"]),
+    ("ind.pkl", b"\x80\x04\x95\x00.", ["pickle", "numpy.save"]),
+    ("ind.npy", np.array([1.0, 2.0]), ["floating-point", "astype"]),
+    ("ind.npy", np.zeros(999, bool), ["999 booleans", "1000 rows"]),
+    ("ind.npy", np.array([[1], [2]]), ["2 dimensions"]),
+])
+def test_ind_that_selects_no_sound_set(tmp_path, name, content, says):
+    path = tmp_path / name
+    path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content)
+    refused(tmp_path, "--particles", JOB, *BRIEF, "--ind", path, says=[name, *says])
+    refused(tmp_path, "--particles", JOB, *BRIEF, "--ind", tmp_path / "nowhere.npy", says="nowhere.npy")
+
+
 def test_full_disk_is_exit_code_1_and_keeps_what_was_whole(tmp_path):
     """A file-size limit stands in for the full disk: the first file over it fails like one."""
     import resource

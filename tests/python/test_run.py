@@ -173,3 +173,32 @@ def test_analyze_alone_with_other_clusters(tiny_run):
     assert (clustering(tiny_run) / "labels.npy").read_bytes() == before  # the earlier clustering stays
     cryodeco("run", "--particles", TINY / "project/J12", "--outdir", tiny_run, *SMALL, "--skip_train", "True", "--seed", "1")
     assert (clustering(tiny_run) / "labels.npy").read_bytes() == before
+
+
+def test_ind_selects_rows_in_its_order(tmp_path):
+    """Run, analysis and subsets know those rows alone; the user's file is not needed afterwards."""
+    rows = np.random.default_rng(5).permutation(1000)[:200]
+    np.save(tmp_path / "ind.npy", rows.astype(np.int32))
+    cryodeco("run", "--particles", TINY / "project/J12", "--outdir", tmp_path / "run", *BRIEF, "--ind", tmp_path / "ind.npy")
+    (tmp_path / "ind.npy").unlink()
+    whole = joined_input()
+    assert (np.load(tmp_path / "run/out/uid.npy") == whole["uid"][rows]).all()
+    assert (np.load(tmp_path / "run/out/ind.npy") == rows).all()
+    pose = np.load(max((tmp_path / "run/out").glob("pose.*.npy")))
+    assert abs(pose["R"] - Truth(TINY).of_row["R"][rows]).max() < 1e-5
+    cryodeco("analyze", tmp_path / "run", "--k_num", "3")
+    for K in 2, 3:
+        folder = newest_analysis(tmp_path / "run") / f"clustering{K}"
+        labels = np.load(folder / "labels.npy")
+        assert labels.shape == (200,)
+        for k in range(K):
+            subset = np.load(folder / f"clustering_cs_star/cluster_{k}.cs")
+            assert (subset["uid"] == whole["uid"][rows][labels == k]).all()
+            assert (subset["ctf/df1_A"] == whole["ctf/df1_A"][rows][labels == k]).all()
+
+
+def test_info_looks_at_the_rows_of_ind(tmp_path):
+    (tmp_path / "ind.txt").write_text("7\n3\n")
+    assert "2 of 1,000 rows (ind)" in cryodeco("info", TINY / "project/J12", "--ind", tmp_path / "ind.txt").stdout
+    report = json.loads(cryodeco("info", TINY / "project/J12", "--ind", tmp_path / "ind.txt", "--json").stdout)
+    assert report["particles"] == 2
