@@ -346,6 +346,15 @@ deco_status deco_rows_add(deco_device *dev, deco_array table, deco_array x, deco
     RUN(rows_add, table, x, row);
 }
 
+deco_status deco_rows_put(deco_device *dev, deco_array table, deco_array x, deco_array row)
+{
+    int64_t B = row.shape[0], N = table.shape[0], W = table.shape[1];
+    NEED(table, f32_2(N, W));
+    NEED(row, deco_i64_1(NULL, B));
+    NEED(x, f32_2(B, W));
+    RUN(rows_put, table, x, row);
+}
+
 deco_status deco_clear(deco_device *dev, deco_array x)
 {
     NEED(x, x);

@@ -83,6 +83,8 @@ deco_status deco_lattice_sums(deco_device *dev, deco_array out, deco_array x);
 deco_status deco_rows_gather(deco_device *dev, deco_array y, deco_array table, deco_array row);
 /* table[row[i]] += x[i], rows in rising i (a row may come twice). */
 deco_status deco_rows_add(deco_device *dev, deco_array table, deco_array x, deco_array row);
+/* table[row[i]] = x[i]; of a row that comes twice the last stays. */
+deco_status deco_rows_put(deco_device *dev, deco_array table, deco_array x, deco_array row);
 /* x = 0 */
 deco_status deco_clear(deco_device *dev, deco_array x);
 

@@ -99,11 +99,11 @@ out:
     return st;
 }
 
-deco_status deco_record_epoch(const char *outdir, deco_model *m, const deco_position *at, const float *R, const float *shift)
+deco_status deco_record_epoch(const char *outdir, deco_model *m, const deco_position *at)
 {
     deco_status st = DECO_OK;
     deco_record_paths path = {0};
-    float *latents = NULL;
+    float *latents = NULL, *R = NULL, *shift = NULL;
     int64_t N = m->N, Z = m->shape.Z;
 
     TRY(deco_record_paths_of(&path, outdir, at->epoch));
@@ -111,6 +111,9 @@ deco_status deco_record_epoch(const char *outdir, deco_model *m, const deco_posi
     if (Z)
         TRY(deco_device_download(m->dev, latents, m->latents.x, (size_t)(N * Z) * sizeof *latents));
     TRY(deco_npy_write(path.latents, "<f4", 2, (int64_t[]){N, Z}, latents));
+    TRY(deco_alloc(&R, (size_t)N, 9 * sizeof *R, "rotations"));
+    TRY(deco_alloc(&shift, (size_t)N, 2 * sizeof *shift, "shifts"));
+    TRY(deco_poses_get(R, shift, m, NULL, N));
     TRY(write_pose_records(path.pose, R, shift, N));
     TRY(deco_npy_write(path.rotation, "<f4", 3, (int64_t[]){N, 3, 3}, R));
     TRY(deco_npy_write(path.shift, "<f4", 2, (int64_t[]){N, 2}, shift));
@@ -119,6 +122,8 @@ deco_status deco_record_epoch(const char *outdir, deco_model *m, const deco_posi
     TRY(deco_checkpoint_write(path.weights, m, at));
 out:
     free(latents);
+    free(R);
+    free(shift);
     deco_record_paths_free(&path);
     return st;
 }

@@ -15,8 +15,8 @@ void deco_record_paths_free(deco_record_paths *p);
 /* out/uid.npy, once at the start; of a run on some rows also out/ind.npy, so that an analysis does not need the user's file. */
 deco_status deco_record_uids(const char *outdir, const deco_particles *p);
 
-/* weights, conf, pose, rotation, shift and reconstruct of the epoch that *at stands at. R [N,9], shift [N,2]. */
-deco_status deco_record_epoch(const char *outdir, deco_model *m, const deco_position *at, const float *R, const float *shift);
+/* weights, conf, pose, rotation, shift and reconstruct of the epoch that *at stands at. */
+deco_status deco_record_epoch(const char *outdir, deco_model *m, const deco_position *at);
 
 /* The same read back: latents [N,Z], R [N,9], shift [N,2], allocated. Fails: FORMAT when rows or uids are not those of `p`. */
 typedef struct deco_record {

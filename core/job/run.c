@@ -21,7 +21,6 @@ typedef struct run_job {
     deco_particles *particles;
     deco_image_stats stats;
     deco_model *model;
-    deco_poses *poses; /* of the input, or searched */
     deco_position at;
     int64_t kept[2];        /* epochs of the last two checkpoints on schedule; INT64_MIN: none */
     double last_checkpoint; /* deco_seconds() */
@@ -135,9 +134,9 @@ static deco_status create_model(run_job *j)
         return st;
     j->at = (deco_position){.epoch = -2, .step = 0, .seed = c.seed};
     deco_particles_digest(j->at.digest, j->particles);
-    if ((st = deco_poses_create(&j->poses, j->particles, j->o, c.seed)))
+    if ((st = deco_model_create(&j->model, j->dev, &c)))
         return st;
-    return deco_model_create(&j->model, j->dev, &c);
+    return deco_poses_start(j->model, j->particles, j->o);
 }
 
 static void remove_record(const char *outdir, int64_t epoch)
@@ -151,10 +150,7 @@ static void remove_record(const char *outdir, int64_t epoch)
     deco_record_paths_free(&p);
 }
 
-static deco_status keep_epoch(run_job *j, const deco_position *at)
-{
-    return deco_record_epoch(j->o->outdir, j->model, at, j->poses->R, j->poses->shift);
-}
+static deco_status keep_epoch(run_job *j, const deco_position *at) { return deco_record_epoch(j->o->outdir, j->model, at); }
 
 /* A checkpoint every checkpoint_minutes; the last two stay. */
 static deco_status epoch_done(void *context, const deco_epoch_record *r, const deco_position *at)
@@ -181,7 +177,7 @@ static deco_status train(run_job *j)
     deco_status st;
 
     j->last_checkpoint = deco_seconds();
-    st = deco_train(j->model, j->poses, &j->at, j->particles, &j->stats, j->o, epoch_done, j, j->m);
+    st = deco_train(j->model, &j->at, j->particles, &j->stats, j->o, epoch_done, j, j->m);
     if (st && st != DECO_E_STOPPED)
         return st;
     deco_status kept = keep_epoch(j, &j->at);
@@ -198,7 +194,7 @@ static deco_status analyse(run_job *j, char **summary)
     deco_status st = DECO_OK;
     const deco_particles *p = j->particles;
     int64_t N = p->N, Z = j->model->shape.Z;
-    float *z = NULL;
+    float *z = NULL, *R = NULL, *shift = NULL;
     char *directory = deco_format("%s/out/analysis_%" PRId64, j->o->outdir, j->at.epoch);
 
     if (!directory)
@@ -206,12 +202,15 @@ static deco_status analyse(run_job *j, char **summary)
     TRY(deco_alloc(&z, (size_t)(N * Z) + 1, sizeof *z, "latents"));
     if (Z)
         TRY(deco_device_download(j->dev, z, j->model->latents.x, (size_t)(N * Z) * sizeof *z));
+    TRY(deco_alloc(&R, (size_t)N, 9 * sizeof *R, "rotations"));
+    TRY(deco_alloc(&shift, (size_t)N, 2 * sizeof *shift, "shifts"));
+    TRY(deco_poses_get(R, shift, j->model, NULL, N));
     TRY(deco_analysis_write(directory,
                             &(deco_analysis_input){.model = j->model,
                                                    .particles = p,
                                                    .z = z,
-                                                   .R = j->poses->R,
-                                                   .shift = j->poses->shift,
+                                                   .R = R,
+                                                   .shift = shift,
                                                    .poses_estimated = !j->o->use_gt_poses,
                                                    .seed = (uint64_t)j->o->seed},
                             j->o, j->m));
@@ -223,6 +222,8 @@ static deco_status analyse(run_job *j, char **summary)
             "the hand of the maps is a coin's toss");
 out:
     free(z);
+    free(R);
+    free(shift);
     free(directory);
     return st;
 }
@@ -255,7 +256,6 @@ deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, ch
     deco_info(m, "done in %s", deco_time_text(deco_seconds() - start));
 out:
     deco_model_free(j.model);
-    deco_poses_free(j.poses);
     deco_particles_free(j.particles);
     deco_device_free(j.dev);
     deco_options_free(j.o);

@@ -46,15 +46,29 @@ static void add_decoder(inventory *v, const char *prefix, const deco_hypervolume
     }
 }
 
-/* Every tensor of a checkpoint, in the order of the file. Without a model: names and shapes alone. */
-static deco_status take_inventory(inventory *v, const deco_hypervolume *h, int64_t N, const deco_model *m)
+/* A table of N rows, and its moments where it is trained. */
+static void add_table(inventory *v, const char *name, int64_t N, int64_t width, const deco_trained *t, bool moments)
+{
+    const int64_t shape[2] = {N, width};
+
+    if (!N || !width)
+        return;
+    add_stored(v, "", name, 2, shape, t->x);
+    if (moments) {
+        add_stored(v, "adam.m.", name, 2, shape, t->m);
+        add_stored(v, "adam.v.", name, 2, shape, t->v);
+    }
+}
+
+/* Every tensor of a checkpoint with tables of N rows, in the order of the file. Without a model: names and shapes alone. */
+static deco_status take_inventory(inventory *v, const deco_hypervolume *h, int64_t N, bool pose_moments, const deco_model *m)
 {
     deco_status st = DECO_OK;
     static const deco_model none;
-    const int64_t freqs[2] = {3 * h->pe_dim, 3}, table[2] = {N, h->Z};
+    const int64_t freqs[2] = {3 * h->pe_dim, 3};
 
     *v = (inventory){0};
-    TRY(deco_alloc(&v->tensor, (size_t)(4 * deco_hypervolume_tensors(h) + 4), sizeof *v->tensor, "the list of a checkpoint's tensors"));
+    TRY(deco_alloc(&v->tensor, (size_t)(4 * deco_hypervolume_tensors(h) + 10), sizeof *v->tensor, "the list of a checkpoint's tensors"));
     if (!m)
         m = &none;
     add_decoder(v, "", h, m->decoder.x);
@@ -62,11 +76,9 @@ static deco_status take_inventory(inventory *v, const deco_hypervolume *h, int64
     add_decoder(v, "mean.", h, m->mean);
     add_decoder(v, "adam.m.", h, m->decoder.m);
     add_decoder(v, "adam.v.", h, m->decoder.v);
-    if (N && h->Z) {
-        add_stored(v, "", "latents", 2, table, m->latents.x);
-        add_stored(v, "adam.m.", "latents", 2, table, m->latents.m);
-        add_stored(v, "adam.v.", "latents", 2, table, m->latents.v);
-    }
+    add_table(v, "latents", N, h->Z, &m->latents, true);
+    add_table(v, "pose.rotation", N, 6, &m->rotations, pose_moments);
+    add_table(v, "pose.shift", N, 2, &m->shifts, pose_moments);
 out:
     return st;
 }
@@ -131,7 +143,7 @@ deco_status deco_checkpoint_write(const char *path, deco_model *m, const deco_po
     deco_notes notes = {0};
     float *host = NULL, *next;
 
-    TRY(take_inventory(&v, &m->shape, m->latents.count ? m->N : 0, m));
+    TRY(take_inventory(&v, &m->shape, m->rotations.count ? m->N : 0, m->rotations.m, m));
     TRY(deco_alloc(&host, (size_t)v.numbers, sizeof *host, "a checkpoint"));
     next = host;
     for (int64_t i = 0; i < v.count; i++) {
@@ -184,13 +196,13 @@ static deco_status check_sum(const deco_tensors *t, const inventory *v, const de
     return DECO_OK;
 }
 
-static deco_status load_tensors(deco_model *m, const deco_tensors *t)
+static deco_status load_tensors(deco_model *m, bool pose_moments, const deco_tensors *t)
 {
     deco_status st = DECO_OK;
     inventory v = {0};
     float *host = NULL;
 
-    TRY(take_inventory(&v, &m->shape, m->N, m));
+    TRY(take_inventory(&v, &m->shape, m->N, pose_moments, m));
     for (int64_t i = 0; i < v.count; i++) {
         const stored *s = v.tensor + i;
         if (!s->at)
@@ -214,21 +226,26 @@ deco_status deco_checkpoint_read(deco_model **out, deco_position *at, deco_devic
     deco_model *m = NULL, facts = {0}; /* facts: what the notes say, before anything of that size is allocated */
     inventory v = {0};
     deco_notes notes = {0};
+    bool pose_moments;
 
     *out = NULL;
     TRY(deco_safetensors_read(&t, path));
-    TRY(deco_notes_read(&facts, at, &notes, t));
-    TRY(take_inventory(&v, &facts.shape, facts.N, NULL));
+    TRY(deco_notes_read(&facts, &pose_moments, at, &notes, t));
+    TRY(take_inventory(&v, &facts.shape, facts.N, pose_moments, NULL));
     TRY(check_tensors(t, &v));
     TRY(check_sum(t, &v, &notes));
-    TRY(deco_model_allocate(&m, dev, &facts.shape, facts.N, for_training));
+    TRY(deco_model_allocate(&m, dev, &facts.shape, facts.N,
+                            !for_training  ? DECO_HOLD_DECODER
+                            : pose_moments ? DECO_HOLD_POSE_MOMENTS
+                                           : DECO_HOLD_TABLES));
     m->D = facts.D;
     m->radius = facts.radius;
     m->psize_A = facts.psize_A;
     m->std = facts.std;
     m->decoder_steps = facts.decoder_steps;
     m->latent_steps = facts.latent_steps;
-    TRY(load_tensors(m, t));
+    m->pose_steps = facts.pose_steps;
+    TRY(load_tensors(m, pose_moments, t));
     *out = m;
     m = NULL;
 out:

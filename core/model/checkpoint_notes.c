@@ -11,7 +11,9 @@
 #include <string.h>
 
 #define FORMAT_NAME "cryodeco checkpoint"
-#define MOST        INT64_C(4000000000000000) /* no count of ours comes near, and sums of a few stay inside 64 bits */
+/* 2: with poses. */
+#define VERSION 2
+#define MOST    INT64_C(4000000000000000) /* no count of ours comes near, and sums of a few stay inside 64 bits */
 
 void deco_notes_add(deco_notes *n, const char *key, const char *format, ...)
 {
@@ -34,7 +36,7 @@ deco_status deco_notes_of(deco_notes *n, const deco_model *m, const deco_positio
         return deco_fail_memory(0, "the C locale");
     before = uselocale(c);
     deco_notes_add(n, "format", "%s", FORMAT_NAME);
-    note_whole(n, "version", 1);
+    note_whole(n, "version", VERSION);
     note_whole(n, "epoch", at->epoch);
     note_whole(n, "step", at->step);
     deco_notes_add(n, "seed", "%" PRIu64, at->seed);
@@ -48,9 +50,11 @@ deco_status deco_notes_of(deco_notes *n, const deco_model *m, const deco_positio
     note_whole(n, "hypervolume_layers", h->n);
     note_whole(n, "latent_dim", h->Z);
     note_whole(n, "decoder_ln", h->layer_norm);
-    note_whole(n, "particles", m->latents.count ? m->N : 0);
+    note_whole(n, "particles", m->rotations.count ? m->N : 0);
     note_whole(n, "decoder_steps", m->decoder_steps);
     note_whole(n, "latent_steps", m->latent_steps);
+    note_whole(n, "poses_trained", m->rotations.m != NULL);
+    note_whole(n, "pose_steps", m->pose_steps);
     uselocale(before);
     freelocale(c);
     return DECO_OK;
@@ -118,7 +122,7 @@ static void read_position(reader *r, deco_position *at)
     snprintf(at->digest, sizeof at->digest, "%.16s", text);
 }
 
-static void read_facts(reader *r, deco_model *f)
+static void read_facts(reader *r, deco_model *f, bool *pose_moments)
 {
     f->D = next_whole(r, "box", 2, 1 << 15);
     if (!r->st && f->D % 2)
@@ -132,12 +136,14 @@ static void read_facts(reader *r, deco_model *f)
     f->shape.n = next_whole(r, "hypervolume_layers", 0, 1 << 20);
     f->shape.Z = next_whole(r, "latent_dim", 0, 1 << 20);
     f->shape.layer_norm = next_whole(r, "decoder_ln", 0, 1);
-    f->N = next_whole(r, "particles", 0, MOST / (f->shape.Z + 1));
+    f->N = next_whole(r, "particles", 0, MOST / (f->shape.Z + 8));
     f->decoder_steps = next_whole(r, "decoder_steps", 0, MOST);
     f->latent_steps = next_whole(r, "latent_steps", 0, MOST);
+    *pose_moments = next_whole(r, "poses_trained", 0, 1);
+    f->pose_steps = next_whole(r, "pose_steps", 0, MOST);
 }
 
-deco_status deco_notes_read(deco_model *facts, deco_position *at, deco_notes *n, const deco_tensors *t)
+deco_status deco_notes_read(deco_model *facts, bool *pose_moments, deco_position *at, deco_notes *n, const deco_tensors *t)
 {
     reader r = {t, n, newlocale(LC_ALL_MASK, "C", (locale_t)0), DECO_OK};
 
@@ -146,9 +152,9 @@ deco_status deco_notes_read(deco_model *facts, deco_position *at, deco_notes *n,
     const char *format = next_text(&r, "format");
     if (!r.st && strcmp(format, FORMAT_NAME) != 0)
         r.st = deco_fail(DECO_E_FORMAT, "%s: its metadata says format = \"%s\"; this is no checkpoint of cryodeco", t->path, format);
-    next_whole(&r, "version", 1, 1);
+    next_whole(&r, "version", VERSION, VERSION);
     read_position(&r, at);
-    read_facts(&r, facts);
+    read_facts(&r, facts, pose_moments);
     freelocale(r.c);
     if (!r.st && deco_hypervolume_check(&facts->shape))
         r.st = deco_fail_context(DECO_E_FORMAT, "%s", t->path);

@@ -18,7 +18,8 @@ void deco_notes_add(deco_notes *n, const char *key, const char *format, ...) __a
 /* In a fixed order, reals to 17 digits: reading gives the same bits back. */
 deco_status deco_notes_of(deco_notes *n, const deco_model *m, const deco_position *at);
 
-/* The model's shape and numbers (no memory), the position, and the notes as they stood, for the checksum. Fails: FORMAT. */
-deco_status deco_notes_read(deco_model *facts, deco_position *at, deco_notes *n, const deco_tensors *t);
+/* The model's shape and numbers (no memory), whether poses have moments, the position, and the notes as they stood, for the checksum.
+ * Fails: FORMAT. */
+deco_status deco_notes_read(deco_model *facts, bool *pose_moments, deco_position *at, deco_notes *n, const deco_tensors *t);
 
 #endif

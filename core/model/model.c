@@ -1,11 +1,12 @@
 /* A model's memory on its device, and how a fresh one starts. METHOD.md sections 3 and 4. */
 #include "model/model.h"
 
+#include "formulas/rotation.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LATENT_BLOCK = 1 << 16 }; /* numbers drawn on the host at a time */
+enum { TABLE_BLOCK = 1 << 16 }; /* numbers drawn on the host at a time */
 
 static deco_status allocate_trained(deco_trained *t, deco_device *dev, int64_t count, bool moments, const char *what)
 {
@@ -31,24 +32,29 @@ static void release_trained(deco_trained *t, deco_device *dev)
     deco_device_release(dev, t->v);
 }
 
-deco_status deco_model_allocate(deco_model **out, deco_device *dev, const deco_hypervolume *shape, int64_t N, bool moments)
+deco_status deco_model_allocate(deco_model **out, deco_device *dev, const deco_hypervolume *shape, int64_t N, deco_holding holding)
 {
     deco_status st = DECO_OK;
     deco_model *m = NULL;
+    bool tables = holding != DECO_HOLD_DECODER, poses = holding == DECO_HOLD_POSE_MOMENTS;
 
     *out = NULL;
     TRY(deco_hypervolume_check(shape));
-    if (N < 0 || (shape->Z > 0 && N > INT64_MAX / (int64_t)sizeof(float) / shape->Z))
-        TRY(deco_fail(DECO_E_ARGUMENT, "a latent table of %lld rows and %lld columns is out of range", (long long)N, (long long)shape->Z));
+    if (N < 0 || N > INT64_MAX / (int64_t)sizeof(float) / (shape->Z + 8))
+        TRY(deco_fail(DECO_E_ARGUMENT, "tables of %lld rows, with latents of %lld numbers, are out of range", (long long)N,
+                      (long long)shape->Z));
     TRY(deco_alloc(&m, 1, sizeof *m, "the model"));
     m->dev = dev;
     m->shape = *shape;
     m->N = N;
-    TRY(allocate_trained(&m->decoder, dev, deco_hypervolume_parameters(shape), moments, "the decoder"));
+    TRY(allocate_trained(&m->decoder, dev, deco_hypervolume_parameters(shape), tables, "the decoder"));
     TRY(deco_device_alloc(dev, &m->mean, (size_t)m->decoder.count * sizeof(float), "the decoder's mean"));
     TRY(deco_device_alloc(dev, &m->freqs, (size_t)(9 * shape->pe_dim) * sizeof(float), "the decoder's frequencies"));
-    if (moments)
+    if (tables) {
         TRY(allocate_trained(&m->latents, dev, N * shape->Z, true, "the latent table"));
+        TRY(allocate_trained(&m->rotations, dev, N * 6, poses, "the table of rotations"));
+        TRY(allocate_trained(&m->shifts, dev, N * 2, poses, "the table of shifts"));
+    }
     *out = m;
     m = NULL;
 out:
@@ -62,6 +68,8 @@ void deco_model_free(deco_model *m)
         return;
     release_trained(&m->decoder, m->dev);
     release_trained(&m->latents, m->dev);
+    release_trained(&m->rotations, m->dev);
+    release_trained(&m->shifts, m->dev);
     deco_device_release(m->dev, m->mean);
     deco_device_release(m->dev, m->freqs);
     if (m->owns_device)
@@ -127,13 +135,45 @@ static deco_status draw_latents(deco_model *m, uint64_t seed)
 
     if (!m->latents.count)
         return DECO_OK;
-    rows = LATENT_BLOCK / Z > 0 ? LATENT_BLOCK / Z : 1;
+    rows = TABLE_BLOCK / Z > 0 ? TABLE_BLOCK / Z : 1;
     TRY(deco_alloc(&host, (size_t)(rows * Z), sizeof *host, "the first latents"));
     for (int64_t first = 0; first < N; first += rows) {
         int64_t n = N - first < rows ? N - first : rows;
         for (int64_t i = 0; i < n; i++)
             deco_latent_draw(host + i * Z, Z, seed, DECO_STREAM_LATENTS, first + i);
         TRY(deco_device_upload(m->dev, m->latents.x + first * Z, host, (size_t)(n * Z) * sizeof *host));
+    }
+out:
+    free(host);
+    return st;
+}
+
+/* Two rows of a uniformly random rotation. */
+static void draw_rotation(float six[6], uint64_t seed, int64_t row)
+{
+    deco_random r = deco_random_at(seed, DECO_STREAM_POSE, (uint64_t)row);
+    double u[3], q[4], matrix[9];
+
+    for (int i = 0; i < 3; i++)
+        u[i] = deco_random_uniform(&r);
+    deco_quaternion_from_uniform(q, u);
+    deco_rotation_from_quaternion(matrix, q);
+    for (int i = 0; i < 6; i++)
+        six[i] = (float)matrix[i];
+}
+
+static deco_status draw_rotations(deco_model *m, uint64_t seed)
+{
+    deco_status st = DECO_OK;
+    const int64_t rows = TABLE_BLOCK / 6;
+    float *host = NULL;
+
+    TRY(deco_alloc(&host, (size_t)rows, 6 * sizeof *host, "the first poses"));
+    for (int64_t first = 0; first < m->N; first += rows) {
+        int64_t n = m->N - first < rows ? m->N - first : rows;
+        for (int64_t i = 0; i < n; i++)
+            draw_rotation(host + 6 * i, seed, first + i);
+        TRY(deco_device_upload(m->dev, m->rotations.x + 6 * first, host, (size_t)n * 6 * sizeof *host));
     }
 out:
     free(host);
@@ -160,7 +200,7 @@ deco_status deco_model_create(deco_model **out, deco_device *dev, const deco_mod
                        (long long)c->D, (long long)c->shape.L, (long long)c->radius);
         goto out;
     }
-    TRY(deco_model_allocate(&m, dev, &c->shape, c->N, true));
+    TRY(deco_model_allocate(&m, dev, &c->shape, c->N, c->train_poses ? DECO_HOLD_POSE_MOMENTS : DECO_HOLD_TABLES));
     m->D = c->D;
     m->radius = c->radius;
     m->psize_A = c->psize_A;
@@ -168,6 +208,7 @@ deco_status deco_model_create(deco_model **out, deco_device *dev, const deco_mod
     TRY(draw_decoder(m, c->seed));
     TRY(draw_frequencies(m, c->feat_sigma, c->seed));
     TRY(draw_latents(m, c->seed));
+    TRY(draw_rotations(m, c->seed));
     *out = m;
     m = NULL;
 out:

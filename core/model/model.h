@@ -1,4 +1,4 @@
-/* What is trained, on its device: decoder parameters with their moments, the latent table, and what a checkpoint holds. */
+/* What is trained, on its device: decoder parameters with their moments, the tables of latents and poses, and what a checkpoint holds. */
 #ifndef DECO_MODEL_MODEL_H
 #define DECO_MODEL_MODEL_H
 
@@ -17,21 +17,24 @@ struct deco_model {
     deco_hypervolume shape;
     int64_t D, radius; /* box; mask radius trained and decoded inside, at most L // 2 */
     double psize_A;
-    double std;                          /* of the dataset: maps are multiplied by it */
-    deco_trained decoder;                /* [parameters] */
-    float *mean;                         /* [parameters] the decoder's running mean over its last steps: what maps are decoded with */
-    float *freqs;                        /* [3·pe,3] on the device, not trained */
-    int64_t N;                           /* rows of the table */
-    deco_trained latents;                /* [N·Z]; count 0 when opened for decoding alone or Z = 0 */
-    int64_t decoder_steps, latent_steps; /* Adam's step counts so far */
+    double std;             /* of the dataset: maps are multiplied by it */
+    deco_trained decoder;   /* [parameters] */
+    float *mean;            /* [parameters] the decoder's running mean over its last steps: what maps are decoded with */
+    float *freqs;           /* [3·pe,3] on the device, not trained */
+    int64_t N;              /* rows of the tables, the particles in the order of the input */
+    deco_trained latents;   /* [N·Z]; like the poses count 0 when opened for decoding alone; and when Z = 0 */
+    deco_trained rotations; /* [N·6] two rows of a matrix, made orthonormal by Gram-Schmidt where it is used; the third is e1×e2 */
+    deco_trained shifts;    /* [N·2] pixels. Moments of poses only where they are trained */
+    int64_t decoder_steps, latent_steps, pose_steps; /* Adam's step counts so far */
 };
 
-/* Fresh: frequencies N(0, feat_sigma²), weights uniform ±1/sqrt(fan_in), norms 1 and 0, latents 0.1·N(0,1), all a function of the
- * seed. METHOD.md sections 3 and 4. */
+/* Fresh: frequencies N(0, feat_sigma²), weights uniform ±1/sqrt(fan_in), norms 1 and 0, latents 0.1·N(0,1), rotations uniform and shifts
+ * 0, all a function of the seed. METHOD.md sections 3 to 5. */
 typedef struct deco_model_config {
     deco_hypervolume shape;
     double feat_sigma, psize_A, std;
     int64_t D, radius, N;
+    bool train_poses; /* moments for them too */
     uint64_t seed;
 } deco_model_config;
 deco_status deco_model_create(deco_model **out, deco_device *dev, const deco_model_config *c);
@@ -39,9 +42,20 @@ deco_status deco_model_create(deco_model **out, deco_device *dev, const deco_mod
 /* z [Z] ~ 0.1·N(0,1), a function of seed, stream and row alone. */
 void deco_latent_draw(float *z, int64_t Z, uint64_t seed, deco_stream stream, int64_t row);
 
-/* Memory for a model of this shape, all zero: what create and checkpoint_read fill. Without `moments` there is room for the decoder's
- * values alone and no table. Fails: ARGUMENT, MEMORY. */
-deco_status deco_model_allocate(deco_model **out, deco_device *dev, const deco_hypervolume *shape, int64_t N, bool moments);
+/* What a model has memory for. */
+typedef enum deco_holding {
+    DECO_HOLD_DECODER,     /* the decoder's values: for decoding alone */
+    DECO_HOLD_TABLES,      /* all tables too, and moments of decoder and latents: poses are known, searched, or refined on snapshots */
+    DECO_HOLD_POSE_MOMENTS /* and of poses */
+} deco_holding;
+
+/* Memory for a model of this shape, all zero: what create and checkpoint_read fill. Fails: ARGUMENT, MEMORY. */
+deco_status deco_model_allocate(deco_model **out, deco_device *dev, const deco_hypervolume *shape, int64_t N, deco_holding holding);
+
+/* Poses of `n` rows, on the host: R [n,9], shift [n,2] pixels. Rows row[0..n), or the first n of the table when `row` is NULL.
+ * A rotation comes back as Gram-Schmidt makes it. Fails: ARGUMENT (no such rows), MEMORY. */
+deco_status deco_poses_get(float *R, float *shift, deco_model *m, const int64_t *row, int64_t n);
+deco_status deco_poses_put(deco_model *m, const int64_t *row, int64_t n, const float *R, const float *shift);
 
 /* Density map at one latent, [D,D,D] on the host: deco_volume_decode of cryodeco.h. `progress` of a long decode goes to no one. */
 deco_status deco_model_decode(float *out, deco_model *m, const float *z);

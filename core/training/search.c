@@ -15,6 +15,7 @@ struct trainer_search {
     /* One search batch. */
     deco_ctf_row *ctf;
     float *z, *R, *shift, *score; /* [search_batch,Z], [..,9], [..,2], [..] */
+    float *old_R, *old_shift;     /* its poses of before */
     /* One gradient step, gathered from it. */
     int64_t *turn, *row;    /* [search_batch] the order of its images; [batch] */
     float *images, *frozen; /* [batch,P], [batch,Z] */
@@ -62,6 +63,8 @@ deco_status trainer_search_create(trainer *t)
     TRY(deco_alloc(&s->z, S * Z + 1, f, "a search batch"));
     TRY(deco_alloc(&s->R, S, 9 * f, "a search batch"));
     TRY(deco_alloc(&s->shift, S, 2 * f, "a search batch"));
+    TRY(deco_alloc(&s->old_R, S, 9 * f, "a search batch"));
+    TRY(deco_alloc(&s->old_shift, S, 2 * f, "a search batch"));
     TRY(deco_alloc(&s->score, S, f, "a search batch"));
     TRY(deco_alloc(&s->turn, S, sizeof *s->turn, "a search batch"));
     TRY(deco_alloc(&s->row, B, sizeof *s->row, "a batch"));
@@ -80,8 +83,8 @@ void trainer_search_free(trainer *t)
     if (!s)
         return;
     deco_search_sliced_free(s->engine);
-    void *all[] = {s->table, s->centroids, s->ctf,    s->z,      s->R,         s->shift,   s->score,
-                   s->turn,  s->row,       s->images, s->frozen, s->moved_deg, s->moved_px};
+    void *all[] = {s->table,     s->centroids, s->ctf, s->z,      s->R,      s->shift,     s->score,   s->old_R,
+                   s->old_shift, s->turn,      s->row, s->images, s->frozen, s->moved_deg, s->moved_px};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(s);
@@ -119,17 +122,19 @@ static double angle_deg(const float *a, const float *b)
 }
 
 /* The batch's new poses into the table, and how far they are from those before. */
-static void keep_poses(trainer *t, const deco_batch *b)
+static deco_status keep_poses(trainer *t, const deco_batch *b)
 {
+    deco_status st = DECO_OK;
     struct trainer_search *s = t->search;
 
+    TRY(deco_poses_get(s->old_R, s->old_shift, t->m, b->row, b->B));
     for (int64_t i = 0; i < b->B; i++) {
-        float *R = t->poses->R + 9 * b->row[i], *shift = t->poses->shift + 2 * b->row[i];
-        s->moved_deg[s->moved] = (float)angle_deg(R, s->R + 9 * i);
-        s->moved_px[s->moved++] = hypotf(shift[0] - s->shift[2 * i], shift[1] - s->shift[2 * i + 1]);
-        memcpy(R, s->R + 9 * i, 9 * sizeof *R);
-        memcpy(shift, s->shift + 2 * i, 2 * sizeof *shift);
+        s->moved_deg[s->moved] = (float)angle_deg(s->old_R + 9 * i, s->R + 9 * i);
+        s->moved_px[s->moved++] = hypotf(s->old_shift[2 * i] - s->shift[2 * i], s->old_shift[2 * i + 1] - s->shift[2 * i + 1]);
     }
+    TRY(deco_poses_put(t->m, b->row, b->B, s->R, s->shift));
+out:
+    return st;
 }
 
 static deco_status search_poses(trainer *t, const deco_batch *b)
@@ -144,16 +149,15 @@ static deco_status search_poses(trainer *t, const deco_batch *b)
         int64_t row = b->row[i];
         s->ctf[i] = t->p->ctf[row];
         memcpy(s->z + Z * i, s->table + Z * row, (size_t)Z * sizeof *s->z);
-        memcpy(s->R + 9 * i, t->poses->R + 9 * row, 9 * sizeof *s->R);
-        memcpy(s->shift + 2 * i, t->poses->shift + 2 * row, 2 * sizeof *s->shift);
     }
+    TRY(deco_poses_get(s->R, s->shift, t->m, b->row, b->B));
     if (t->plan.kind == DECO_EPOCH_REFINE) {
         TRY(deco_search_sliced_refine(s->engine, &in, &out, t->o->newton_steps));
     } else {
         in.shift = t->o->use_gt_trans ? s->shift : NULL;
         TRY(deco_search_sliced_run(s->engine, &in, &out, NULL));
     }
-    keep_poses(t, b);
+    TRY(keep_poses(t, b));
 out:
     return st;
 }

@@ -60,6 +60,7 @@ out:
 deco_status trainer_step(trainer *t, const int64_t *row, const float *images, int64_t B, const float *frozen, double fraction,
                          deco_epoch_record *r)
 {
+    deco_status st = DECO_OK;
     int64_t epoch = t->at->epoch + 1;
     deco_step_input in = {.B = B,
                           .row = row,
@@ -71,15 +72,15 @@ deco_status trainer_step(trainer *t, const int64_t *row, const float *images, in
                           .decay = t->o->wd,
                           .mean_steps = t->o->decoder_mean_steps};
 
-    for (int64_t i = 0; i < B; i++) {
+    for (int64_t i = 0; i < B; i++)
         t->ctf[i] = t->p->ctf[row[i]];
-        memcpy(t->R + 9 * i, t->poses->R + 9 * row[i], 9 * sizeof *t->R);
-        memcpy(t->shift + 2 * i, t->poses->shift + 2 * row[i], 2 * sizeof *t->shift);
-    }
+    TRY(deco_poses_get(t->R, t->shift, t->m, row, B));
     r->lr_decoder = in.lr_decoder = t->plan.lr;
     r->lr_latents = in.lr_latents =
         frozen ? 0 : deco_lr_latents(t->o->lr_conf_table, t->o->min_lr_conf_table, (double)t->o->warm_up_epochs, (double)epoch + fraction);
-    return deco_step_run(t->step, &in);
+    TRY(deco_step_run(t->step, &in));
+out:
+    return st;
 }
 
 /* Pretraining draws a fresh latent an image and leaves the table alone. */
@@ -240,10 +241,9 @@ out:
 
 static deco_status check(const trainer *t)
 {
-    if (t->poses->N != t->p->N || t->m->N != t->p->N || t->m->D != t->p->D)
-        return deco_fail(DECO_E_ARGUMENT, "%s: %lld particles of box %lld; the model is for %lld of box %lld, the poses are for %lld",
-                         t->p->source, (long long)t->p->N, (long long)t->p->D, (long long)t->m->N, (long long)t->m->D,
-                         (long long)t->poses->N);
+    if (t->m->N != t->p->N || t->m->D != t->p->D)
+        return deco_fail(DECO_E_ARGUMENT, "%s: %lld particles of box %lld; the model is for %lld of box %lld", t->p->source,
+                         (long long)t->p->N, (long long)t->p->D, (long long)t->m->N, (long long)t->m->D);
     return DECO_OK;
 }
 
@@ -279,11 +279,11 @@ static void announce(const trainer *t, bool resumed)
         announce_search(t);
 }
 
-deco_status deco_train(deco_model *m, deco_poses *poses, deco_position *at, const deco_particles *p, const deco_image_stats *stats,
-                       const deco_options *o, deco_epoch_done done, void *context, deco_monitor *mon)
+deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p, const deco_image_stats *stats, const deco_options *o,
+                       deco_epoch_done done, void *context, deco_monitor *mon)
 {
     deco_status st = DECO_OK;
-    trainer t = {.m = m, .poses = poses, .at = at, .p = p, .stats = stats, .o = o, .mon = mon, .schedule = deco_schedule_of(o, p->N)};
+    trainer t = {.m = m, .at = at, .p = p, .stats = stats, .o = o, .mon = mon, .schedule = deco_schedule_of(o, p->N)};
     deco_epoch_record r;
     bool resumed = at->epoch >= -1 || at->step;
 
@@ -331,6 +331,6 @@ size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, int64_
         size_t bytes = epoch_bytes(o, &e, h, N, D, threads);
         epoch = bytes > epoch ? bytes : epoch;
     }
-    return 3 * (decoder + table) + epoch + (size_t)N * (sizeof(int64_t) + 11 * sizeof(float)) +
+    return 3 * (decoder + table) + epoch + (size_t)N * (sizeof(int64_t) + 8 * sizeof(float)) +
            (chunks > least_chunks * decoder ? chunks : least_chunks * decoder) + (size_t)threads * tile;
 }

@@ -37,15 +37,9 @@ typedef struct deco_epoch_plan {
 } deco_epoch_plan;
 deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, int64_t epoch);
 
-/* The poses of all particles as they are known so far, in the order of their rows: the caller's, changed by a search. */
-typedef struct deco_poses {
-    int64_t N;
-    float *R, *shift; /* [N,9], [N,2] pixels */
-} deco_poses;
-/* Those of the input where they are asked for (use_gt_poses, use_gt_trans); else random rotations, a function of seed and row, and shifts 0.
+/* The poses of a fresh model: those of the input where they are asked for (use_gt_poses, use_gt_trans); the others stay as they were drawn.
  * Fails: ARGUMENT (asked for, and there are none), MEMORY. */
-deco_status deco_poses_create(deco_poses **out, const deco_particles *p, const deco_options *o, uint64_t seed);
-void deco_poses_free(deco_poses *poses);
+deco_status deco_poses_start(deco_model *m, const deco_particles *p, const deco_options *o);
 
 /* lr·½(1 + cos(πe/30)) for 0 <= e < 30, then the minimum: the latent table. And the encoder's. e: fractional epoch. METHOD.md section 5. */
 double deco_lr_latents(double lr, double min, double epochs, double e);
@@ -68,10 +62,10 @@ typedef struct deco_epoch_record {
 /* Called after each epoch, with the model at rest (for checkpoints and maps). */
 typedef deco_status (*deco_epoch_done)(void *context, const deco_epoch_record *r, const deco_position *at);
 
-/* From at->epoch + 1 to the end; searched poses change in `poses`. The model's radius becomes that of the epoch, so that maps hold no shell
- * that was not trained. Fails: STOPPED (model and poses are whole, *at says where), DIVERGED, FILE, FORMAT, DEVICE. */
-deco_status deco_train(deco_model *m, deco_poses *poses, deco_position *at, const deco_particles *p, const deco_image_stats *stats,
-                       const deco_options *o, deco_epoch_done done, void *context, deco_monitor *mon);
+/* From at->epoch + 1 to the end; poses change in the model's table. The model's radius becomes that of the epoch, so that maps hold no shell
+ * that was not trained. Fails: STOPPED (the model is whole, *at says where), DIVERGED, FILE, FORMAT, DEVICE. */
+deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p, const deco_image_stats *stats, const deco_options *o,
+                       deco_epoch_done done, void *context, deco_monitor *mon);
 
 /* What the search of an epoch takes on this machine, measured on empty images: seconds of new snapshots, and of an image. For the forecast. */
 deco_status deco_search_seconds(double *snapshots, double *image, deco_model *m, const deco_particles *p, const deco_options *o,

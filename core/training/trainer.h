@@ -8,7 +8,6 @@
 
 typedef struct trainer {
     deco_model *m;
-    deco_poses *poses;
     deco_position *at;
     const deco_particles *p;
     const deco_image_stats *stats;

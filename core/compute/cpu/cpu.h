@@ -64,7 +64,7 @@ deco_op_4 cpu_mask_gather;
 deco_op_2 cpu_lattice_sums;
 deco_status cpu_pose_score(deco_device *dev, deco_array score, deco_array best, deco_array slices, deco_array row, deco_array ctf,
                            deco_array images, deco_array shifts, deco_array k, deco_array turn);
-deco_op_3 cpu_rows_gather, cpu_rows_add;
+deco_op_3 cpu_rows_gather, cpu_rows_add, cpu_rows_put;
 deco_op_5 cpu_adam;
 deco_op_3 cpu_blend;
 

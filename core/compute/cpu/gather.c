@@ -1,4 +1,4 @@
-/* Rows of tables: taken out, and added to. */
+/* Rows of tables: taken out, added to, and put in. */
 #include "compute/cpu/cpu.h"
 
 #include <string.h>
@@ -50,4 +50,19 @@ deco_status cpu_rows_add(deco_device *dev, deco_array table, deco_array x, deco_
 {
     rows r = {table.data, x.data, row.data, row.shape[0], table.shape[0], table.shape[1]};
     return cpu_for(dev, r.W, COLUMNS, add_columns, &r);
+}
+
+static deco_status put_columns(deco_device *dev, const void *context, int64_t tile, int64_t begin, int64_t end, int worker)
+{
+    const rows *r = context;
+    deco_status st = DECO_OK;
+    for (int64_t i = 0; i < r->B && !(st = check_row(r, i)); i++)
+        memcpy(r->y + r->row[i] * r->W + begin, r->x + i * r->W + begin, (size_t)(end - begin) * sizeof *r->y);
+    return st;
+}
+
+deco_status cpu_rows_put(deco_device *dev, deco_array table, deco_array x, deco_array row)
+{
+    rows r = {table.data, x.data, row.data, row.shape[0], table.shape[0], table.shape[1]};
+    return cpu_for(dev, r.W, COLUMNS, put_columns, &r);
 }

@@ -61,6 +61,7 @@ const deco_ops cpu_ops = {
 
     .rows_gather = cpu_rows_gather,
     .rows_add = cpu_rows_add,
+    .rows_put = cpu_rows_put,
     .clear = cpu_clear,
     .adam = cpu_adam,
     .blend = cpu_blend,

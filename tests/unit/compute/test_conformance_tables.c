@@ -10,29 +10,36 @@ static const table_case table_cases[] = {{1, 1, 1}, {7, 3, 12}, {1000, 17, 1030}
 static deco_status call_gather(deco_device *dev, const deco_array *a, const void *extra) { return deco_rows_gather(dev, a[0], a[1], a[2]); }
 static deco_status call_add(deco_device *dev, const deco_array *a, const void *extra) { return deco_rows_add(dev, a[0], a[1], a[2]); }
 
-static void rows_are_taken_and_added_in_order(void **state)
+static deco_status call_put(deco_device *dev, const deco_array *a, const void *extra) { return deco_rows_put(dev, a[0], a[1], a[2]); }
+
+static void rows_are_taken_added_and_put_in_order(void **state)
 {
     for (size_t i = 0; i < sizeof table_cases / sizeof *table_cases; i++) {
         const table_case *c = &table_cases[i];
         deco_array table = deco_f32_2(NULL, c->N, c->W), some = deco_f32_2(NULL, c->B, c->W);
         trial g = trial_begin(call_gather, c, "rows_gather %lld of %lldx%lld", (long long)c->B, (long long)c->N, (long long)c->W);
         trial a = trial_begin(call_add, c, "rows_add %lld to %lldx%lld", (long long)c->B, (long long)c->N, (long long)c->W);
-        float *start;
-        double *y = trial_out(&g, "y", some, 0), *sum = trial_inout(&a, "table", table, 1, 0, &start);
-        float *from = trial_in(&g, "table", table, 1), *x = trial_in(&a, "x", some, 1);
+        trial p = trial_begin(call_put, c, "rows_put %lld into %lldx%lld", (long long)c->B, (long long)c->N, (long long)c->W);
+        float *start, *before;
+        double *y = trial_out(&g, "y", some, 0), *sum = trial_inout(&a, "table", table, 1, 0, &start),
+               *put = trial_inout(&p, "table", table, 1, 0, &before);
+        float *from = trial_in(&g, "table", table, 1), *x = trial_in(&a, "x", some, 1), *xp = trial_in(&p, "x", some, 1);
         int64_t *rg = trial_in(&g, "row", deco_i64_1(NULL, c->B), 0), *ra = trial_in(&a, "row", deco_i64_1(NULL, c->B), 0);
+        int64_t *rp = trial_in(&p, "row", deco_i64_1(NULL, c->B), 0);
         for (int64_t k = 0; k < c->N * c->W; k++)
-            sum[k] = start[k];
+            sum[k] = start[k], put[k] = before[k];
         for (int64_t b = 0; b < c->B; b++) {
-            rg[b] = ra[b] = (int64_t)deco_random_below(&a.random, (uint64_t)c->N); /* many come twice */
+            rg[b] = ra[b] = rp[b] = (int64_t)deco_random_below(&a.random, (uint64_t)c->N); /* many come twice */
             for (int64_t w = 0; w < c->W; w++) {
                 y[b * c->W + w] = from[rg[b] * c->W + w];
+                put[rp[b] * c->W + w] = xp[b * c->W + w];
                 /* in f32, row after row: the order is part of the promise */
                 sum[ra[b] * c->W + w] = (float)sum[ra[b] * c->W + w] + x[b * c->W + w];
             }
         }
         trial_end(&g);
         trial_end(&a);
+        trial_end(&p);
     }
 }
 
@@ -45,6 +52,7 @@ static void rows_beyond_the_table_are_refused(void **state)
     assert_non_null(strstr(deco_error(), "row[0] is 3; the table has rows 0 to 2"));
     row[0] = -1;
     assert_int_equal(deco_rows_add(trial_device[1], t, v, r), DECO_E_ARGUMENT);
+    assert_int_equal(deco_rows_put(trial_device[1], t, v, r), DECO_E_ARGUMENT);
 }
 
 static deco_status call_clear(deco_device *dev, const deco_array *a, const void *extra) { return deco_clear(dev, a[0]); }
@@ -127,8 +135,10 @@ static void blend_moves_by_its_weight(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_taken_and_added_in_order), cmocka_unit_test(rows_beyond_the_table_are_refused),
-        cmocka_unit_test(clear_leaves_zeros_of_any_type),    cmocka_unit_test(adam_is_pytorch_s),
+        cmocka_unit_test(rows_are_taken_added_and_put_in_order),
+        cmocka_unit_test(rows_beyond_the_table_are_refused),
+        cmocka_unit_test(clear_leaves_zeros_of_any_type),
+        cmocka_unit_test(adam_is_pytorch_s),
         cmocka_unit_test(blend_moves_by_its_weight),
     };
     return cmocka_run_group_tests(tests, trial_setup, trial_teardown);

@@ -20,7 +20,7 @@ static deco_model *open_golden(deco_device *dev, int64_t radius)
     deco_model *m;
 
     golden_free(&c);
-    assert_int_equal(deco_model_allocate(&m, dev, &h, 0, false), DECO_OK);
+    assert_int_equal(deco_model_allocate(&m, dev, &h, 0, DECO_HOLD_DECODER), DECO_OK);
     m->D = h.L - 1;
     m->radius = radius;
     m->std = recipe_std;

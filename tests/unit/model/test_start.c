@@ -1,6 +1,8 @@
 /* A fresh model: METHOD.md's start values, and numbers that are a function of the seed alone. */
 #include "model/model.h"
 
+#include "formulas/rotation.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +112,92 @@ static void row_i_starts_the_same_in_a_smaller_table(void **state)
     deco_model_free(c);
 }
 
+/* Uniform over the sphere and around it: every entry of a rotation has mean 0 and variance 1/3. */
+static void poses_start_as_uniform_rotations_and_no_shift(void **state)
+{
+    deco_model_config c = config();
+    deco_model *m = make(c);
+    float *R = malloc((size_t)c.N * 9 * sizeof *R), *shift = malloc((size_t)c.N * 2 * sizeof *shift);
+
+    (void)state;
+    assert_int_equal(deco_poses_get(R, shift, m, NULL, c.N), DECO_OK);
+    for (int e = 0; e < 9; e++) {
+        double sum = 0, sum2 = 0, n = (double)c.N;
+        for (int64_t i = 0; i < c.N; i++) {
+            sum += R[9 * i + e];
+            sum2 += (double)R[9 * i + e] * R[9 * i + e];
+        }
+        assert_true(fabs(sum / n) < 5 * sqrt(1 / 3.0 / n));             /* five sigma */
+        assert_true(fabs(sum2 / n - 1 / 3.0) < 5 * sqrt(4 / 45.0 / n)); /* the square of a uniform number has variance 4/45 */
+    }
+    for (int64_t i = 0; i < 2 * c.N; i++)
+        assert_true(shift[i] == 0);
+    free(R);
+    free(shift);
+    deco_model_free(m);
+}
+
+/* 10 000 rows: more than go between host and device at once. Stored in f32 and made orthonormal again: an ulp or two of 1. */
+static void poses_come_back_as_they_were_put(void **state)
+{
+    enum { N = 10000 };
+    deco_model_config c = config();
+    c.N = N;
+    deco_model *m = make(c);
+    float *R = malloc(N * 9 * sizeof *R), *shift = malloc(N * 2 * sizeof *shift), *R2 = malloc(N * 9 * sizeof *R);
+    float *shift2 = malloc(N * 2 * sizeof *shift);
+    int64_t *row = malloc(N * sizeof *row);
+    deco_random r = deco_random_at(5, DECO_STREAM_SIMULATE, 0);
+
+    (void)state;
+    for (int64_t i = 0; i < N; i++) {
+        double u[3] = {deco_random_uniform(&r), deco_random_uniform(&r), deco_random_uniform(&r)}, q[4], matrix[9];
+        deco_quaternion_from_uniform(q, u);
+        deco_rotation_from_quaternion(matrix, q);
+        for (int e = 0; e < 9; e++)
+            R[9 * i + e] = (float)matrix[e];
+        shift[2 * i] = (float)i, shift[2 * i + 1] = (float)-i;
+        row[i] = (7 * i + 3) % N; /* 7 and N have no common factor: every row once */
+    }
+    assert_int_equal(deco_poses_put(m, row, N, R, shift), DECO_OK);
+    assert_int_equal(deco_poses_get(R2, shift2, m, NULL, N), DECO_OK);
+    for (int64_t i = 0; i < N; i++) {
+        for (int e = 0; e < 9; e++)
+            assert_true(fabsf(R2[9 * row[i] + e] - R[9 * i + e]) < 5e-7f);
+        assert_true(shift2[2 * row[i]] == shift[2 * i] && shift2[2 * row[i] + 1] == shift[2 * i + 1]);
+    }
+    assert_int_equal(deco_poses_put(m, NULL, N, R, shift), DECO_OK);
+    assert_int_equal(deco_poses_get(R2, shift2, m, row, N), DECO_OK);
+    for (int64_t i = 0; i < N; i++)
+        assert_true(shift2[2 * i] == (float)row[i] && fabsf(R2[9 * i + 8] - R[9 * row[i] + 8]) < 5e-7f);
+    assert_int_equal(deco_poses_get(R2, shift2, m, NULL, N + 1), DECO_E_ARGUMENT);
+    row[0] = N;
+    assert_int_equal(deco_poses_put(m, row, 1, R, shift), DECO_E_ARGUMENT);
+    free(R);
+    free(R2);
+    free(shift);
+    free(shift2);
+    free(row);
+    deco_model_free(m);
+}
+
+/* Of a particle: 8 numbers of its pose, with two moments where they are trained, and three of each latent. */
+static void tables_take_no_more_than_is_promised(void **state)
+{
+    (void)state;
+    for (int trained = 0; trained < 2; trained++) {
+        deco_model_config c = config();
+        c.train_poses = trained;
+        deco_model *m = make(c);
+        const deco_trained *table[] = {&m->latents, &m->rotations, &m->shifts};
+        int64_t bytes = 0;
+        for (int i = 0; i < 3; i++)
+            bytes += 4 * table[i]->count * (1 + (table[i]->m != NULL) + (table[i]->v != NULL));
+        assert_true(bytes <= c.N * (12 * c.shape.Z + (trained ? 112 : 48)));
+        deco_model_free(m);
+    }
+}
+
 static void impossible_sizes_are_refused(void **state)
 {
     deco_model *m;
@@ -156,6 +244,9 @@ int main(void)
         cmocka_unit_test(linears_are_uniform_within_one_over_root_fan_in),
         cmocka_unit_test(frequencies_and_latents_have_their_spread),
         cmocka_unit_test(row_i_starts_the_same_in_a_smaller_table),
+        cmocka_unit_test(poses_start_as_uniform_rotations_and_no_shift),
+        cmocka_unit_test(poses_come_back_as_they_were_put),
+        cmocka_unit_test(tables_take_no_more_than_is_promised),
         cmocka_unit_test(impossible_sizes_are_refused),
         cmocka_unit_test(homogeneous_model_has_no_table),
     };

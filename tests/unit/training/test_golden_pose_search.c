@@ -57,7 +57,7 @@ static void begin(set *s, const char *variant, bool known_shift)
     s->grid.t_n_grid = shift_points, s->grid.t_extent = shift_extent;
     assert_true(s->grid.n_iter < MOST_LEVELS);
     assert_int_equal(deco_device_create(&s->dev, "cpu", 2), DECO_OK);
-    assert_int_equal(deco_model_allocate(&s->m, s->dev, &h, 0, true), DECO_OK);
+    assert_int_equal(deco_model_allocate(&s->m, s->dev, &h, 0, DECO_HOLD_TABLES), DECO_OK);
     golden_decoder_load(s->m, "k_pose_search/weights.safetensors");
     assert_int_equal(deco_mask_create(&s->mask, h.L, h.L / 2), DECO_OK);
     s->z = golden_read("k_pose_search/z.npy");

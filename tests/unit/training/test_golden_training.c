@@ -31,7 +31,7 @@ static void begin(run *r)
     r->B = (int64_t)c.v[5];
     r->N = (int64_t)c.v[6];
     assert_int_equal(deco_device_create(&r->dev, "cpu", 2), DECO_OK);
-    assert_int_equal(deco_model_allocate(&r->m, r->dev, &h, r->N, true), DECO_OK);
+    assert_int_equal(deco_model_allocate(&r->m, r->dev, &h, r->N, DECO_HOLD_TABLES), DECO_OK);
     r->m->D = h.L - 1;
     r->m->radius = h.L / 2;
     golden_decoder_load(r->m, "h_training/weights.safetensors");

@@ -12,7 +12,6 @@ typedef struct training {
     deco_device *dev;
     deco_image_stats stats;
     deco_model *m;
-    deco_poses *poses;
     deco_position at;
 } training;
 
@@ -57,35 +56,28 @@ static training begin(const deco_options *o, int threads, uint64_t seed)
                            .N = set.p.N,
                            .seed = seed};
     assert_int_equal(deco_model_create(&t.m, t.dev, &c), DECO_OK);
-    assert_int_equal(deco_poses_create(&t.poses, &set.p, o, seed), DECO_OK);
+    assert_int_equal(deco_poses_start(t.m, &set.p, o), DECO_OK);
     return t;
 }
 
 static void end(training *t)
 {
     deco_model_free(t->m);
-    deco_poses_free(t->poses);
     deco_device_free(t->dev);
 }
 
 static deco_status train(training *t, const deco_options *o, deco_epoch_done done, void *context, deco_monitor *mon)
 {
-    return deco_train(t->m, t->poses, &t->at, &set.p, &t->stats, o, done, context, mon);
+    return deco_train(t->m, &t->at, &set.p, &t->stats, o, done, context, mon);
 }
 
-/* The checkpoint of a finished run and its poses, to be freed. */
+/* The checkpoint of a finished run, poses and all, to be freed. */
 static unsigned char *bytes_of(training *t, size_t *n)
 {
     const char *path = scratch("searched.safetensors");
-    size_t model, R = (size_t)t->poses->N * 9 * sizeof(float), shift = (size_t)t->poses->N * 2 * sizeof(float);
 
     assert_int_equal(deco_checkpoint_write(path, t->m, &t->at), DECO_OK);
-    unsigned char *bytes = scratch_get(&model, path);
-    *n = model + R + shift;
-    bytes = realloc(bytes, *n);
-    memcpy(bytes + model, t->poses->R, R);
-    memcpy(bytes + model + R, t->poses->shift, shift);
-    return bytes;
+    return scratch_get(n, path);
 }
 
 typedef struct history {
@@ -164,7 +156,7 @@ static void *stop_later(void *context)
     return NULL;
 }
 
-/* Cut to pieces, each going on from the checkpoint of the one before and from its poses. */
+/* Cut to pieces, each going on from the checkpoint of the one before and nothing else. */
 static void stopped_and_resumed_ends_where_it_would_have(void **state)
 {
     deco_options *o = options("5,6", "7");
@@ -210,7 +202,11 @@ static void known_shifts_stay(void **state)
     training t = begin(o, 2, 1);
     (void)state;
     assert_int_equal(train(&t, o, NULL, NULL, NULL), DECO_OK);
-    assert_memory_equal(t.poses->shift, set.p.shift, (size_t)(2 * set.p.N) * sizeof(float));
+    float *R = malloc((size_t)set.p.N * 9 * sizeof *R), *shift = malloc((size_t)set.p.N * 2 * sizeof *shift);
+    assert_int_equal(deco_poses_get(R, shift, t.m, NULL, set.p.N), DECO_OK);
+    assert_memory_equal(shift, set.p.shift, (size_t)(2 * set.p.N) * sizeof(float));
+    free(R);
+    free(shift);
     memset(set.p.shift, 0, (size_t)(2 * set.p.N) * sizeof(float));
     end(&t);
     deco_options_free(o);

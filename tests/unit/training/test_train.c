@@ -14,7 +14,6 @@ typedef struct training {
     deco_device *dev;
     deco_image_stats stats;
     deco_model *m;
-    deco_poses *poses;
     deco_position at;
 } training;
 
@@ -33,20 +32,19 @@ static training begin(int threads, uint64_t seed)
                            .N = set.p.N,
                            .seed = seed};
     assert_int_equal(deco_model_create(&t.m, t.dev, &c), DECO_OK);
-    assert_int_equal(deco_poses_create(&t.poses, &set.p, o, seed), DECO_OK);
+    assert_int_equal(deco_poses_start(t.m, &set.p, o), DECO_OK);
     return t;
 }
 
 static void end(training *t)
 {
     deco_model_free(t->m);
-    deco_poses_free(t->poses);
     deco_device_free(t->dev);
 }
 
 static deco_status train(training *t, deco_epoch_done done, void *context, deco_monitor *mon)
 {
-    return deco_train(t->m, t->poses, &t->at, &set.p, &t->stats, o, done, context, mon);
+    return deco_train(t->m, &t->at, &set.p, &t->stats, o, done, context, mon);
 }
 
 /* The checkpoint of a finished run, to be freed. */
@@ -262,11 +260,9 @@ static void poses_and_sizes_must_fit(void **state)
 {
     training t = begin(1, 1);
     float *R = set.p.R;
-    deco_poses *none;
     (void)state;
     set.p.R = NULL;
-    assert_int_equal(deco_poses_create(&none, &set.p, o, 1), DECO_E_ARGUMENT);
-    assert_null(none);
+    assert_int_equal(deco_poses_start(t.m, &set.p, o), DECO_E_ARGUMENT);
     set.p.R = R;
     set.p.N--;
     assert_int_equal(train(&t, NULL, NULL, NULL), DECO_E_ARGUMENT);
