@@ -162,7 +162,7 @@ deco_status deco_csg_write(const char *path, const deco_table *t, const char *me
     for (int64_t i = 0; i < prefixes; i++)
         put_result(&w, prefix[i], metafile, t->rows);
     end(&w);
-    put_pair(&w, "version", version);
+    put_pair(&w, "version", version ? version : "v4.7.1");
     end(&w);
     emit(&w, yaml_document_end_event_initialize(&e, 1), &e);
     emit(&w, yaml_stream_end_event_initialize(&e), &e);

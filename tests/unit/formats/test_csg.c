@@ -122,6 +122,20 @@ static void words_that_look_like_yaml_stay_words(void **state)
     deco_table_free(t);
 }
 
+/* A .cs file alone, exported to a user's own folder, has no job.json that would say it. */
+static void an_unknown_version_is_a_version_that_reads_it(void **state)
+{
+    static const char *const names[] = {"uid", "blob/path", NULL};
+    deco_table *t = table_with(1, names);
+    yaml_document_t d;
+
+    assert_int_equal(deco_csg_write(scratch("group.csg"), t, "x.cs", "x", "x", "x", "2026-01-31 12:00:00.000000", NULL), DECO_OK);
+    load(&d, scratch("group.csg"));
+    assert_string_equal(at(&d, "version"), "v4.7.1");
+    yaml_document_delete(&d);
+    deco_table_free(t);
+}
+
 static void a_name_that_is_no_utf8_leaves_no_file(void **state)
 {
     static const char *const names[] = {"uid", "bl\xff/path", NULL};
@@ -137,9 +151,8 @@ static void a_name_that_is_no_utf8_leaves_no_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_group_says_what_the_golden_one_says),
-        cmocka_unit_test(slots_that_share_a_content_have_its_type),
-        cmocka_unit_test(words_that_look_like_yaml_stay_words),
+        cmocka_unit_test(the_group_says_what_the_golden_one_says), cmocka_unit_test(slots_that_share_a_content_have_its_type),
+        cmocka_unit_test(words_that_look_like_yaml_stay_words),    cmocka_unit_test(an_unknown_version_is_a_version_that_reads_it),
         cmocka_unit_test(a_name_that_is_no_utf8_leaves_no_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
