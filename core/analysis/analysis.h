@@ -57,14 +57,18 @@ deco_status deco_dendrogram_order(int32_t *order, double *linkage, const double 
 /* Row nearest to the mean latent of each cluster, [K]. */
 deco_status deco_nearest_rows(int64_t *row, const float *x, int64_t N, int64_t Z, const int32_t *label, int64_t K);
 
-/* Everything into `directory` (analysis_<epoch>): volumes, PCA, clustering, plots, subsets. z [N,Z] latents of the particles in p's
- * row order. */
+/* OUTDIR/out/analysis_<epoch>, or with flip_hand analysis_<epoch>_flipped: the two hands never stand in one directory. Free with free(); NULL
+ * without memory. */
+char *deco_analysis_directory(const char *outdir, int64_t epoch, const deco_options *o);
+
+/* Everything into `directory`: volumes, PCA, clustering, plots, subsets, and the poses that go with the maps. z [N,Z] latents of the
+ * particles in p's row order. With flip_hand maps and poses are of the other hand (hand.h); the model and `in` stay as they are. */
 typedef struct deco_analysis_input {
     deco_model *model;
     const deco_particles *particles;
     const float *z;         /* [N,Z] */
     const float *R, *shift; /* [N,9], [N,2] pixels of box: poses used */
-    bool poses_estimated;   /* true: subsets get ours as alignments3D; false: the input's stand */
+    bool poses_estimated;   /* true: subsets get ours as alignments3D; false: the input's stand, unless they are flipped */
     uint64_t seed;
 } deco_analysis_input;
 deco_status deco_analysis_write(const char *directory, const deco_analysis_input *in, const deco_options *o, deco_monitor *m);

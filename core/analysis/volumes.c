@@ -1,4 +1,5 @@
 #include "analysis/volumes.h"
+#include "analysis/hand.h"
 #include "base/file.h"
 #include "formats/mrc.h"
 #include <stdlib.h>
@@ -16,7 +17,7 @@ static deco_status write_volume(const char *directory, const float *map, const d
     return st;
 }
 
-deco_status deco_volumes_write(const char *directory, deco_model *model, const double *z, int64_t n, deco_monitor *m)
+deco_status deco_volumes_write(const char *directory, deco_model *model, const double *z, int64_t n, bool mirror, deco_monitor *m)
 {
     deco_status st = DECO_OK;
     int64_t Z = model->shape.Z, D = model->D;
@@ -31,6 +32,8 @@ deco_status deco_volumes_write(const char *directory, deco_model *model, const d
         for (int64_t j = 0; j < Z; j++)
             at[j] = (float)z[i * Z + j];
         TRY(deco_model_decode(map, model, at));
+        if (mirror)
+            deco_map_mirror(map, D);
         TRY(write_volume(directory, map, model, i));
         deco_progress_add(m, 1);
     }

@@ -5,9 +5,9 @@
 #include "base/monitor.h"
 #include "model/model.h"
 
-/* vol_000.mrc … of the latents z [n,Z] (Z may be 0) into `directory`. One step of the progress line each. Fails: STOPPED, and as
+/* vol_000.mrc … of the latents z [n,Z] (Z may be 0) into `directory`, or with `mirror` their mirror images. One step of the progress line each. Fails: STOPPED, and as
  * deco_model_decode and deco_mrc_write_volume. */
-deco_status deco_volumes_write(const char *directory, deco_model *model, const double *z, int64_t n, deco_monitor *m);
+deco_status deco_volumes_write(const char *directory, deco_model *model, const double *z, int64_t n, bool mirror, deco_monitor *m);
 
 /* A line of Z numbers a state, to nine digits: what a float32 needs. Whole or absent. */
 deco_status deco_latents_write(const char *directory, const char *name, const double *z, int64_t n, int64_t Z);

@@ -2,6 +2,7 @@
 #include "analysis/analysis.h"
 #include "analysis/clustering.h"
 #include "analysis/figures.h"
+#include "analysis/hand.h"
 #include "analysis/staging.h"
 #include "analysis/subsets.h"
 #include "analysis/volumes.h"
@@ -19,11 +20,39 @@ typedef struct analysis {
     deco_monitor *m;
     deco_pool *pool;
     int64_t N, Z;
-    const char *name; /* "analysis_99" */
-    char *directory;  /* where it is made */
+    const char *name;       /* "analysis_99" */
+    const float *R, *shift; /* poses in the hand of the maps; NULL: those of the input */
+    float *mirrored;        /* [N,9] R, where it is not the input's */
+    char *directory;        /* where it is made */
     deco_pca pca;
     float *scores; /* [N,Z] */
 } analysis;
+
+/* rotation.npy and shift.npy: the poses that belong to the maps beside them. */
+static deco_status write_poses(analysis *a)
+{
+    deco_status st = DECO_OK;
+    int64_t N = a->N;
+    char *rotation = deco_path_join(a->directory, "rotation.npy"), *shift = deco_path_join(a->directory, "shift.npy");
+
+    if (!rotation || !shift)
+        TRY(deco_fail_memory(strlen(a->directory), "a file's name"));
+    if (!a->R || !a->shift)
+        goto out;
+    if (a->o->flip_hand) {
+        TRY(deco_alloc(&a->mirrored, 9 * (size_t)N, sizeof *a->mirrored, "rotations"));
+        memcpy(a->mirrored, a->R, 9 * (size_t)N * sizeof *a->R);
+        for (int64_t i = 0; i < N; i++)
+            deco_pose_mirror(a->mirrored + 9 * i);
+        a->R = a->mirrored;
+    }
+    TRY(deco_npy_write(rotation, "<f4", 3, (const int64_t[]){N, 3, 3}, a->R));
+    TRY(deco_npy_write(shift, "<f4", 2, (const int64_t[]){N, 2}, a->shift));
+out:
+    free(rotation);
+    free(shift);
+    return st;
+}
 
 static deco_status check_latents(const float *z, int64_t N, int64_t Z)
 {
@@ -73,7 +102,7 @@ static deco_status write_traversal(const analysis *a, int64_t component)
         TRY(deco_fail_memory(strlen(a->directory), "a file's name"));
     TRY(deco_alloc(&place, (size_t)(TRAVERSE_POINTS * a->Z), sizeof *place, "latents along a component"));
     TRY(deco_pca_traverse(place, &a->pca, a->scores, a->N, component, TRAVERSE_POINTS));
-    TRY(deco_volumes_write(directory, a->in->model, place, TRAVERSE_POINTS, a->m));
+    TRY(deco_volumes_write(directory, a->in->model, place, TRAVERSE_POINTS, a->o->flip_hand, a->m));
     TRY(deco_latents_write(directory, "z_values.txt", place, TRAVERSE_POINTS, a->Z));
     TRY(deco_figure_traversal(plot, &a->pca, a->scores, a->N, component, place, TRAVERSE_POINTS));
 out:
@@ -97,7 +126,7 @@ static deco_status write_centres(const analysis *a, const char *directory, const
         for (int64_t j = 0; j < a->Z; j++)
             centre[k * a->Z + j] = a->in->z[c->row[k] * a->Z + j];
     }
-    TRY(deco_volumes_write(directory, a->in->model, centre, K, a->m));
+    TRY(deco_volumes_write(directory, a->in->model, centre, K, a->o->flip_hand, a->m));
     TRY(deco_latents_write(directory, "centers.txt", centre, K, a->Z));
     TRY(deco_latents_write(directory, "centers_ind.txt", row, K, 1));
 out:
@@ -110,7 +139,8 @@ out:
 static deco_status write_clustering(const analysis *a, const deco_clustering *c)
 {
     deco_status st = DECO_OK;
-    deco_subset_input subset = {a->in->particles, a->in->R, a->in->shift, a->in->poses_estimated, a->name};
+    /* Flipped poses are no longer the input's, whoever found them. */
+    deco_subset_input subset = {a->in->particles, a->R, a->shift, a->in->poses_estimated || a->mirrored, a->name};
     char *directory = deco_format("%s/clustering%lld", a->directory, (long long)a->o->k_num), *plot = NULL, *subsets = NULL;
 
     if (!directory || !(plot = deco_path_join(directory, "z_pca.png")) || !(subsets = deco_path_join(directory, "clustering_cs_star")))
@@ -156,6 +186,11 @@ out:
     return st;
 }
 
+char *deco_analysis_directory(const char *outdir, int64_t epoch, const deco_options *o)
+{
+    return deco_format("%s/out/analysis_%lld%s", outdir, (long long)epoch, o->flip_hand ? "_flipped" : "");
+}
+
 deco_status deco_analysis_write(const char *directory, const deco_analysis_input *in, const deco_options *o, deco_monitor *m)
 {
     deco_status st = DECO_OK;
@@ -166,20 +201,26 @@ deco_status deco_analysis_write(const char *directory, const deco_analysis_input
                   .pool = deco_device_pool(in->model->dev),
                   .N = in->particles->N,
                   .Z = in->model->shape.Z,
-                  .name = deco_path_name(directory)};
+                  .name = deco_path_name(directory),
+                  .R = in->R,
+                  .shift = in->shift};
+    deco_hand hand = {in->poses_estimated, o->flip_hand};
 
     TRY(deco_analysis_check(o, a.N, a.Z));
     TRY(check_latents(in->z, a.N, a.Z));
     TRY(deco_staging_begin(&staging, directory));
     a.directory = staging.path;
+    TRY(deco_hand_write(staging.path, &hand, m));
+    TRY(write_poses(&a));
     if (a.Z)
         TRY(write_heterogeneous(&a));
     else /* one state: one map, nothing to cluster */
-        TRY(deco_volumes_write(staging.path, in->model, NULL, 1, m));
+        TRY(deco_volumes_write(staging.path, in->model, NULL, 1, o->flip_hand, m));
     TRY(deco_staging_publish(&staging));
 out:
     deco_pca_free(&a.pca);
     free(a.scores);
+    free(a.mirrored);
     deco_staging_end(&staging);
     return st;
 }

@@ -94,7 +94,7 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     if (strcmp(digest, at.digest) != 0)
         TRY(deco_fail(DECO_E_FORMAT, "%s: the input changed since the run (its digest is %s, the run's %s)", p->source, digest, at.digest));
     TRY(deco_record_read(&record, o->outdir, epoch, model->shape.Z, p));
-    if (!(directory = deco_format("%s/out/analysis_%" PRId64, o->outdir, epoch)))
+    if (!(directory = deco_analysis_directory(o->outdir, epoch, o)))
         TRY(deco_fail_memory(strlen(o->outdir), "a folder's name"));
     if (access(o->outdir, W_OK | X_OK))
         TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be written to", o->outdir));
@@ -126,11 +126,15 @@ out:
 
 char *deco_job_summary(const char *directory, const deco_options *o, int64_t Z)
 {
+    const char *hand = o->use_gt_poses ? ""
+                       : o->flip_hand  ? "hand      arbitrary (a coin's toss); these are flipped, --flip_hand False gives the other\n"
+                                       : "hand      arbitrary (a coin's toss); cryodeco analyze OUTDIR --flip_hand True gives the other\n";
+
     if (Z == 0)
-        return deco_format("map       %s/vol_000.mrc\n", directory);
+        return deco_format("map       %s/vol_000.mrc\n%s", directory, hand);
     return deco_format("maps      %s/clustering%" PRId64 "/vol_*.mrc\n"
                        "plot      %s/clustering%" PRId64 "/z_pca.png\n"
                        "subsets   %s/clustering%" PRId64 "/clustering_cs_star/cluster_*.{cs,csg,star}\n"
-                       "along PCs %s/pc1_10, %s/pc2_10\n",
-                       directory, o->k_num, directory, o->k_num, directory, o->k_num, directory, directory);
+                       "along PCs %s/pc1_10, %s/pc2_10\n%s",
+                       directory, o->k_num, directory, o->k_num, directory, o->k_num, directory, directory, hand);
 }

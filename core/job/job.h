@@ -11,7 +11,7 @@ deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, ch
 /* `cryodeco analyze OUTDIR`, and run with skip_train: the analysis alone, of a run's newest or given epoch. */
 deco_status deco_job_analyze(const deco_options *o, deco_monitor *m, bool *wrote, char **summary);
 
-/* Where the maps, plots and subsets of an analysis are, a line each; NULL without memory. Z: latent dimensions, 0 without states. */
+/* Where the maps, plots and subsets of an analysis are, a line each, and what their hand is; NULL without memory. Z: latent dimensions, 0 without states. */
 char *deco_job_summary(const char *directory, const deco_options *o, int64_t Z);
 
 #endif

@@ -195,7 +195,7 @@ static deco_status analyse(run_job *j, char **summary)
     const deco_particles *p = j->particles;
     int64_t N = p->N, Z = j->model->shape.Z;
     float *z = NULL, *R = NULL, *shift = NULL;
-    char *directory = deco_format("%s/out/analysis_%" PRId64, j->o->outdir, j->at.epoch);
+    char *directory = deco_analysis_directory(j->o->outdir, j->at.epoch, j->o);
 
     if (!directory)
         TRY(deco_fail_memory(64, "a folder's name"));
@@ -218,8 +218,7 @@ static deco_status analyse(run_job *j, char **summary)
     if (!j->o->use_gt_poses)
         deco_warn(
             j->m,
-            "poses were found from one start, and this version cannot tell a wrong one: believe what runs with other --seed agree on; "
-            "the hand of the maps is a coin's toss");
+            "poses were found from one start, and this version cannot tell a wrong one: believe what runs with other --seed agree on");
 out:
     free(z);
     free(R);

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import mrcfile
@@ -173,6 +174,40 @@ def test_analyze_alone_with_other_clusters(tiny_run):
     assert (clustering(tiny_run) / "labels.npy").read_bytes() == before  # the earlier clustering stays
     cryodeco("run", "--particles", TINY / "project/J12", "--outdir", tiny_run, *SMALL, "--skip_train", "True", "--seed", "1")
     assert (clustering(tiny_run) / "labels.npy").read_bytes() == before
+
+
+def slices(volume, rotations):
+    """[n,points] Hartley values of the map at c @ R, c some points of the plane: summed up directly, with no interpolation."""
+    D = len(volume)
+    at = np.arange(D) - D // 2
+    z, y, x = np.meshgrid(at, at, at, indexing="ij")
+    voxels = np.stack([x.ravel(), y.ravel(), z.ravel()], 1)
+    c = np.array([(3, 0, 0), (0, 4, 0), (-5, 2, 0), (6, 7, 0), (1, -1, 0)]) / D
+    angle = 2 * np.pi * np.einsum("pk,nkj,vj->npv", c, rotations.astype(float), voxels)
+    return (np.cos(angle) + np.sin(angle)) @ volume.ravel()
+
+
+def test_flipped_maps_and_poses_give_the_same_images(tiny_run, tmp_path):
+    shutil.copytree(tiny_run, tmp_path / "run")
+    plain = newest_analysis(tmp_path / "run")
+    flipped = plain.with_name(plain.name + "_flipped")
+    cryodeco("analyze", tmp_path / "run", "--flip_hand", "True")
+    assert json.loads((flipped / "hand.json").read_text()) == {
+        "poses": "given", "hand": "opposite to the given poses'", "flipped": True}
+    R = [np.load(folder / "rotation.npy") for folder in (plain, flipped)]
+    assert (np.load(plain / "shift.npy") == np.load(flipped / "shift.npy")).all()
+    assert abs(np.linalg.det(R[1]) - 1).max() < 1e-5
+    maps = [read_map(folder / "clustering2/vol_000.mrc")[0] for folder in (plain, flipped)]
+    for v in maps:
+        v[0] = 0  # the box's first plane has no mirror image of its own
+    seen = [slices(v, r[:20]) for v, r in zip(maps, R)]
+    scale = np.abs(seen[0]).mean()
+    assert abs(seen[0] - seen[1]).max() < 1e-4 * scale  # rotations are float32
+    assert abs(seen[0] - slices(maps[1], R[0][:20])).max() > 0.1 * scale
+    subset = np.load(flipped / "clustering2/clustering_cs_star/cluster_0.cs")
+    members = np.isin(np.load(tmp_path / "run/out/uid.npy"), subset["uid"])
+    assert (subset["alignments3D/psize_A"] == subset["blob/psize_A"]).all()
+    assert abs(subset["alignments3D/shift"] - np.load(flipped / "shift.npy")[members]).max() == 0
 
 
 def test_ind_selects_rows_in_its_order(tmp_path):

@@ -104,6 +104,9 @@ static deco_npy array_of(const run *r, const char *name)
 static void every_file_of_the_format_page_is_there(void **state)
 {
     static const char *const files[] = {"z_pca.npy",
+                                        "rotation.npy",
+                                        "shift.npy",
+                                        "hand.json",
                                         "pca_mean.npy",
                                         "pca_components.npy",
                                         "pca_variance.npy",
