@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "job/head.h"
 #include "job/job.h"
+#include "job/lock.h"
 #include "job/outdir.h"
 #include "job/record.h"
 #include <dirent.h>
@@ -73,6 +74,7 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     deco_device *dev = NULL;
     deco_particles *p = NULL;
     deco_model *model = NULL;
+    deco_lock *lock = NULL;
     deco_record record = {0};
     deco_record_paths path = {0};
     deco_position at;
@@ -80,6 +82,9 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     int64_t epoch = 0;
 
     TRY(merge_run_options(&o, given));
+    if (access(o->outdir, W_OK | X_OK))
+        TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be written to", o->outdir));
+    TRY(deco_lock_take(&lock, o->outdir, m));
     TRY(find_epoch(&epoch, o));
     if (o->particles.count != 1)
         TRY(deco_fail(DECO_E_ARGUMENT, "particles is not given, and %s/job.yaml does not name one input", o->outdir));
@@ -96,10 +101,9 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     TRY(deco_record_read(&record, o->outdir, epoch, model->shape.Z, p));
     if (!(directory = deco_analysis_directory(o->outdir, epoch, o)))
         TRY(deco_fail_memory(strlen(o->outdir), "a folder's name"));
-    if (access(o->outdir, W_OK | X_OK))
-        TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be written to", o->outdir));
 
     *wrote = true;
+    deco_outdir_sweep(o->outdir);
     TRY(deco_monitor_attach(m, o->outdir));
     deco_log_head(m, dev, deco_pool_threads(deco_device_pool(dev)), (uint64_t)o->seed);
     deco_info(m, "analysis of epoch %" PRId64, epoch);
@@ -120,6 +124,7 @@ out:
     deco_model_free(model);
     deco_device_free(dev);
     deco_particles_free(p);
+    deco_lock_release(lock);
     deco_options_free(o);
     return st;
 }

@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -131,6 +133,45 @@ out:
     free(left);
     free(aside);
     return st;
+}
+
+/* "." NAME ".tmp-" PID "-" N, as base/file.c names them, of a process that does not live. Nobody writes yet under our own number. */
+static int is_orphan(const struct dirent *e)
+{
+    const char *at = strstr(e->d_name, ".tmp-"), *next;
+    long long pid, n;
+    int end = 0;
+
+    while (at && (next = strstr(at + 1, ".tmp-")))
+        at = next;
+    if (!at || e->d_name[0] != '.' || sscanf(at, ".tmp-%lld-%lld%n", &pid, &n, &end) != 2 || at[end] || pid <= 0)
+        return 0;
+    return pid == getpid() || (kill((pid_t)pid, 0) && errno == ESRCH);
+}
+
+static void sweep_folder(const char *folder)
+{
+    struct dirent **orphan = NULL;
+    int n = scandir(folder, &orphan, is_orphan, NULL);
+
+    for (int i = 0; i < n; i++) {
+        char *path = deco_path_join(folder, orphan[i]->d_name);
+        if (path)
+            unlink(path);
+        free(path);
+        free(orphan[i]);
+    }
+    free(orphan);
+}
+
+void deco_outdir_sweep(const char *outdir)
+{
+    char *out = deco_path_join(outdir, "out");
+
+    sweep_folder(outdir);
+    if (out)
+        sweep_folder(out);
+    free(out);
 }
 
 deco_status deco_outdir_prepare(const char *outdir, deco_monitor *m)

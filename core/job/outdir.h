@@ -10,4 +10,8 @@ deco_status deco_outdir_check(const char *outdir, const char *input);
 /* Makes `outdir` and `outdir/out`. What another run left there is moved to outdir/old-out_NNN, never overwritten. */
 deco_status deco_outdir_prepare(const char *outdir, deco_monitor *m);
 
+/* Removes what killed processes of ours left unfinished in `outdir` and `outdir/out` (.NAME.tmp-PID-N). To be called under the
+ * directory's lock; what cannot be removed stays. */
+void deco_outdir_sweep(const char *outdir);
+
 #endif

@@ -4,6 +4,7 @@
 #include "job/forecast.h"
 #include "job/head.h"
 #include "job/job.h"
+#include "job/lock.h"
 #include "job/outdir.h"
 #include "job/record.h"
 #include "particles/loader.h"
@@ -17,6 +18,7 @@
 typedef struct run_job {
     deco_options *o; /* resolved: the seed is in it */
     deco_monitor *m;
+    deco_lock *lock; /* on outdir, from when it is there until the end */
     deco_device *dev;
     deco_particles *particles;
     deco_image_stats stats;
@@ -61,6 +63,8 @@ static deco_status check_input(run_job *j)
         return deco_fail(DECO_E_UNSUPPORTED, "particles is given %" PRId64 " times; this version takes one job directory or .cs file a run",
                          o->particles.count);
     TRY(deco_outdir_check(o->outdir, o->particles.items[0]));
+    if (!o->dry_run && deco_path_is_directory(o->outdir)) /* a new one is locked when it is made */
+        TRY(deco_lock_take(&j->lock, o->outdir, j->m));
     TRY(deco_device_create(&j->dev, o->device, (int)o->threads));
     TRY(deco_particles_open_rows(&j->particles, o->particles.items[0], o->datadir, o->ind, need, j->m));
     if (o->k_num > j->particles->N)
@@ -106,6 +110,11 @@ static deco_status begin_output(run_job *j)
     deco_status st = DECO_OK;
     char *yaml = NULL, *path = NULL;
 
+    if (!j->lock) {
+        TRY(deco_directory_make(j->o->outdir));
+        TRY(deco_lock_take(&j->lock, j->o->outdir, j->m));
+    }
+    deco_outdir_sweep(j->o->outdir);
     TRY(deco_outdir_prepare(j->o->outdir, j->m));
     TRY(deco_monitor_attach(j->m, j->o->outdir));
     TRY(deco_options_write_yaml(&yaml, j->o, DECO_FOR_RUN));
@@ -257,6 +266,7 @@ out:
     deco_model_free(j.model);
     deco_particles_free(j.particles);
     deco_device_free(j.dev);
+    deco_lock_release(j.lock);
     deco_options_free(j.o);
     return st;
 }

@@ -67,17 +67,39 @@ def test_killed_at_any_moment_no_partial_file_has_its_final_name(tmp_path, seed)
 
 def test_sigterm_leaves_a_whole_checkpoint_and_exit_code_75(tmp_path):
     outdir = tmp_path / "results"
-    words = [command(), "run", "--particles", JOB, "--outdir", outdir, *BRIEF, "--epochs_sgd", "5000"]
-    p = subprocess.Popen([str(w) for w in words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    while not (outdir / "metrics.jsonl").exists() or "epoch" not in (outdir / "metrics.jsonl").read_text().replace('"epochs', ""):
-        time.sleep(0.05)
-        assert p.poll() is None
+    p = start(outdir, "--epochs_sgd", "5000")
     p.send_signal(signal.SIGTERM)
     text = p.communicate(timeout=60)[1]
     assert p.returncode == 75, text
     checkpoint = re.search(r"\S+\.safetensors", text)
     assert checkpoint, text
     whole(outdir / "out" / os.path.basename(checkpoint.group(0)))
+
+
+def start(outdir, *words):
+    """A run under way: past its first epoch."""
+    words = [command(), "run", "--particles", JOB, "--outdir", outdir, *BRIEF, *words]
+    p = subprocess.Popen([str(w) for w in words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while not (outdir / "metrics.jsonl").exists() or '"event":"epoch"' not in (outdir / "metrics.jsonl").read_text():
+        time.sleep(0.05)
+        assert p.poll() is None, p.communicate()[1]
+    return p
+
+
+def test_a_second_process_on_the_same_directory_is_refused_and_leaves_no_trace(tmp_path):
+    outdir = tmp_path / "results"
+    p = start(outdir, "--epochs_sgd", "5000")
+    try:
+        assert (outdir / "run.lock").read_text() == f"{os.uname().nodename} {p.pid}\n"
+        for words in [("run", "--particles", JOB, "--outdir", outdir, *BRIEF), ("run", "--outdir", outdir, "--skip_train")]:
+            r = cryodeco(*words, check=False)
+            assert r.returncode == 2 and f"process {p.pid} on host {os.uname().nodename}" in r.stderr, r.stderr
+        assert not (outdir / "old-out_000").exists()
+    finally:
+        p.kill()
+        p.communicate()
+    r = cryodeco("run", "--particles", JOB, "--outdir", outdir, *BRIEF)  # the killed one's lock is no hindrance
+    assert f"taken over from process {p.pid}" in r.stderr and not (outdir / "run.lock").exists()
 
 
 def test_another_runs_results_are_kept_aside(tmp_path):

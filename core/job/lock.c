@@ -1,0 +1,138 @@
+/* OUTDIR/run.lock: a lock of the file system, which goes with its process however that ends, and the name of its owner for people. */
+#include "job/lock.h"
+#include "base/file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+struct deco_lock {
+    int fd;
+    char *path;
+};
+
+typedef struct owner {
+    char host[sizeof((struct utsname *)0)->nodename];
+    long long pid; /* 0: the file names nobody */
+} owner;
+
+static owner myself(void)
+{
+    owner o = {.pid = getpid()};
+    struct utsname u;
+
+    if (!uname(&u))
+        snprintf(o.host, sizeof o.host, "%s", u.nodename);
+    return o;
+}
+
+static owner read_owner(int fd)
+{
+    owner o = {0};
+    char text[sizeof o.host + 32], format[24];
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+
+    text[n > 0 ? n : 0] = 0;
+    snprintf(format, sizeof format, "%%%zus %%lld", sizeof o.host - 1);
+    if (sscanf(text, format, o.host, &o.pid) != 2)
+        o = (owner){0};
+    return o;
+}
+
+static deco_status write_owner(const deco_lock *l, const owner *o)
+{
+    char text[sizeof o->host + 32];
+    int n = snprintf(text, sizeof text, "%s %lld\n", o->host, o->pid);
+
+    if (ftruncate(l->fd, 0) || pwrite(l->fd, text, (size_t)n, 0) != n || fsync(l->fd))
+        return deco_fail_errno(DECO_E_FILE, "%s: cannot be written", l->path);
+    return DECO_OK;
+}
+
+typedef enum grip { HELD, TAKEN, NO_LOCKS } grip;
+
+/* Of the open file and not of the process: two runs in one process shut each other out too, and closing another file of that name
+ * drops nothing. Some network file systems have no locks. */
+static grip seize(int fd)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    if (!fcntl(fd, F_OFD_SETLK, &whole))
+        return TAKEN;
+    return errno == EAGAIN || errno == EACCES ? HELD : NO_LOCKS;
+}
+
+/* Was the file removed by its owner between our opening and our locking it? */
+static bool is_gone(const deco_lock *l)
+{
+    struct stat ours, there;
+    return fstat(l->fd, &ours) || stat(l->path, &there) || ours.st_ino != there.st_ino || ours.st_dev != there.st_dev;
+}
+
+static deco_status judge(const deco_lock *l, grip g, deco_monitor *m)
+{
+    owner was = read_owner(l->fd), me = myself();
+    bool here = !strcmp(was.host, me.host);
+
+    if (g == HELD && !was.pid) /* it has not got to writing its name */
+        return deco_fail(DECO_E_FILE, "%s: another process works in this directory; wait for it, or give another outdir", l->path);
+    if (g == HELD || (g == NO_LOCKS && here && was.pid != me.pid && was.pid && (!kill((pid_t)was.pid, 0) || errno == EPERM)))
+        return deco_fail(DECO_E_FILE, "%s: process %lld on host %s works in this directory; wait for it, or give another outdir", l->path,
+                         was.pid, was.host);
+    if (was.pid && !here)
+        return deco_fail(
+            DECO_E_FILE,
+            "%s: process %lld on host %s works in this directory, or was killed there: nobody can see that from %s. If it does "
+            "not run any more, remove this file and start again",
+            l->path, was.pid, was.host, me.host);
+    if (was.pid)
+        deco_info(m, "%s is taken over from process %lld, which was killed", l->path, was.pid);
+    return write_owner(l, &me);
+}
+
+static void let_go(deco_lock *l)
+{
+    if (l->fd >= 0)
+        close(l->fd);
+    free(l->path);
+    free(l);
+}
+
+deco_status deco_lock_take(deco_lock **out, const char *outdir, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    deco_lock *l = NULL;
+    grip g;
+
+    *out = NULL;
+    TRY(deco_alloc(&l, 1, sizeof *l, "a lock"));
+    l->fd = -1;
+    if (!(l->path = deco_path_join(outdir, "run.lock")))
+        TRY(deco_fail_memory(strlen(outdir), "a file's name"));
+    do {
+        if (l->fd >= 0)
+            close(l->fd);
+        if ((l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666)) < 0)
+            TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be written", l->path));
+        g = seize(l->fd);
+    } while (g == TAKEN && is_gone(l));
+    TRY(judge(l, g, m));
+    *out = l;
+    l = NULL;
+out:
+    if (l)
+        let_go(l);
+    return st;
+}
+
+void deco_lock_release(deco_lock *l)
+{
+    if (!l)
+        return;
+    unlink(l->path); /* while it is still ours */
+    let_go(l);
+}

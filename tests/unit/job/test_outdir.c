@@ -1,0 +1,65 @@
+/* The run's directory: what killed processes left goes, and nothing else. */
+#include "base/file.h"
+#include "job/outdir.h"
+#include "support/scratch.h"
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static pid_t dead_pid(void)
+{
+    pid_t pid = fork();
+    if (!pid)
+        _exit(0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    return pid;
+}
+
+static void put(const char *format, long pid)
+{
+    char name[128];
+    snprintf(name, sizeof name, format, pid);
+    scratch_put(name, "x", 1);
+}
+
+static bool there(const char *format, long pid)
+{
+    char name[128];
+    snprintf(name, sizeof name, format, pid);
+    return deco_path_exists(scratch(name));
+}
+
+static void only_unfinished_files_of_dead_processes_are_swept(void **state)
+{
+    static const char *const swept[] = {"run/.job.yaml.tmp-%ld-0", "run/out/.weights.3.safetensors.tmp-%ld-12",
+                                        "run/out/.a.tmp-1-1.tmp-%ld-4"};
+    static const char *const kept[] = {"run/out/weights.3.safetensors", "run/out/.weights.tmp-%ld-", "run/out/.weights.tmp-%ld-1.npy",
+                                       "run/out/conf.npy.tmp-%ld-1", "run/.mine"};
+    long dead = dead_pid();
+
+    assert_int_equal(mkdir(scratch("run"), 0700), 0);
+    assert_int_equal(mkdir(scratch("run/out"), 0700), 0);
+    for (size_t i = 0; i < sizeof swept / sizeof *swept; i++)
+        put(swept[i], dead);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        put(kept[i], dead);
+    put("run/out/.conf.npy.tmp-%ld-1", (long)getppid()); /* lives */
+    put("run/out/.conf.npy.tmp-%ld-2", (long)getpid());  /* of an earlier life: we write nothing yet */
+    deco_outdir_sweep(scratch("run"));
+    for (size_t i = 0; i < sizeof swept / sizeof *swept; i++)
+        assert_false(there(swept[i], dead));
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        assert_true(there(kept[i], dead));
+    assert_true(there("run/out/.conf.npy.tmp-%ld-1", (long)getppid()));
+    assert_false(there("run/out/.conf.npy.tmp-%ld-2", (long)getpid()));
+    deco_outdir_sweep(scratch("nowhere")); /* nothing there, nothing done */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(only_unfinished_files_of_dead_processes_are_swept)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
