@@ -227,6 +227,23 @@ deco_status deco_slice_points_backward(deco_device *dev, deco_array dR, deco_arr
     RUN(slice_points_backward, dR, dx, k);
 }
 
+deco_status deco_six_rotations(deco_device *dev, deco_array R, deco_array six)
+{
+    int64_t B = six.shape[0];
+    NEED(six, f32_2(B, 6));
+    NEED(R, f32_3(B, 3, 3));
+    RUN(six_rotations, R, six);
+}
+
+deco_status deco_six_rotations_backward(deco_device *dev, deco_array dsix, deco_array dR, deco_array six)
+{
+    int64_t B = six.shape[0];
+    NEED(six, f32_2(B, 6));
+    NEED(dR, f32_3(B, 3, 3));
+    NEED(dsix, f32_2(B, 6));
+    RUN(six_rotations_backward, dsix, dR, six);
+}
+
 deco_status deco_ctf_values(deco_device *dev, deco_array out, deco_array ctf, deco_array k)
 {
     int64_t B = ctf.shape[0], P = k.shape[0];
@@ -337,15 +354,6 @@ deco_status deco_rows_gather(deco_device *dev, deco_array y, deco_array table, d
     RUN(rows_gather, y, table, row);
 }
 
-deco_status deco_rows_add(deco_device *dev, deco_array table, deco_array x, deco_array row)
-{
-    int64_t B = row.shape[0], N = table.shape[0], W = table.shape[1];
-    NEED(table, f32_2(N, W));
-    NEED(row, deco_i64_1(NULL, B));
-    NEED(x, f32_2(B, W));
-    RUN(rows_add, table, x, row);
-}
-
 deco_status deco_rows_put(deco_device *dev, deco_array table, deco_array x, deco_array row)
 {
     int64_t B = row.shape[0], N = table.shape[0], W = table.shape[1];
@@ -370,6 +378,18 @@ deco_status deco_adam(deco_device *dev, deco_array x, deco_array g, deco_array m
     NEED(v, f32_1(n));
     NEED(hyper, records(sizeof(deco_adam_step), 1));
     RUN(adam, x, g, m, v, hyper);
+}
+
+deco_status deco_adam_rows(deco_device *dev, deco_array x, deco_array g, deco_array row, deco_array m, deco_array v, deco_array hyper)
+{
+    int64_t N = x.shape[0], W = x.shape[1], B = row.shape[0];
+    NEED(x, f32_2(N, W));
+    NEED(row, deco_i64_1(NULL, B));
+    NEED(g, f32_2(B, W));
+    NEED(m, f32_2(N, W));
+    NEED(v, f32_2(N, W));
+    NEED(hyper, records(sizeof(deco_adam_step), 1));
+    RUN(adam_rows, x, g, row, m, v, hyper);
 }
 
 deco_status deco_blend(deco_device *dev, deco_array y, deco_array x, deco_array weight)

@@ -51,6 +51,11 @@ deco_status deco_append_latent_backward(deco_device *dev, deco_array dx, deco_ar
 deco_status deco_slice_points(deco_device *dev, deco_array x, deco_array k, deco_array R);
 deco_status deco_slice_points_backward(deco_device *dev, deco_array dR, deco_array dx, deco_array k);
 
+/* R [B,3,3] of six [B,6]: Gram-Schmidt of two vectors to the rows e1, e2; the third is e1×e2. METHOD.md section 5. */
+deco_status deco_six_rotations(deco_device *dev, deco_array R, deco_array six);
+/* dsix [B,6] */
+deco_status deco_six_rotations_backward(deco_device *dev, deco_array dsix, deco_array dR, deco_array six);
+
 /* CTF values [B,P] of `ctf` [B] deco_ctf_row (BYTES) at k [P,2] cycles per pixel: 1/Å are k / row's psize_A. */
 deco_status deco_ctf_values(deco_device *dev, deco_array out, deco_array ctf, deco_array k);
 
@@ -81,8 +86,6 @@ deco_status deco_lattice_sums(deco_device *dev, deco_array out, deco_array x);
 
 /* y[i] = table[row[i]].  y [B,W]  table [N,W]  row [B] i64 */
 deco_status deco_rows_gather(deco_device *dev, deco_array y, deco_array table, deco_array row);
-/* table[row[i]] += x[i], rows in rising i (a row may come twice). */
-deco_status deco_rows_add(deco_device *dev, deco_array table, deco_array x, deco_array row);
 /* table[row[i]] = x[i]; of a row that comes twice the last stays. */
 deco_status deco_rows_put(deco_device *dev, deco_array table, deco_array x, deco_array row);
 /* x = 0 */
@@ -97,6 +100,10 @@ typedef struct deco_adam_step {
 /* One step on x [n] with gradient g, moments m and v. `hyper` [1] deco_adam_step (BYTES). As PyTorch's AdamW: bias corrections
  * 1 - βᵗ in double, x -= lr·decay·x first. */
 deco_status deco_adam(deco_device *dev, deco_array x, deco_array g, deco_array m, deco_array v, deco_array hyper);
+
+/* The same on all rows of a table whose gradient is g[i] in row row[i] and zero elsewhere: those rows move too, by their old moments.
+ * A row that comes twice has the sum.   x, m, v [N,W]   g [B,W]   row [B] i64 */
+deco_status deco_adam_rows(deco_device *dev, deco_array x, deco_array g, deco_array row, deco_array m, deco_array v, deco_array hyper);
 
 /* y += weight · (x - y), element by element: a running mean.  y, x [n]   weight [1] f32 */
 deco_status deco_blend(deco_device *dev, deco_array y, deco_array x, deco_array weight);

@@ -12,9 +12,9 @@
 #define DECO_OPS(OP) \
     OP(linear) OP(linear_backward) OP(layer_norm) OP(layer_norm_backward) OP(add) OP(add_relu) OP(relu_backward) \
     OP(positional_encoding) OP(positional_encoding_backward) OP(append_latent) OP(append_latent_backward) \
-    OP(slice_points) OP(slice_points_backward) OP(ctf_values) OP(multiply) OP(shift) OP(shift_backward) OP(squared_error) \
-    OP(hartley_2d) OP(hartley_3d) OP(mask_gather) OP(lattice_sums) OP(rows_gather) OP(rows_add) OP(rows_put) OP(clear) \
-    OP(adam) OP(blend) \
+    OP(slice_points) OP(slice_points_backward) OP(six_rotations) OP(six_rotations_backward) OP(ctf_values) OP(multiply) \
+    OP(shift) OP(shift_backward) OP(squared_error) OP(hartley_2d) OP(hartley_3d) OP(mask_gather) OP(lattice_sums) \
+    OP(rows_gather) OP(rows_put) OP(clear) OP(adam) OP(adam_rows) OP(blend) \
     OP(hypervolume_values) OP(hypervolume_backward) OP(hypervolume_bank) OP(pose_score) OP(slice_loss)
 /* clang-format on */
 
@@ -50,6 +50,8 @@ typedef struct deco_ops {
 
     /* images */
     deco_op_3 *slice_points, *slice_points_backward, *ctf_values, *multiply;
+    deco_op_2 *six_rotations;
+    deco_op_3 *six_rotations_backward;
     deco_op_4 *shift;
     deco_op_5 *shift_backward;
     deco_op_4 *squared_error;
@@ -59,9 +61,10 @@ typedef struct deco_ops {
     deco_op_2 *lattice_sums;
 
     /* tables and optimisers */
-    deco_op_3 *rows_gather, *rows_add, *rows_put;
+    deco_op_3 *rows_gather, *rows_put;
     deco_status (*clear)(deco_device *, deco_array x);
     deco_op_5 *adam;
+    deco_op_6 *adam_rows;
     deco_op_3 *blend;
 
     /* blocks */

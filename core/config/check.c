@@ -62,11 +62,6 @@ static deco_status check_search(const deco_options *o)
     TRY(check_whole(&o->refine_radii, "refine_radii"));
     if (!strcmp(o->pose_search_engine, "exact"))
         TRY(deco_fail(DECO_E_UNSUPPORTED, "pose_search_engine exact is not in a run yet; leave it out: sliced is the default"));
-    if (after && !strcmp(o->pose_refine, "table"))
-        TRY(deco_fail(
-            DECO_E_UNSUPPORTED,
-            "the epochs after the search would train a table of poses, which is not in this version yet; --pose_refine gauss_newton "
-            "improves them on snapshots, none leaves them; --preset quick_look does it all, --use_gt_poses True needs no search"));
     if (after && o->use_gt_trans && !strcmp(o->pose_refine, "gauss_newton"))
         TRY(deco_fail(DECO_E_ARGUMENT,
                       "pose_refine gauss_newton moves shifts, but use_gt_trans keeps the input's: give --pose_refine none"));

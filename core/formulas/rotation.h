@@ -47,6 +47,34 @@ DECO_HD void deco_rotation_from_six(double R[9], const double s[6])
     R[6] = R[1] * R[5] - R[2] * R[4], R[7] = R[2] * R[3] - R[0] * R[5], R[8] = R[0] * R[4] - R[1] * R[3];
 }
 
+/* ds [6] of the gradient dR [9] of that matrix. */
+DECO_HD void deco_rotation_from_six_backward(double ds[6], const double dR[9], const double s[6])
+{
+    double R[9], g1[3], g2[3], du[3], along1 = 0, along2 = 0, tilt = 0;
+    deco_rotation_from_six(R, s);
+    const double *e1 = R, *e2 = R + 3, *g3 = dR + 6, *b = s + 3;
+    double length1 = sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2]);
+    double d = e1[0] * b[0] + e1[1] * b[1] + e1[2] * b[2], length2 = e2[0] * b[0] + e2[1] * b[1] + e2[2] * b[2];
+    for (int i = 0; i < 3; i++) { /* e3 = e1×e2 */
+        int j = (i + 1) % 3, k = (i + 2) % 3;
+        g1[i] = dR[i] + e2[j] * g3[k] - e2[k] * g3[j];
+        g2[i] = dR[3 + i] + g3[j] * e1[k] - g3[k] * e1[j];
+    }
+    for (int i = 0; i < 3; i++)
+        along2 += g2[i] * e2[i];
+    for (int i = 0; i < 3; i++) { /* e2 = u / |u|, u = b - d e1, d = e1·b */
+        du[i] = (g2[i] - along2 * e2[i]) / length2;
+        tilt += du[i] * e1[i];
+    }
+    for (int i = 0; i < 3; i++) {
+        ds[3 + i] = du[i] - tilt * e1[i];
+        g1[i] -= d * du[i] + tilt * b[i];
+        along1 += g1[i] * e1[i];
+    }
+    for (int i = 0; i < 3; i++)
+        ds[i] = (g1[i] - along1 * e1[i]) / length1;
+}
+
 /* A uniformly random quaternion (r,i,j,k) of three uniform numbers in [0, 1) (Shoemake). */
 DECO_HD void deco_quaternion_from_uniform(double q[4], const double u[3])
 {

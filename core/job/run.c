@@ -136,6 +136,7 @@ static deco_status create_model(run_job *j)
                            .D = j->particles->D,
                            .radius = j->particles->D / 2,
                            .N = j->particles->N,
+                           .train_poses = deco_trains_poses(j->o),
                            .seed = (uint64_t)j->o->seed};
     deco_status st = deco_job_shape(&c.shape, j->o, j->particles);
 

@@ -69,11 +69,14 @@ static void plan_after_search(deco_epoch_plan *e, const deco_options *o, int64_t
 {
     e->batch = batch_of(o->batch_size_sgd, N);
     e->radius = smaller(entry(&o->refine_radii, epoch, D / 2), D / 2);
-    if (strcmp(o->pose_refine, "gauss_newton") != 0)
-        return;
-    e->kind = DECO_EPOCH_REFINE;
-    e->search_radius = e->radius;
-    e->search_batch = search_batch_of(o, N, e->radius, REFINE_RENEWALS);
+    if (!strcmp(o->pose_refine, "table")) {
+        e->kind = DECO_EPOCH_TABLE;
+        e->lr_poses = o->lr_pose_table;
+    } else if (!strcmp(o->pose_refine, "gauss_newton")) {
+        e->kind = DECO_EPOCH_REFINE;
+        e->search_radius = e->radius;
+        e->search_batch = search_batch_of(o, N, e->radius, REFINE_RENEWALS);
+    }
 }
 
 deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, int64_t epoch)
@@ -98,6 +101,11 @@ deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, 
     else
         plan_after_search(&e, o, N, D, epoch - s.search_epochs);
     return e;
+}
+
+bool deco_trains_poses(const deco_options *o)
+{
+    return !o->use_gt_poses && !strcmp(o->pose_refine, "table") && (o->epochs_sgd || o->refine_radii.count);
 }
 
 double deco_lr_latents(double lr, double min, double epochs, double e)

@@ -17,8 +17,8 @@ struct trainer_search {
     float *z, *R, *shift, *score; /* [search_batch,Z], [..,9], [..,2], [..] */
     float *old_R, *old_shift;     /* its poses of before */
     /* One gradient step, gathered from it. */
-    int64_t *turn, *row;    /* [search_batch] the order of its images; [batch] */
-    float *images, *frozen; /* [batch,P], [batch,Z] */
+    int64_t *turn, *row; /* [search_batch] the order of its images; [batch] */
+    float *images;       /* [batch,P] */
     /* Since the epoch before. */
     float *moved_deg, *moved_px; /* [N] */
     int64_t moved;
@@ -69,7 +69,6 @@ deco_status trainer_search_create(trainer *t)
     TRY(deco_alloc(&s->turn, S, sizeof *s->turn, "a search batch"));
     TRY(deco_alloc(&s->row, B, sizeof *s->row, "a batch"));
     TRY(deco_alloc(&s->images, B * (size_t)t->mask->P, f, "a batch of images"));
-    TRY(deco_alloc(&s->frozen, B * Z + 1, f, "a batch"));
     TRY(deco_alloc(&s->moved_deg, N, f, "changes of poses"));
     TRY(deco_alloc(&s->moved_px, N, f, "changes of poses"));
 out:
@@ -83,8 +82,8 @@ void trainer_search_free(trainer *t)
     if (!s)
         return;
     deco_search_sliced_free(s->engine);
-    void *all[] = {s->table,     s->centroids, s->ctf, s->z,      s->R,      s->shift,     s->score,   s->old_R,
-                   s->old_shift, s->turn,      s->row, s->images, s->frozen, s->moved_deg, s->moved_px};
+    void *all[] = {s->table, s->centroids, s->ctf,  s->z,   s->R,      s->shift,     s->score,
+                   s->old_R, s->old_shift, s->turn, s->row, s->images, s->moved_deg, s->moved_px};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(s);
@@ -168,7 +167,7 @@ static deco_status train_on(trainer *t, const deco_batch *b, double first, doubl
 {
     deco_status st = DECO_OK;
     struct trainer_search *s = t->search;
-    int64_t Z = t->m->shape.Z, P = t->mask->P;
+    int64_t P = t->mask->P;
     deco_random draw = deco_random_at(t->at->seed, DECO_STREAM_MINIBATCH, piece_of(t));
 
     deco_random_permutation(&draw, s->turn, b->B);
@@ -178,9 +177,8 @@ static deco_status train_on(trainer *t, const deco_batch *b, double first, doubl
             int64_t from = s->turn[at + i];
             s->row[i] = b->row[from];
             memcpy(s->images + i * P, b->images + from * P, (size_t)P * sizeof *s->images);
-            memcpy(s->frozen + i * Z, s->z + from * Z, (size_t)Z * sizeof *s->frozen);
         }
-        TRY(trainer_step(t, s->row, s->images, n, t->plan.latents_frozen ? s->frozen : NULL, first + share * (double)at / (double)b->B, r));
+        TRY(trainer_step(t, s->row, s->images, n, NULL, first + share * (double)at / (double)b->B, r));
     }
 out:
     return st;

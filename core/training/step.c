@@ -1,5 +1,5 @@
 /* One gradient step of METHOD.md section 5: loss of CTF · slice against the shifted image, its gradients, AdamW on the decoder, Adam on
- * the latent table. */
+ * the tables of latents and poses. */
 #include "training/step.h"
 
 #include <math.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { LOSSES = 64 }; /* steps between two looks at the loss */
+enum { ADAM_DECODER, ADAM_LATENTS, ADAM_POSES, ADAMS };
 
 struct deco_step {
     deco_model *m;
@@ -15,18 +16,19 @@ struct deco_step {
     bool want_pose;
     unsigned char *block; /* all of the device memory below */
 
-    float *k;                                           /* [P,2] */
-    float *images, *target, *ctf_values, *dpredicted;   /* [batch,P] */
-    deco_ctf_row *ctf;                                  /* [batch] */
-    float *R, *shift, *z;                               /* [batch,9], [batch,2], [batch,Z] */
-    int64_t *row;                                       /* [batch] */
-    float *dparams, *dz, *dtable, *dR, *dshift, *minus; /* dtable [N,Z]; minus [batch,2]: -1 */
-    deco_adam_step *adam;                               /* [2]: decoder, latents */
-    float *blend;                                       /* [1]: weight of the newest decoder in its mean */
-    double *loss;                                       /* [LOSSES], one slot a step */
+    float *k;                                         /* [P,2] */
+    float *images, *target, *ctf_values, *dpredicted; /* [batch,P] */
+    deco_ctf_row *ctf;                                /* [batch] */
+    float *R, *six, *shift, *z;                       /* [batch,9], [batch,6], [batch,2], [batch,Z] */
+    int64_t *row;                                     /* [batch] */
+    float *dparams, *dz, *dR, *dsix, *dshift, *minus; /* minus [batch,2]: -1 */
+    deco_adam_step *adam;                             /* [3]: decoder, latents, poses */
+    float *blend;                                     /* [1]: weight of the newest decoder in its mean */
+    double *loss;                                     /* [LOSSES], one slot a step */
 
-    int64_t B;  /* of the last step */
-    int losses; /* slots in use */
+    int64_t B;                         /* of the last step */
+    bool pose_gradients, six_gradient; /* has it worked them out? */
+    int losses;                        /* slots in use */
     int64_t loss_images[LOSSES], images_seen;
     double loss_sum; /* over images, of the slots already read */
 };
@@ -38,9 +40,9 @@ typedef struct piece {
     size_t item;
 } piece;
 
-enum { PIECES = 19 };
+enum { PIECES = 20 };
 
-static void list_pieces(piece out[PIECES], deco_step *s, const deco_hypervolume *h, int64_t N, int64_t P, int64_t batch)
+static void list_pieces(piece out[PIECES], deco_step *s, const deco_hypervolume *h, int64_t P, int64_t batch)
 {
     const size_t f = sizeof(float);
     int64_t BP = batch * P, BZ = batch * h->Z;
@@ -52,16 +54,17 @@ static void list_pieces(piece out[PIECES], deco_step *s, const deco_hypervolume 
         {&s->dpredicted, BP, f},
         {&s->ctf, batch, sizeof(deco_ctf_row)},
         {&s->R, 9 * batch, f},
+        {&s->six, 6 * batch, f},
         {&s->shift, 2 * batch, f},
         {&s->z, BZ, f},
         {&s->row, batch, sizeof(int64_t)},
         {&s->dparams, deco_hypervolume_parameters(h), f},
         {&s->dz, BZ, f},
-        {&s->dtable, N * h->Z, f},
         {&s->dR, 9 * batch, f},
+        {&s->dsix, 6 * batch, f},
         {&s->dshift, 2 * batch, f},
         {&s->minus, 2 * batch, f},
-        {&s->adam, 2, sizeof(deco_adam_step)},
+        {&s->adam, ADAMS, sizeof(deco_adam_step)},
         {&s->blend, 1, f},
         {&s->loss, LOSSES, sizeof(double)},
     };
@@ -70,13 +73,13 @@ static void list_pieces(piece out[PIECES], deco_step *s, const deco_hypervolume 
 
 static size_t piece_bytes(const piece *p) { return ((size_t)p->count * p->item + 63) & ~(size_t)63; }
 
-size_t deco_step_bytes(const deco_hypervolume *h, int64_t N, int64_t P, int64_t batch)
+size_t deco_step_bytes(const deco_hypervolume *h, int64_t P, int64_t batch)
 {
     deco_step none;
     piece list[PIECES];
     size_t sum = 0;
 
-    list_pieces(list, &none, h, N, P, batch);
+    list_pieces(list, &none, h, P, batch);
     for (int i = 0; i < PIECES; i++)
         sum += piece_bytes(&list[i]);
     return sum;
@@ -99,8 +102,8 @@ deco_status deco_step_create(deco_step **out, deco_model *m, const deco_mask *ma
     s->P = mask->P;
     s->Z = m->shape.Z;
     s->batch = batch;
-    TRY(deco_device_alloc(s->dev, &s->block, deco_step_bytes(&m->shape, m->N, s->P, batch), "a training step"));
-    list_pieces(list, s, &m->shape, m->N, s->P, batch);
+    TRY(deco_device_alloc(s->dev, &s->block, deco_step_bytes(&m->shape, s->P, batch), "a training step"));
+    list_pieces(list, s, &m->shape, s->P, batch);
     unsigned char *next = s->block;
     for (int i = 0; i < PIECES; i++) {
         memcpy(list[i].pointer, &next, sizeof next); /* pointers to numbers of several types, through one list */
@@ -134,8 +137,9 @@ static deco_array lattice(const deco_step *s) { return deco_f32_2(s->k, s->P, 2)
 static deco_array rotations(const deco_step *s, float *p) { return deco_f32_3(p, s->B, 3, 3); }
 static deco_array shifts(const deco_step *s, float *p) { return deco_f32_2(p, s->B, 2); }
 static deco_array latents(const deco_step *s, float *p) { return s->Z ? deco_f32_2(p, s->B, s->Z) : deco_none(); }
+static deco_array sixes(const deco_step *s, float *p) { return deco_f32_2(p, s->B, 6); }
 static deco_array rows(const deco_step *s) { return deco_i64_1(s->row, s->B); }
-static deco_array table(const deco_step *s, float *p) { return deco_f32_2(p, s->m->N, s->Z); }
+static deco_array table(const deco_step *s, float *p, int64_t width) { return deco_f32_2(p, s->m->N, width); }
 
 static deco_array records(void *data, int64_t n, size_t item)
 {
@@ -144,18 +148,40 @@ static deco_array records(void *data, int64_t n, size_t item)
     return a;
 }
 
-static bool trains_table(const deco_step *s, const deco_step_input *in) { return s->Z && !in->z; }
+static bool takes_latents(const deco_step *s, const deco_step_input *in) { return s->Z && !in->z; }
+static bool trains_latents(const deco_step *s, const deco_step_input *in) { return takes_latents(s, in) && !in->latents_frozen; }
+static bool trains_poses(const deco_step_input *in) { return in->train_rotations || in->train_shifts; }
 
 static deco_status check_input(const deco_step *s, const deco_step_input *in)
 {
     if (in->B < 1 || in->B > s->batch)
         return deco_fail(DECO_E_ARGUMENT, "a batch of %lld images; this step takes 1 to %lld", (long long)in->B, (long long)s->batch);
-    if (trains_table(s, in))
-        for (int64_t i = 0; i < in->B; i++)
-            if (in->row[i] < 0 || in->row[i] >= s->m->N)
-                return deco_fail(DECO_E_ARGUMENT, "image %lld of a batch is row %lld; the latent table has %lld rows", (long long)i,
-                                 (long long)in->row[i], (long long)s->m->N);
+    if (trains_poses(in) && (in->R || !s->m->rotations.m))
+        return deco_fail(DECO_E_ARGUMENT, "poses are to be trained, and %s",
+                         in->R ? "given with the batch: leave them to the table" : "the model holds no moments for them");
+    for (int64_t i = 0; i < in->B && (takes_latents(s, in) || !in->R); i++)
+        if (in->row[i] < 0 || in->row[i] >= s->m->N)
+            return deco_fail(DECO_E_ARGUMENT, "image %lld of a batch is row %lld; the tables have %lld rows", (long long)i,
+                             (long long)in->row[i], (long long)s->m->N);
     return DECO_OK;
+}
+
+/* Given, or of the table; trained or not. */
+static deco_status load_poses(deco_step *s, const deco_step_input *in)
+{
+    deco_status st = DECO_OK;
+    size_t B = (size_t)in->B, f = sizeof(float);
+
+    if (in->R) {
+        TRY(deco_device_upload(s->dev, s->R, in->R, B * 9 * f));
+        TRY(deco_device_upload(s->dev, s->shift, in->shift, B * 2 * f));
+    } else {
+        TRY(deco_rows_gather(s->dev, sixes(s, s->six), table(s, s->m->rotations.x, 6), rows(s)));
+        TRY(deco_rows_gather(s->dev, shifts(s, s->shift), table(s, s->m->shifts.x, 2), rows(s)));
+        TRY(deco_six_rotations(s->dev, rotations(s, s->R), sixes(s, s->six)));
+    }
+out:
+    return st;
 }
 
 /* The batch's images, CTFs, poses and latents on the device. */
@@ -172,11 +198,11 @@ static deco_status load_batch(deco_step *s, const deco_step_input *in)
         TRY(deco_device_upload(s->dev, s->ctf, in->ctf, B * sizeof *s->ctf));
         TRY(deco_ctf_values(s->dev, per_point(s, s->ctf_values), records(s->ctf, s->B, sizeof *s->ctf), lattice(s)));
     }
-    TRY(deco_device_upload(s->dev, s->R, in->R, B * 9 * f));
-    TRY(deco_device_upload(s->dev, s->shift, in->shift, B * 2 * f));
-    if (trains_table(s, in)) {
+    if (takes_latents(s, in) || !in->R)
         TRY(deco_device_upload(s->dev, s->row, in->row, B * sizeof *s->row));
-        TRY(deco_rows_gather(s->dev, latents(s, s->z), table(s, s->m->latents.x), rows(s)));
+    TRY(load_poses(s, in));
+    if (takes_latents(s, in)) {
+        TRY(deco_rows_gather(s->dev, latents(s, s->z), table(s, s->m->latents.x, s->Z), rows(s)));
     } else if (s->Z) {
         TRY(deco_device_upload(s->dev, s->z, in->z, B * (size_t)s->Z * f));
     }
@@ -189,15 +215,19 @@ static deco_status forward_and_backward(deco_step *s, const deco_step_input *in)
 {
     deco_status st = DECO_OK;
     const deco_model *m = s->m;
-    deco_array dR = s->want_pose ? rotations(s, s->dR) : deco_none(), dz = trains_table(s, in) ? latents(s, s->dz) : deco_none();
-    deco_array dpredicted = s->want_pose ? per_point(s, s->dpredicted) : deco_none(), loss = deco_f64_1(s->loss + s->losses, 1);
+    deco_array dz = trains_latents(s, in) ? latents(s, s->dz) : deco_none(), loss = deco_f64_1(s->loss + s->losses, 1), dR, dpredicted;
+
+    s->pose_gradients = s->want_pose || trains_poses(in);
+    s->six_gradient = in->train_rotations;
+    dR = s->pose_gradients ? rotations(s, s->dR) : deco_none();
+    dpredicted = s->pose_gradients ? per_point(s, s->dpredicted) : deco_none();
 
     TRY(deco_shift(s->dev, per_point(s, s->target), per_point(s, s->images), shifts(s, s->shift), lattice(s)));
     TRY(deco_slice_loss(s->dev, &m->shape, loss, deco_f32_1(s->dparams, m->decoder.count), dz, dR, dpredicted,
                         deco_f32_1(m->decoder.x, m->decoder.count), deco_f32_2(m->freqs, 3 * m->shape.pe_dim, 3), lattice(s),
                         rotations(s, s->R), latents(s, s->z), per_point(s, s->ctf_values), per_point(s, s->target)));
     s->loss_images[s->losses++] = s->B;
-    if (s->want_pose) { /* the image is on the other side of the difference: its gradient is -dpredicted */
+    if (s->pose_gradients) { /* the image is on the other side of the difference: its gradient is -dpredicted */
         TRY(deco_shift_backward(s->dev, shifts(s, s->dshift), dpredicted, per_point(s, s->images), shifts(s, s->shift), lattice(s)));
         TRY(deco_multiply(s->dev, shifts(s, s->dshift), shifts(s, s->dshift), shifts(s, s->minus)));
     }
@@ -210,7 +240,7 @@ static deco_status update_decoder(deco_step *s)
 {
     deco_trained *d = &s->m->decoder;
     return deco_adam(s->dev, deco_f32_1(d->x, d->count), deco_f32_1(s->dparams, d->count), deco_f32_1(d->m, d->count),
-                     deco_f32_1(d->v, d->count), records(&s->adam[0], 1, sizeof *s->adam));
+                     deco_f32_1(d->v, d->count), records(&s->adam[ADAM_DECODER], 1, sizeof *s->adam));
 }
 
 /* The mean over the last mean_steps steps, but never more than a quarter of all: the first weights know nothing. */
@@ -227,16 +257,24 @@ static deco_status update_mean(deco_step *s)
     return deco_blend(s->dev, deco_f32_1(m->mean, m->decoder.count), deco_f32_1(m->decoder.x, m->decoder.count), deco_f32_1(s->blend, 1));
 }
 
-/* Adam on the dense table: a row outside the batch has zero gradient and still moves by its old moments. */
-static deco_status update_latents(deco_step *s)
+/* Adam on a dense table: a row outside the batch has zero gradient and still moves by its old moments. */
+static deco_status update_table(deco_step *s, deco_trained *t, deco_array gradient, int adam)
+{
+    int64_t width = gradient.shape[1];
+    return deco_adam_rows(s->dev, table(s, t->x, width), gradient, rows(s), table(s, t->m, width), table(s, t->v, width),
+                          records(&s->adam[adam], 1, sizeof *s->adam));
+}
+
+static deco_status update_poses(deco_step *s, const deco_step_input *in)
 {
     deco_status st = DECO_OK;
-    deco_trained *t = &s->m->latents;
 
-    TRY(deco_clear(s->dev, table(s, s->dtable)));
-    TRY(deco_rows_add(s->dev, table(s, s->dtable), latents(s, s->dz), rows(s)));
-    TRY(deco_adam(s->dev, deco_f32_1(t->x, t->count), deco_f32_1(s->dtable, t->count), deco_f32_1(t->m, t->count),
-                  deco_f32_1(t->v, t->count), records(&s->adam[1], 1, sizeof *s->adam)));
+    if (in->train_rotations) {
+        TRY(deco_six_rotations_backward(s->dev, sixes(s, s->dsix), rotations(s, s->dR), sixes(s, s->six)));
+        TRY(update_table(s, &s->m->rotations, sixes(s, s->dsix), ADAM_POSES));
+    }
+    if (in->train_shifts)
+        TRY(update_table(s, &s->m->shifts, shifts(s, s->dshift), ADAM_POSES));
 out:
     return st;
 }
@@ -245,16 +283,21 @@ out:
 static deco_status load_rates(deco_step *s, const deco_step_input *in)
 {
     deco_model *m = s->m;
-    deco_adam_step a = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8}, both[2] = {a, a};
+    const deco_adam_step a = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .step = 1};
+    deco_adam_step all[ADAMS] = {a, a, a};
 
-    both[0].lr = in->lr_decoder;
-    both[0].decay = in->decay;
-    both[0].step = ++m->decoder_steps;
-    both[1].lr = in->lr_latents;
-    both[1].step = trains_table(s, in) ? ++m->latent_steps : 1;
+    all[ADAM_DECODER].lr = in->lr_decoder;
+    all[ADAM_DECODER].decay = in->decay;
+    all[ADAM_DECODER].step = ++m->decoder_steps;
+    all[ADAM_LATENTS].lr = in->lr_latents;
+    if (trains_latents(s, in))
+        all[ADAM_LATENTS].step = ++m->latent_steps;
+    all[ADAM_POSES].lr = in->lr_poses;
+    if (trains_poses(in))
+        all[ADAM_POSES].step = ++m->pose_steps;
     float blend = (float)weight_in_mean(s, in);
     deco_status st = deco_device_upload(s->dev, s->blend, &blend, sizeof blend);
-    return st ? st : deco_device_upload(s->dev, s->adam, both, sizeof both);
+    return st ? st : deco_device_upload(s->dev, s->adam, all, sizeof all);
 }
 
 /* Reads the losses of the steps since the last look. */
@@ -293,8 +336,9 @@ deco_status deco_step_run(deco_step *s, const deco_step_input *in)
     TRY(load_rates(s, in));
     TRY(update_decoder(s));
     TRY(update_mean(s));
-    if (trains_table(s, in))
-        TRY(update_latents(s));
+    if (trains_latents(s, in))
+        TRY(update_table(s, &s->m->latents, latents(s, s->dz), ADAM_LATENTS));
+    TRY(update_poses(s, in));
 out:
     return st;
 }
@@ -316,10 +360,11 @@ deco_step_gradients deco_step_gradients_of(deco_step *s)
 {
     return (deco_step_gradients){
         .decoder = deco_f32_1(s->dparams, s->m->decoder.count),
-        .latents = s->Z ? table(s, s->dtable) : deco_none(),
-        .R = s->want_pose ? rotations(s, s->dR) : deco_none(),
-        .shift = s->want_pose ? shifts(s, s->dshift) : deco_none(),
-        .dpredicted = s->want_pose ? per_point(s, s->dpredicted) : deco_none(),
+        .latents = latents(s, s->dz),
+        .R = s->pose_gradients ? rotations(s, s->dR) : deco_none(),
+        .shift = s->pose_gradients ? shifts(s, s->dshift) : deco_none(),
+        .six = s->six_gradient ? sixes(s, s->dsix) : deco_none(),
+        .dpredicted = s->pose_gradients ? per_point(s, s->dpredicted) : deco_none(),
         .shifted = per_point(s, s->target),
     };
 }

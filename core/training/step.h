@@ -10,19 +10,20 @@ typedef struct deco_step deco_step;
 /* Device memory for batches of up to `batch` images inside `mask`; a step itself allocates nothing. */
 deco_status deco_step_create(deco_step **out, deco_model *m, const deco_mask *mask, int64_t batch);
 void deco_step_free(deco_step *s);
-size_t deco_step_bytes(const deco_hypervolume *h, int64_t N, int64_t P, int64_t batch); /* its memory, for the forecast */
+size_t deco_step_bytes(const deco_hypervolume *h, int64_t P, int64_t batch); /* its memory, for the forecast */
 
 /* Host inputs of one batch, read before the call returns. */
 typedef struct deco_step_input {
     int64_t B;
-    const int64_t *row;      /* [B] rows of the latent table; not read when z is given */
-    const float *images;     /* [B,P] normalised Hartley values */
-    const deco_ctf_row *ctf; /* [B]; not read when ctf_values are given */
-    const float *ctf_values; /* [B,P], or NULL: worked out from ctf */
-    const float *R, *shift;  /* [B,9], [B,2] pixels */
-    const float *z;          /* [B,Z] latents of pretraining: decoder only, the table stays as it is. NULL: rows of the table */
-    double lr_decoder, lr_latents, decay; /* decay: AdamW's, of the decoder */
-    int64_t mean_steps;                   /* length of the decoder's running mean; 0: the last weights alone */
+    const int64_t *row;                                 /* [B] rows of the tables; not read when z, R and shift are given */
+    const float *images;                                /* [B,P] normalised Hartley values */
+    const deco_ctf_row *ctf;                            /* [B]; not read when ctf_values are given */
+    const float *ctf_values;                            /* [B,P], or NULL: worked out from ctf */
+    const float *R, *shift;                             /* [B,9], [B,2] pixels, not trained; NULL, both: rows of the tables */
+    const float *z;                                     /* [B,Z] latents of pretraining, not trained; NULL: rows of the table */
+    bool latents_frozen, train_rotations, train_shifts; /* of the tables' rows; poses are trained in a model that holds moments for them */
+    double lr_decoder, lr_latents, lr_poses, decay;     /* decay: AdamW's, of the decoder */
+    int64_t mean_steps;                                 /* length of the decoder's running mean; 0: the last weights alone */
 } deco_step_input;
 
 /* Forward, backward and the optimisers. Gradients stay readable until the next step (deco_step_gradients: tests).
@@ -34,9 +35,10 @@ deco_status deco_step_loss(deco_step *s, double *mean, int64_t *images);
 
 typedef struct deco_step_gradients {
     deco_array decoder;    /* [parameters] */
-    deco_array latents;    /* [N,Z]: of the whole table, zero outside the batch */
-    deco_array R, shift;   /* [B,3,3], [B,2], when wanted */
-    deco_array dpredicted; /* [B,P], when wanted: 2 (CTF·slice - shifted) / (B·P) */
+    deco_array latents;    /* [B,Z] */
+    deco_array R, shift;   /* [B,3,3], [B,2], when wanted or trained */
+    deco_array six;        /* [B,6], of the table's form of a rotation, when trained */
+    deco_array dpredicted; /* [B,P], with those: 2 (CTF·slice - shifted) / (B·P) */
     deco_array shifted;    /* [B,P] */
 } deco_step_gradients;
 /* On the device, of the last step. Pose gradients cost time, so they are worked out only when asked for before the step. */

@@ -17,10 +17,8 @@ static void phase_end(trainer *t)
     deco_step_free(t->step);
     deco_mask_free(t->mask);
     free(t->ctf);
-    free(t->R);
-    free(t->shift);
     free(t->z);
-    t->loader = NULL, t->step = NULL, t->mask = NULL, t->ctf = NULL, t->R = t->shift = t->z = NULL;
+    t->loader = NULL, t->step = NULL, t->mask = NULL, t->ctf = NULL, t->z = NULL;
     t->plan = (deco_epoch_plan){0};
 }
 
@@ -34,7 +32,7 @@ static bool same_needs(const deco_epoch_plan *a, const deco_epoch_plan *b)
 static deco_status phase_begin(trainer *t, const deco_epoch_plan *plan)
 {
     deco_status st = DECO_OK;
-    size_t B = (size_t)plan->batch, f = sizeof(float);
+    size_t B = (size_t)plan->batch;
 
     if (t->mask && same_needs(&t->plan, plan)) {
         t->plan = *plan;
@@ -48,36 +46,37 @@ static deco_status phase_begin(trainer *t, const deco_epoch_plan *plan)
     TRY(deco_loader_create(&t->loader, t->p, t->mask, t->stats->std, t->m->dev, plan->search_batch ? plan->search_batch : plan->batch,
                            plan->search_batch ? SEARCH_BATCHES_AHEAD : BATCHES_AHEAD));
     TRY(deco_alloc(&t->ctf, B, sizeof *t->ctf, "a batch"));
-    TRY(deco_alloc(&t->R, B, 9 * f, "a batch"));
-    TRY(deco_alloc(&t->shift, B, 2 * f, "a batch"));
-    TRY(deco_alloc(&t->z, B, (size_t)(t->m->shape.Z + 1) * f, "a batch"));
+    TRY(deco_alloc(&t->z, B, (size_t)(t->m->shape.Z + 1) * sizeof *t->z, "a batch"));
     if (plan->search_batch)
         TRY(trainer_search_create(t));
 out:
     return st;
 }
 
-deco_status trainer_step(trainer *t, const int64_t *row, const float *images, int64_t B, const float *frozen, double fraction,
+deco_status trainer_step(trainer *t, const int64_t *row, const float *images, int64_t B, const float *z, double fraction,
                          deco_epoch_record *r)
 {
     deco_status st = DECO_OK;
     int64_t epoch = t->at->epoch + 1;
+    bool table = t->plan.kind == DECO_EPOCH_TABLE;
     deco_step_input in = {.B = B,
                           .row = row,
                           .images = images,
                           .ctf = t->ctf,
-                          .R = t->R,
-                          .shift = t->shift,
-                          .z = frozen,
+                          .z = z,
+                          .latents_frozen = t->plan.latents_frozen,
+                          .train_rotations = table,
+                          .train_shifts = table && !t->o->use_gt_trans && !t->o->no_trans,
                           .decay = t->o->wd,
                           .mean_steps = t->o->decoder_mean_steps};
 
     for (int64_t i = 0; i < B; i++)
         t->ctf[i] = t->p->ctf[row[i]];
-    TRY(deco_poses_get(t->R, t->shift, t->m, row, B));
     r->lr_decoder = in.lr_decoder = t->plan.lr;
-    r->lr_latents = in.lr_latents =
-        frozen ? 0 : deco_lr_latents(t->o->lr_conf_table, t->o->min_lr_conf_table, (double)t->o->warm_up_epochs, (double)epoch + fraction);
+    r->lr_latents = in.lr_latents = z || t->plan.latents_frozen ? 0
+                                                                : deco_lr_latents(t->o->lr_conf_table, t->o->min_lr_conf_table,
+                                                                                  (double)t->o->warm_up_epochs, (double)epoch + fraction);
+    r->lr_poses = in.lr_poses = t->plan.lr_poses;
     TRY(deco_step_run(t->step, &in));
 out:
     return st;
@@ -148,7 +147,7 @@ out:
 /* What an epoch was, for the log and metrics.jsonl. */
 static const char *kind_name(deco_epoch_kind kind)
 {
-    static const char *const name[] = {"pretraining", "training", "search", "refinement"};
+    static const char *const name[] = {"pretraining", "training", "search", "refinement", "pose table"};
     return name[kind];
 }
 
@@ -185,6 +184,7 @@ static void tell(trainer *t, const deco_epoch_record *r)
     cJSON_AddNumberToObject(fields, "seconds_steps", r->seconds_step);
     cJSON_AddNumberToObject(fields, "lr_decoder", r->lr_decoder);
     cJSON_AddNumberToObject(fields, "lr_latents", r->lr_latents);
+    cJSON_AddNumberToObject(fields, "lr_poses", r->lr_poses);
     if (r->kind == DECO_EPOCH_SEARCH || r->kind == DECO_EPOCH_REFINE) {
         cJSON_AddNumberToObject(fields, "seconds_snapshots", r->seconds_snapshots);
         cJSON_AddNumberToObject(fields, "seconds_search", r->seconds_search);
@@ -312,7 +312,7 @@ static size_t epoch_bytes(const deco_options *o, const deco_epoch_plan *e, const
     int64_t side = 2 * e->radius + 1, P = side * side; /* the square around the mask */
     int64_t loaded = e->search_batch ? e->search_batch : e->batch;
 
-    return deco_step_bytes(h, N, P, e->batch) +
+    return deco_step_bytes(h, P, e->batch) +
            deco_loader_bytes(D, P, loaded, e->search_batch ? SEARCH_BATCHES_AHEAD : BATCHES_AHEAD, threads) +
            (e->search_batch ? trainer_search_bytes(o, e, N, h->Z) : 0);
 }
@@ -331,6 +331,6 @@ size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, int64_
         size_t bytes = epoch_bytes(o, &e, h, N, D, threads);
         epoch = bytes > epoch ? bytes : epoch;
     }
-    return 3 * (decoder + table) + epoch + (size_t)N * (sizeof(int64_t) + 8 * sizeof(float)) +
+    return 3 * (decoder + table) + epoch + (size_t)N * (sizeof(int64_t) + (deco_trains_poses(o) ? 24 : 8) * sizeof(float)) +
            (chunks > least_chunks * decoder ? chunks : least_chunks * decoder) + (size_t)threads * tile;
 }

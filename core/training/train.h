@@ -21,7 +21,8 @@ typedef enum deco_epoch_kind {
     DECO_EPOCH_PRETRAIN,
     DECO_EPOCH_FIXED,  /* poses as they stand: known ones, or those a search left */
     DECO_EPOCH_SEARCH, /* a search of each batch, then training on it */
-    DECO_EPOCH_REFINE  /* Gauss-Newton from the poses before, then training */
+    DECO_EPOCH_REFINE, /* Gauss-Newton from the poses before, then training */
+    DECO_EPOCH_TABLE   /* the pose table is trained with decoder and latents */
 } deco_epoch_kind;
 
 /* One epoch: what is done in it, up to which Fourier radius, in what pieces. */
@@ -33,12 +34,15 @@ typedef struct deco_epoch_plan {
     int64_t search_radius; /* l_end; at most `radius` */
     int64_t n_iter;
     bool latents_frozen;
-    double lr; /* of the decoder */
+    double lr, lr_poses; /* of the decoder, and of the pose table where it is trained */
 } deco_epoch_plan;
 deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, int64_t epoch);
 
 /* The poses of a fresh model: those of the input where they are asked for (use_gt_poses, use_gt_trans); the others stay as they were drawn.
  * Fails: ARGUMENT (asked for, and there are none), MEMORY. */
+/* Does a run with these options train its pose table? Then its model holds moments for it. */
+bool deco_trains_poses(const deco_options *o);
+
 deco_status deco_poses_start(deco_model *m, const deco_particles *p, const deco_options *o);
 
 /* lr·½(1 + cos(πe/30)) for 0 <= e < 30, then the minimum: the latent table. And the encoder's. e: fractional epoch. METHOD.md section 5. */
@@ -49,10 +53,10 @@ double deco_lr_encoder(double lr, double min, double warm_up, double total, doub
 typedef struct deco_epoch_record {
     int64_t epoch, images;
     double loss;
-    double seconds, seconds_waiting; /* of the epoch; of these, waiting for images */
-    double seconds_step;             /* in steps ... */
-    double seconds_slices;           /* ... and of these, in slices and their gradients: decoding and backward */
-    double lr_decoder, lr_latents;   /* of its last batch */
+    double seconds, seconds_waiting;         /* of the epoch; of these, waiting for images */
+    double seconds_step;                     /* in steps ... */
+    double seconds_slices;                   /* ... and of these, in slices and their gradients: decoding and backward */
+    double lr_decoder, lr_latents, lr_poses; /* of its last batch; 0 of what was not trained */
     deco_epoch_kind kind;
     int64_t radius;
     double seconds_search, seconds_snapshots;

@@ -22,12 +22,12 @@ typedef struct trainer {
     deco_loader *loader;
     struct trainer_search *search; /* NULL without */
     deco_ctf_row *ctf;             /* [batch]: this and what follows are a batch's rows, put together */
-    float *R, *shift, *z;          /* [batch,9], [batch,2], [batch,Z] */
+    float *z;                      /* [batch,Z] */
 } trainer;
 
-/* One gradient step on images [B,P] of `row` [B], at their poses of the moment. `frozen` [B,Z]: latents as they are, which do not change;
- * NULL: the table's, trained. */
-deco_status trainer_step(trainer *t, const int64_t *row, const float *images, int64_t B, const float *frozen, double fraction,
+/* One gradient step on images [B,P] of `row` [B], as the plan says, at their poses of the moment. `z` [B,Z]: latents of pretraining;
+ * NULL: the table's. */
+deco_status trainer_step(trainer *t, const int64_t *row, const float *images, int64_t B, const float *z, double fraction,
                          deco_epoch_record *r);
 
 deco_status trainer_stopped(const trainer *t, int64_t done, int64_t of);

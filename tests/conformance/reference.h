@@ -226,4 +226,23 @@ static inline double ref_lattice(const float *x, int64_t D, int64_t i)
     return x[row % D * D + column % D];
 }
 
+/* ---- rotations of the pose table: Gram-Schmidt of two vectors, the third row their product --------------------------------- */
+
+static inline void ref_rotation_from_six(number R[9], const number six[6])
+{
+    number length = csqrt(six[0] * six[0] + six[1] * six[1] + six[2] * six[2]), along = 0;
+    for (int i = 0; i < 3; i++)
+        R[i] = six[i] / length;
+    for (int i = 0; i < 3; i++)
+        along += R[i] * six[3 + i];
+    for (int i = 0; i < 3; i++)
+        R[3 + i] = six[3 + i] - along * R[i];
+    length = csqrt(R[3] * R[3] + R[4] * R[4] + R[5] * R[5]);
+    for (int i = 0; i < 3; i++)
+        R[3 + i] /= length;
+    R[6] = R[1] * R[5] - R[2] * R[4];
+    R[7] = R[2] * R[3] - R[0] * R[5];
+    R[8] = R[0] * R[4] - R[1] * R[3];
+}
+
 #endif

@@ -56,6 +56,8 @@ deco_status cpu_positional_encoding(deco_device *dev, deco_array pe, deco_array 
 deco_status cpu_positional_encoding_backward(deco_device *dev, deco_array dx, deco_array dpe, deco_array x, deco_array freqs, int64_t L);
 deco_op_3 cpu_append_latent, cpu_append_latent_backward;
 deco_op_3 cpu_slice_points, cpu_slice_points_backward, cpu_ctf_values;
+deco_op_2 cpu_six_rotations;
+deco_op_3 cpu_six_rotations_backward;
 deco_op_4 cpu_shift;
 deco_op_5 cpu_shift_backward;
 deco_status cpu_hartley_2d(deco_device *dev, deco_array y, deco_array x, bool inverse);
@@ -64,8 +66,9 @@ deco_op_4 cpu_mask_gather;
 deco_op_2 cpu_lattice_sums;
 deco_status cpu_pose_score(deco_device *dev, deco_array score, deco_array best, deco_array slices, deco_array row, deco_array ctf,
                            deco_array images, deco_array shifts, deco_array k, deco_array turn);
-deco_op_3 cpu_rows_gather, cpu_rows_add, cpu_rows_put;
+deco_op_3 cpu_rows_gather, cpu_rows_put;
 deco_op_5 cpu_adam;
+deco_op_6 cpu_adam_rows;
 deco_op_3 cpu_blend;
 
 #endif

@@ -1,4 +1,4 @@
-/* Rows of tables: taken out, added to, and put in. */
+/* Rows of tables: taken out, and put in. */
 #include "compute/cpu/cpu.h"
 
 #include <string.h>
@@ -35,23 +35,7 @@ deco_status cpu_rows_gather(deco_device *dev, deco_array y, deco_array table, de
     return cpu_for(dev, r.B, ROWS, gather, &r);
 }
 
-/* Tiles of columns: a row may come twice, and its additions stay in the order of i. */
-static deco_status add_columns(deco_device *dev, const void *context, int64_t tile, int64_t begin, int64_t end, int worker)
-{
-    const rows *r = context;
-    deco_status st = DECO_OK;
-    for (int64_t i = 0; i < r->B && !(st = check_row(r, i)); i++)
-        for (int64_t c = begin; c < end; c++)
-            r->y[r->row[i] * r->W + c] += r->x[i * r->W + c];
-    return st;
-}
-
-deco_status cpu_rows_add(deco_device *dev, deco_array table, deco_array x, deco_array row)
-{
-    rows r = {table.data, x.data, row.data, row.shape[0], table.shape[0], table.shape[1]};
-    return cpu_for(dev, r.W, COLUMNS, add_columns, &r);
-}
-
+/* Tiles of columns: a row may come twice, and the last stays. */
 static deco_status put_columns(deco_device *dev, const void *context, int64_t tile, int64_t begin, int64_t end, int worker)
 {
     const rows *r = context;

@@ -49,6 +49,8 @@ const deco_ops cpu_ops = {
 
     .slice_points = cpu_slice_points,
     .slice_points_backward = cpu_slice_points_backward,
+    .six_rotations = cpu_six_rotations,
+    .six_rotations_backward = cpu_six_rotations_backward,
     .ctf_values = cpu_ctf_values,
     .multiply = cpu_multiply,
     .shift = cpu_shift,
@@ -60,10 +62,10 @@ const deco_ops cpu_ops = {
     .lattice_sums = cpu_lattice_sums,
 
     .rows_gather = cpu_rows_gather,
-    .rows_add = cpu_rows_add,
     .rows_put = cpu_rows_put,
     .clear = cpu_clear,
     .adam = cpu_adam,
+    .adam_rows = cpu_adam_rows,
     .blend = cpu_blend,
 
     .hypervolume_values = cpu_hypervolume_values,

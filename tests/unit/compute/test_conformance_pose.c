@@ -252,12 +252,75 @@ static void the_fused_bank_is_the_composed_one(void **state)
     }
 }
 
+/* ---- rotations of the pose table ----------------------------------------------------------------------------------- */
+
+static const int64_t six_cases[] = {1, 7, 1030};
+
+static deco_status call_six(deco_device *dev, const deco_array *a, const void *extra) { return deco_six_rotations(dev, a[0], a[1]); }
+
+static deco_status call_six_backward(deco_device *dev, const deco_array *a, const void *extra)
+{
+    return deco_six_rotations_backward(dev, a[0], a[1], a[2]);
+}
+
+/* Two vectors of any length and angle, as training leaves them; worked out in double, so a result is one rounding off. */
+static void six_numbers_are_a_rotation(void **state)
+{
+    for (size_t i = 0; i < sizeof six_cases / sizeof *six_cases; i++) {
+        int64_t B = six_cases[i];
+        trial t = trial_begin(call_six, NULL, "six_rotations %lld", (long long)B);
+        double *R = trial_out(&t, "R", deco_f32_3(NULL, B, 3, 3), 2 * ROUNDING);
+        float *six = trial_in(&t, "six", deco_f32_2(NULL, B, 6), 1);
+        for (int64_t b = 0; b < B; b++) {
+            number *v = ref_numbers(six + 6 * b, 6), r[9];
+            ref_rotation_from_six(r, v);
+            ref_real(R + 9 * b, r, 9);
+            free(v);
+        }
+        trial_end(&t);
+    }
+}
+
+typedef struct six_scalar {
+    const number *six;
+    const float *dR;
+} six_scalar;
+
+static number six_dot(void *context)
+{
+    const six_scalar *s = context;
+    number R[9];
+    ref_rotation_from_six(R, s->six);
+    return ref_dot(R, s->dR, 9);
+}
+
+static void six_numbers_have_the_gradient_of_their_rotation(void **state)
+{
+    for (size_t i = 0; i < sizeof six_cases / sizeof *six_cases; i++) {
+        int64_t B = six_cases[i];
+        trial t = trial_begin(call_six_backward, NULL, "six_rotations_backward %lld", (long long)B);
+        double *dsix = trial_out(&t, "dsix", deco_f32_2(NULL, B, 6), 2 * ROUNDING);
+        float *dR = trial_in(&t, "dR", deco_f32_3(NULL, B, 3, 3), 1), *six = trial_in(&t, "six", deco_f32_2(NULL, B, 6), 1);
+        for (int64_t b = 0; b < B; b++) {
+            number *v = ref_numbers(six + 6 * b, 6);
+            six_scalar s = {v, dR + 9 * b};
+            ref_gradient(dsix + 6 * b, v, 6, 6, six_dot, &s);
+            free(v);
+        }
+        trial_end(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scores_are_the_lowest_over_the_shifts),  cmocka_unit_test(of_equal_shifts_the_first_is_named),
-        cmocka_unit_test(candidates_without_a_slice_are_refused), cmocka_unit_test(slices_of_every_latent_at_every_rotation),
+        cmocka_unit_test(scores_are_the_lowest_over_the_shifts),
+        cmocka_unit_test(of_equal_shifts_the_first_is_named),
+        cmocka_unit_test(candidates_without_a_slice_are_refused),
+        cmocka_unit_test(slices_of_every_latent_at_every_rotation),
         cmocka_unit_test(the_fused_bank_is_the_composed_one),
+        cmocka_unit_test(six_numbers_are_a_rotation),
+        cmocka_unit_test(six_numbers_have_the_gradient_of_their_rotation),
     };
     return cmocka_run_group_tests(tests, trial_setup, trial_teardown);
 }

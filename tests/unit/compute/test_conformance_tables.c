@@ -8,37 +8,29 @@ typedef struct table_case {
 static const table_case table_cases[] = {{1, 1, 1}, {7, 3, 12}, {1000, 17, 1030}, {50, 128, 64}, {5, 4, 0}};
 
 static deco_status call_gather(deco_device *dev, const deco_array *a, const void *extra) { return deco_rows_gather(dev, a[0], a[1], a[2]); }
-static deco_status call_add(deco_device *dev, const deco_array *a, const void *extra) { return deco_rows_add(dev, a[0], a[1], a[2]); }
-
 static deco_status call_put(deco_device *dev, const deco_array *a, const void *extra) { return deco_rows_put(dev, a[0], a[1], a[2]); }
 
-static void rows_are_taken_added_and_put_in_order(void **state)
+static void rows_are_taken_and_put(void **state)
 {
     for (size_t i = 0; i < sizeof table_cases / sizeof *table_cases; i++) {
         const table_case *c = &table_cases[i];
         deco_array table = deco_f32_2(NULL, c->N, c->W), some = deco_f32_2(NULL, c->B, c->W);
         trial g = trial_begin(call_gather, c, "rows_gather %lld of %lldx%lld", (long long)c->B, (long long)c->N, (long long)c->W);
-        trial a = trial_begin(call_add, c, "rows_add %lld to %lldx%lld", (long long)c->B, (long long)c->N, (long long)c->W);
         trial p = trial_begin(call_put, c, "rows_put %lld into %lldx%lld", (long long)c->B, (long long)c->N, (long long)c->W);
-        float *start, *before;
-        double *y = trial_out(&g, "y", some, 0), *sum = trial_inout(&a, "table", table, 1, 0, &start),
-               *put = trial_inout(&p, "table", table, 1, 0, &before);
-        float *from = trial_in(&g, "table", table, 1), *x = trial_in(&a, "x", some, 1), *xp = trial_in(&p, "x", some, 1);
-        int64_t *rg = trial_in(&g, "row", deco_i64_1(NULL, c->B), 0), *ra = trial_in(&a, "row", deco_i64_1(NULL, c->B), 0);
-        int64_t *rp = trial_in(&p, "row", deco_i64_1(NULL, c->B), 0);
+        float *before;
+        double *y = trial_out(&g, "y", some, 0), *put = trial_inout(&p, "table", table, 1, 0, &before);
+        float *from = trial_in(&g, "table", table, 1), *x = trial_in(&p, "x", some, 1);
+        int64_t *rg = trial_in(&g, "row", deco_i64_1(NULL, c->B), 0), *rp = trial_in(&p, "row", deco_i64_1(NULL, c->B), 0);
         for (int64_t k = 0; k < c->N * c->W; k++)
-            sum[k] = start[k], put[k] = before[k];
+            put[k] = before[k];
         for (int64_t b = 0; b < c->B; b++) {
-            rg[b] = ra[b] = rp[b] = (int64_t)deco_random_below(&a.random, (uint64_t)c->N); /* many come twice */
+            rg[b] = rp[b] = (int64_t)deco_random_below(&p.random, (uint64_t)c->N); /* many come twice: the last stays */
             for (int64_t w = 0; w < c->W; w++) {
                 y[b * c->W + w] = from[rg[b] * c->W + w];
-                put[rp[b] * c->W + w] = xp[b * c->W + w];
-                /* in f32, row after row: the order is part of the promise */
-                sum[ra[b] * c->W + w] = (float)sum[ra[b] * c->W + w] + x[b * c->W + w];
+                put[rp[b] * c->W + w] = x[b * c->W + w];
             }
         }
         trial_end(&g);
-        trial_end(&a);
         trial_end(&p);
     }
 }
@@ -51,7 +43,10 @@ static void rows_beyond_the_table_are_refused(void **state)
     assert_int_equal(deco_rows_gather(trial_device[1], v, t, r), DECO_E_ARGUMENT);
     assert_non_null(strstr(deco_error(), "row[0] is 3; the table has rows 0 to 2"));
     row[0] = -1;
-    assert_int_equal(deco_rows_add(trial_device[1], t, v, r), DECO_E_ARGUMENT);
+    deco_adam_step h = {1e-3, 0.9, 0.999, 1e-8, 0, 1};
+    deco_array hyper = {&h, DECO_BYTES, 1, {1, 1, 1, 1}, sizeof h};
+    assert_int_equal(deco_adam_rows(trial_device[1], t, v, r, t, t, hyper), DECO_E_ARGUMENT);
+    assert_non_null(strstr(deco_error(), "row[0] is -1; the table has rows 0 to 2"));
     assert_int_equal(deco_rows_put(trial_device[1], t, v, r), DECO_E_ARGUMENT);
 }
 
@@ -112,6 +107,46 @@ static void adam_is_pytorch_s(void **state)
     }
 }
 
+/* ---- Adam on a table ---------------------------------------------------------------------------------------------- */
+
+static deco_status call_adam_rows(deco_device *dev, const deco_array *a, const void *extra)
+{
+    return deco_adam_rows(dev, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* Dense: a row outside the batch has no gradient and moves by its old moments; one that comes twice has the sum of its gradients. */
+static void adam_moves_all_rows_of_a_table(void **state)
+{
+    for (size_t i = 0; i < sizeof table_cases / sizeof *table_cases; i++) {
+        const table_case *c = &table_cases[i];
+        deco_array shape = deco_f32_2(NULL, c->N, c->W), one = {NULL, DECO_BYTES, 1, {1, 1, 1, 1}, sizeof(deco_adam_step)};
+        const deco_adam_step h = {1e-2, 0.9, 0.999, 1e-8, 0, 5};
+        int64_t n = c->N * c->W;
+        float *x0, *m0, *v0;
+        trial t = trial_begin(call_adam_rows, NULL, "adam_rows %lld of %lldx%lld", (long long)c->B, (long long)c->N, (long long)c->W);
+        double *x = trial_inout(&t, "x", shape, 0.1, 2 * ROUNDING, &x0), *all = calloc((size_t)n, sizeof *all);
+        float *g = trial_in(&t, "g", deco_f32_2(NULL, c->B, c->W), 1e-3);
+        int64_t *row = trial_in(&t, "row", deco_i64_1(NULL, c->B), 0);
+        /* Of a dozen gradients in one row, each sum costs a rounding. */
+        double *m = trial_inout(&t, "m", shape, 1e-3, 8 * ROUNDING, &m0), *v = trial_inout(&t, "v", shape, 1e-3, 16 * ROUNDING, &v0);
+        memcpy(trial_in(&t, "hyper", one, 0), &h, sizeof h);
+        for (int64_t b = 0; b < c->B; b++) {
+            row[b] = (int64_t)deco_random_below(&t.random, (uint64_t)c->N);
+            for (int64_t w = 0; w < c->W; w++)
+                all[row[b] * c->W + w] += g[b * c->W + w];
+        }
+        for (int64_t k = 0; k < n; k++) {
+            v0[k] *= v0[k];
+            m[k] = h.beta1 * m0[k] + (1 - h.beta1) * all[k];
+            v[k] = h.beta2 * v0[k] + (1 - h.beta2) * all[k] * all[k];
+            double mhat = m[k] / (1 - pow(h.beta1, (double)h.step)), vhat = v[k] / (1 - pow(h.beta2, (double)h.step));
+            x[k] = x0[k] - h.lr * mhat / (sqrt(vhat) + h.eps);
+        }
+        free(all);
+        trial_end(&t);
+    }
+}
+
 /* ---- running mean ------------------------------------------------------------------------------------------------ */
 
 static deco_status call_blend(deco_device *dev, const deco_array *a, const void *extra) { return deco_blend(dev, a[0], a[1], a[2]); }
@@ -135,11 +170,9 @@ static void blend_moves_by_its_weight(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_taken_added_and_put_in_order),
-        cmocka_unit_test(rows_beyond_the_table_are_refused),
-        cmocka_unit_test(clear_leaves_zeros_of_any_type),
-        cmocka_unit_test(adam_is_pytorch_s),
-        cmocka_unit_test(blend_moves_by_its_weight),
+        cmocka_unit_test(rows_are_taken_and_put),         cmocka_unit_test(rows_beyond_the_table_are_refused),
+        cmocka_unit_test(clear_leaves_zeros_of_any_type), cmocka_unit_test(adam_is_pytorch_s),
+        cmocka_unit_test(adam_moves_all_rows_of_a_table), cmocka_unit_test(blend_moves_by_its_weight),
     };
     return cmocka_run_group_tests(tests, trial_setup, trial_teardown);
 }

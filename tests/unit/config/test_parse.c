@@ -243,7 +243,7 @@ static void what_is_not_there_yet_is_refused_with_what_runs(void **state)
     check_refuses("run J --outdir o --use_gt_poses True", DECO_FOR_RUN, DECO_E_UNSUPPORTED,
                   "the encoder is not in this version yet; --use_conf_encoder False runs with a latent table");
 #define SEARCH "run J --outdir o --use_conf_encoder no "
-    check_refuses(SEARCH, DECO_FOR_RUN, DECO_E_UNSUPPORTED, "--preset quick_look does it all");
+    deco_options_free(accepted(SEARCH, DECO_FOR_RUN));
     check_refuses(SEARCH "--pose_refine none --pose_search_engine exact", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "sliced is the default");
     check_refuses(SEARCH "--pose_refine gauss_newton --use_gt_trans yes", DECO_FOR_RUN, DECO_E_ARGUMENT, "--pose_refine none");
     check_refuses(SEARCH "--pose_refine none --search_radii 8,8.5", DECO_FOR_RUN, DECO_E_ARGUMENT, "search_radii holds 8.5");

@@ -1,4 +1,5 @@
-/* Three training steps at known poses against the golden numbers (h_training/known): loss, gradients, and both optimisers. */
+/* Three training steps against the golden numbers, at known poses (h_training/known) and with the pose table (h_training/table): loss,
+ * gradients, and the optimisers. */
 #include "training/step.h"
 #include "unit/model/golden_decoder.h"
 
@@ -12,6 +13,7 @@ typedef struct run {
     deco_mask *mask;
     deco_step *step;
     int64_t B, N;
+    bool table; /* poses of the table, trained */
     golden_array y, ctf, R, t, batches;
     float *start; /* [parameters] */
 } run;
@@ -31,7 +33,7 @@ static void begin(run *r)
     r->B = (int64_t)c.v[5];
     r->N = (int64_t)c.v[6];
     assert_int_equal(deco_device_create(&r->dev, "cpu", 2), DECO_OK);
-    assert_int_equal(deco_model_allocate(&r->m, r->dev, &h, r->N, DECO_HOLD_TABLES), DECO_OK);
+    assert_int_equal(deco_model_allocate(&r->m, r->dev, &h, r->N, DECO_HOLD_POSE_MOMENTS), DECO_OK);
     r->m->D = h.L - 1;
     r->m->radius = h.L / 2;
     golden_decoder_load(r->m, "h_training/weights.safetensors");
@@ -44,7 +46,6 @@ static void begin(run *r)
     for (int64_t p = 0; p < mask.count; p++)
         assert_int_equal((int64_t)mask.v[p], r->mask->index[p]);
     assert_int_equal(deco_step_create(&r->step, r->m, r->mask, r->B), DECO_OK);
-    deco_step_want_pose_gradients(r->step, true);
 
     r->y = golden_read("h_training/y.npy");
     r->ctf = golden_read("h_training/ctf.npy");
@@ -87,14 +88,36 @@ static double step(run *r, int64_t i)
         memcpy(R + 9 * b, r->R.f + 9 * row[b], 9 * sizeof *R);
         memcpy(t + 2 * b, r->t.f + 2 * row[b], 2 * sizeof *t);
     }
-    deco_step_input in = {
-        .B = r->B, .row = row, .images = y, .ctf_values = ctf, .R = R, .shift = t, .lr_decoder = 1e-4, .lr_latents = 1e-2, .decay = 0.01};
+    deco_step_input in = {.B = r->B,
+                          .row = row,
+                          .images = y,
+                          .ctf_values = ctf,
+                          .R = r->table ? NULL : R,
+                          .shift = r->table ? NULL : t,
+                          .train_rotations = r->table,
+                          .train_shifts = r->table,
+                          .lr_decoder = 1e-4,
+                          .lr_latents = 1e-2,
+                          .lr_poses = 1e-3,
+                          .decay = 0.01};
     assert_int_equal(deco_step_run(r->step, &in), DECO_OK);
     assert_int_equal(deco_step_loss(r->step, &loss, &images), DECO_OK);
     assert_int_equal(images, r->B);
     free(y);
     free(ctf);
     return loss;
+}
+
+/* The batch's gradients where their rows are in the table, zeros elsewhere; rows of the first batch. */
+static void expect_table(run *r, const char *name, deco_array a)
+{
+    int64_t W = a.shape[1];
+    float *batch = to_host(r->dev, a.data, r->B * W), *mine = calloc((size_t)(r->N * W), sizeof *mine);
+    for (int64_t b = 0; b < r->B; b++)
+        memcpy(mine + (int64_t)r->batches.v[b] * W, batch + b * W, (size_t)W * sizeof *mine);
+    golden_expect_f(name, mine, r->N * W);
+    free(batch);
+    free(mine);
 }
 
 static void expect_array(run *r, const char *name, deco_array a)
@@ -167,7 +190,7 @@ static void check_first_step(run *r)
     golden_expect_f("h_training/known/y_shifted.npy", shifted, n);
     expect_array(r, "h_training/known/grad_R.npy", g.R);
     expect_array(r, "h_training/known/grad_t.npy", g.shift);
-    expect_array(r, "h_training/known/grad_z.npy", g.latents);
+    expect_table(r, "h_training/known/grad_z.npy", g.latents);
     expect_decoder_gradient(r, "h_training/known/grad_weights.safetensors", g.decoder);
     free(shifted);
     free(d);
@@ -182,6 +205,7 @@ static void three_steps_at_known_poses_are_the_reference_s(void **state)
 
     (void)state;
     begin(&r);
+    deco_step_want_pose_gradients(r.step, true);
     steps = r.batches.count / r.B;
     assert_true(steps >= 1 && steps <= 16);
     for (int64_t i = 0; i < steps; i++) {
@@ -195,8 +219,49 @@ static void three_steps_at_known_poses_are_the_reference_s(void **state)
     end(&r);
 }
 
+static void upload(run *r, const char *name, deco_trained *to)
+{
+    golden_array a = golden_read(name);
+    assert_int_equal(a.count, to->count);
+    assert_int_equal(deco_device_upload(r->dev, to->x, a.f, (size_t)a.count * sizeof *a.f), DECO_OK);
+    golden_free(&a);
+}
+
+static void three_steps_with_the_pose_table_are_the_reference_s(void **state)
+{
+    run r = {.table = true};
+    double loss[16];
+    int64_t steps;
+
+    (void)state;
+    begin(&r);
+    upload(&r, "h_training/s6.npy", &r.m->rotations);
+    upload(&r, "h_training/t.npy", &r.m->shifts);
+    steps = r.batches.count / r.B;
+    assert_true(steps >= 1 && steps <= 16);
+    for (int64_t i = 0; i < steps; i++) {
+        loss[i] = step(&r, i);
+        if (i)
+            continue;
+        deco_step_gradients g = deco_step_gradients_of(r.step);
+        expect_table(&r, "h_training/table/grad_s6.npy", g.six);
+        expect_table(&r, "h_training/table/grad_t.npy", g.shift);
+        expect_table(&r, "h_training/table/grad_z.npy", g.latents);
+        expect_decoder_gradient(&r, "h_training/table/grad_weights.safetensors", g.decoder);
+    }
+    golden_expect("h_training/table/loss.npy", loss, steps);
+    expect_decoder_change(&r, "h_training/table/weights_after3.safetensors");
+    expect_array(&r, "h_training/table/z_after3.npy", deco_f32_2(r.m->latents.x, r.N, r.m->shape.Z));
+    expect_array(&r, "h_training/table/s6_after3.npy", deco_f32_2(r.m->rotations.x, r.N, 6));
+    expect_array(&r, "h_training/table/t_after3.npy", deco_f32_2(r.m->shifts.x, r.N, 2));
+    end(&r);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(three_steps_at_known_poses_are_the_reference_s)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(three_steps_at_known_poses_are_the_reference_s),
+        cmocka_unit_test(three_steps_with_the_pose_table_are_the_reference_s),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,7 +114,10 @@ static void without_lists_a_search_is_the_methods(void **state)
     assert_int_equal(e.batch, 22);
     assert_true(e.lr == 1e-4 && !e.latents_frozen);
     assert_int_equal(deco_epoch_plan_of(o, 100000, 128, 5).kind, DECO_EPOCH_SEARCH);
-    assert_int_equal(deco_epoch_plan_of(o, 100000, 128, 6).kind, DECO_EPOCH_FIXED); /* 500,000 images are six epochs */
+    assert_int_equal(deco_epoch_plan_of(o, 100000, 128, 6).kind, DECO_EPOCH_TABLE); /* 500,000 images are six epochs */
+    assert_true(deco_epoch_plan_of(o, 100000, 128, 5).lr_poses == 0 && deco_epoch_plan_of(o, 100000, 128, 6).lr_poses == 1e-4);
+    put("pose_refine", "none");
+    assert_int_equal(deco_epoch_plan_of(o, 100000, 128, 6).kind, DECO_EPOCH_FIXED);
     assert_int_equal(deco_epoch_plan_of(o, 100000, 128, 6).batch, 192);
     assert_true(deco_epoch_plan_of(o, 100000, 128, 100).lr == 1e-4);
 }

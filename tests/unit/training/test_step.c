@@ -32,6 +32,7 @@ static bench begin(int threads, int64_t batch, int64_t Z)
                            .D = BOX,
                            .radius = BOX / 2,
                            .N = ROWS,
+                           .train_poses = true,
                            .seed = 5};
     deco_random r = deco_random_at(1, DECO_STREAM_SAMPLE, 0);
 
@@ -171,6 +172,72 @@ static void rows_outside_the_batch_move_by_their_old_moments(void **state)
     end(&b);
 }
 
+/* Rows of the table whose batch it is move, and go on moving by their moments; others stay. */
+static void poses_of_the_table_are_trained_and_given_ones_are_not(void **state)
+{
+    bench b = begin(2, MOST, 4);
+    deco_step_input in = input(&b, 2);
+    const deco_trained *table[] = {&b.m->rotations, &b.m->shifts};
+    const int64_t width[] = {6, 2};
+    float *start[2], *then[2], *now[2];
+    (void)state;
+    for (int k = 0; k < 2; k++)
+        start[k] = all_of(&b, table[k]);
+    run(&b, in); /* poses given */
+    assert_int_equal(b.m->pose_steps, 0);
+    for (int k = 0; k < 2; k++) {
+        then[k] = all_of(&b, table[k]);
+        assert_memory_equal(start[k], then[k], 3 * (size_t)table[k]->count * sizeof(float));
+        free(then[k]);
+    }
+    in.R = in.shift = NULL;
+    in.train_rotations = in.train_shifts = true;
+    in.lr_poses = 1e-2;
+    run(&b, in);
+    for (int k = 0; k < 2; k++)
+        then[k] = all_of(&b, table[k]);
+    in.B = 1;
+    run(&b, in);
+    assert_int_equal(b.m->pose_steps, 2);
+    for (int k = 0; k < 2; k++) {
+        size_t bytes = (size_t)width[k] * sizeof(float);
+        int64_t first = b.row[0] * width[k], second = b.row[1] * width[k], other = b.row[2] * width[k];
+        now[k] = all_of(&b, table[k]);
+        assert_memory_not_equal(start[k] + first, then[k] + first, bytes);
+        assert_memory_not_equal(then[k] + first, now[k] + first, bytes);
+        assert_memory_not_equal(then[k] + second, now[k] + second, bytes); /* no longer in the batch */
+        assert_memory_equal(start[k] + other, now[k] + other, bytes);
+        for (int64_t c = 0; c < width[k]; c++) /* Adam's first step is its rate, whatever the gradient */
+            assert_true(fabsf(fabsf(then[k][first + c] - start[k][first + c]) - 1e-2f) < 1e-4f);
+        free(start[k]);
+        free(then[k]);
+        free(now[k]);
+    }
+    end(&b);
+}
+
+static void frozen_latents_are_the_tables_and_stay(void **state)
+{
+    bench b = begin(2, MOST, 4), given = begin(2, MOST, 4);
+    deco_step_input in = input(&b, MOST), with_z = input(&given, MOST);
+    double loss, other;
+    int64_t n;
+    (void)state;
+    in.latents_frozen = true;
+    for (int i = 0; i < MOST; i++)
+        assert_int_equal(deco_device_download(b.dev, given.z + 4 * i, b.m->latents.x + 4 * b.row[i], 4 * sizeof(float)), DECO_OK);
+    with_z.z = given.z;
+    run(&b, in);
+    run(&given, with_z);
+    assert_int_equal(deco_step_loss(b.step, &loss, &n), DECO_OK);
+    assert_int_equal(deco_step_loss(given.step, &other, &n), DECO_OK);
+    assert_true(loss == other);
+    expect_same_model(&b, &given);
+    assert_int_equal(b.m->latent_steps, 0);
+    end(&b);
+    end(&given);
+}
+
 static void rate_zero_moves_moments_alone(void **state)
 {
     bench b = begin(2, MOST, 4);
@@ -283,6 +350,10 @@ static void wrong_batches_are_refused(void **state)
     in.row = &far;
     assert_int_equal(deco_step_run(b.step, &in), DECO_E_ARGUMENT);
     assert_non_null(strstr(deco_error(), "row 7"));
+    in = input(&b, 1);
+    in.train_rotations = true;
+    assert_int_equal(deco_step_run(b.step, &in), DECO_E_ARGUMENT);
+    assert_non_null(strstr(deco_error(), "leave them to the table"));
     assert_int_equal(deco_step_create(&s, b.m, b.mask, 0), DECO_E_ARGUMENT);
     assert_int_equal(deco_step_create(&s, b.m, b.mask, INT64_MAX / 2), DECO_E_ARGUMENT);
     assert_null(s);
@@ -295,6 +366,8 @@ int main(void)
         cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
         cmocka_unit_test(short_batch_is_as_good_as_a_step_of_that_size),
         cmocka_unit_test(rows_outside_the_batch_move_by_their_old_moments),
+        cmocka_unit_test(poses_of_the_table_are_trained_and_given_ones_are_not),
+        cmocka_unit_test(frozen_latents_are_the_tables_and_stay),
         cmocka_unit_test(rate_zero_moves_moments_alone),
         cmocka_unit_test(given_latents_leave_the_table_alone),
         cmocka_unit_test(homogeneous_decoder_trains_without_latents),
