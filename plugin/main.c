@@ -8,11 +8,17 @@
 static deco_monitor *running;
 static bool terminal, progress_shown;
 
-/* The first signal asks for a whole checkpoint; a second one of the same kind ends the program as usual. */
-static void on_signal(int number)
+/* The first signal asks for a whole checkpoint and the end; a second one of the same kind ends the program as usual. */
+static void on_stop(int number)
 {
     deco_monitor_stop(running);
     signal(number, SIG_DFL);
+}
+
+static void on_checkpoint(int number)
+{
+    (void)number;
+    deco_monitor_checkpoint(running);
 }
 
 static void print_line(void *user, deco_level level, const char *line)
@@ -77,10 +83,11 @@ int main(int argc, char **argv)
         return fail(DECO_EXIT_BAD_INPUT);
     }
     deco_monitor_set_terminal(running, terminal);
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
+    struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART},
+                     checkpoint = {.sa_handler = on_checkpoint, .sa_flags = SA_RESTART};
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGUSR1, &checkpoint, NULL);
 
     deco_command_run(command, options, running, &text, &code); /* a failure is logged through the monitor */
     if (print_out(text))

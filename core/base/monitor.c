@@ -27,7 +27,7 @@ typedef struct lines {
 } lines;
 
 struct deco_monitor {
-    atomic_bool stop;
+    atomic_bool stop, checkpoint;
     atomic_bool terminal;
     pthread_mutex_t lock; /* everything below, and the sink's turn */
     deco_log_sink sink;
@@ -59,6 +59,7 @@ deco_status deco_monitor_create(deco_monitor **out, deco_log_sink sink, void *us
         return st;
     deco_monitor *m = *out;
     atomic_init(&m->stop, false);
+    atomic_init(&m->checkpoint, false);
     atomic_init(&m->terminal, false);
     atomic_init(&m->done, 0);
     m->sink = sink;
@@ -111,6 +112,14 @@ void deco_monitor_stop(deco_monitor *m)
 }
 
 bool deco_monitor_stopped(const deco_monitor *m) { return m && atomic_load(&m->stop); }
+
+void deco_monitor_checkpoint(deco_monitor *m)
+{
+    if (m)
+        atomic_store(&m->checkpoint, true);
+}
+
+bool deco_monitor_checkpoint_asked(deco_monitor *m) { return m && atomic_exchange(&m->checkpoint, false); }
 
 /* ---- lines ---- */
 

@@ -27,6 +27,9 @@ void deco_progress_end(deco_monitor *m);
 
 bool deco_monitor_stopped(const deco_monitor *m);
 
+/* Was a checkpoint asked for since the last call? */
+bool deco_monitor_checkpoint_asked(deco_monitor *m);
+
 /* Seconds on the monotonic clock. */
 double deco_seconds(void);
 

@@ -86,6 +86,9 @@ DECO_API void deco_monitor_set_terminal(deco_monitor *m, bool terminal);
 /* Ask the job to stop at its next step with a whole checkpoint. Safe from a signal handler and from any thread. */
 DECO_API void deco_monitor_stop(deco_monitor *m);
 
+/* Ask a run to write a checkpoint at its next step and go on. As safe. */
+DECO_API void deco_monitor_checkpoint(deco_monitor *m);
+
 /* ---- 4. Jobs --------------------------------------------------------------------------------------------------- */
 
 /* Exit codes, the same for every command. */
@@ -95,7 +98,7 @@ enum {
     DECO_EXIT_BAD_INPUT = 2,    /* bad input or usage; nothing was written */
     DECO_EXIT_CANCELLED = 3,    /* stopped from CryoSPARC */
     DECO_EXIT_NOT_STARTED = 4,  /* the CryoSPARC job could not start */
-    DECO_EXIT_CHECKPOINTED = 75 /* stopped with a whole checkpoint: go on with --resume */
+    DECO_EXIT_CHECKPOINTED = 75 /* stopped with a whole checkpoint: go on with --resume auto */
 };
 
 /* Run one command ("run", "analyze", "info", "simulate", "bench", "options", "plugin", "subset") with its options, to

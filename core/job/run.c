@@ -170,7 +170,7 @@ static deco_status epoch_done(void *context, const deco_epoch_record *r, const d
     deco_status st;
 
     (void)r;
-    if (minutes < j->o->checkpoint_minutes)
+    if (minutes < j->o->checkpoint_minutes && !deco_monitor_checkpoint_asked(j->m))
         return DECO_OK;
     if ((st = keep_epoch(j, at)))
         return st;
@@ -187,7 +187,7 @@ static deco_status train(run_job *j)
     deco_status st;
 
     j->last_checkpoint = deco_seconds();
-    st = deco_train(j->model, &j->at, j->particles, &j->stats, j->o, epoch_done, j, j->m);
+    st = deco_train(j->model, &j->at, j->particles, &j->stats, j->o, &(deco_watch){.context = j, .epoch_done = epoch_done}, j->m);
     if (st && st != DECO_E_STOPPED)
         return st;
     deco_status kept = keep_epoch(j, &j->at);

@@ -5,6 +5,7 @@
 
 #include "formats/safetensors.h"
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,15 @@ out:
     return st;
 }
 
+/* A lost model must not take the place of a sound one. */
+static deco_status check_finite(const char *path, const stored *s, const float *x)
+{
+    for (int64_t i = 0; i < s->count; i++)
+        if (!isfinite(x[i]))
+            return deco_fail(DECO_E_DIVERGED, "%s is not written: number %lld of %s is %g", path, (long long)i, s->name, (double)x[i]);
+    return DECO_OK;
+}
+
 deco_status deco_checkpoint_write(const char *path, deco_model *m, const deco_position *at)
 {
     deco_status st = DECO_OK;
@@ -148,6 +158,7 @@ deco_status deco_checkpoint_write(const char *path, deco_model *m, const deco_po
     next = host;
     for (int64_t i = 0; i < v.count; i++) {
         TRY(deco_device_download(m->dev, next, v.tensor[i].at, (size_t)v.tensor[i].count * sizeof *host));
+        TRY(check_finite(path, &v.tensor[i], next));
         next += v.tensor[i].count;
     }
     TRY(deco_notes_of(&notes, m, at));

@@ -65,10 +65,14 @@ typedef struct deco_position {
     int64_t epoch; /* last finished epoch, -1: pretraining, -2: nothing yet */
     int64_t step;  /* batches done in epoch + 1 (0: none) */
     uint64_t seed;
-    char digest[17]; /* of the particle set */
+    char digest[17];  /* of the particle set */
+    int64_t images;   /* of those batches, ... */
+    double loss_sum;  /* ... and the sum of their losses: the epoch's loss is told over all of it, however often it was taken up again */
+    int64_t halvings; /* of the learning rates, one for each time that training diverged */
 } deco_position;
 
-/* OUTDIR/out/weights.<epoch>.safetensors: tensors, moments, tables, position, everything needed to go on exactly. Whole or absent. */
+/* OUTDIR/out/weights.<epoch>.safetensors: tensors, moments, tables, position, everything needed to go on exactly. Whole or absent.
+ * Fails: DIVERGED (a number in it is none); FILE, MEMORY, DEVICE. */
 deco_status deco_checkpoint_write(const char *path, deco_model *m, const deco_position *at);
 
 /* The path of one: `epoch` -2 finds the newest, by number, in OUTDIR/out. Free with free(). Fails: FILE (there is none). */

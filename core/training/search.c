@@ -227,8 +227,7 @@ deco_status trainer_search_run(trainer *t, deco_epoch_record *r)
         TRY(deco_loader_start(t->loader, t->order + done * each, t->plan.images - done * each));
     for (; t->at->step < batches; t->at->step++) {
         deco_batch b;
-        if (deco_monitor_stopped(t->mon))
-            TRY(trainer_stopped(t, t->at->step, batches));
+        TRY(trainer_between(t, batches));
         TRY(deco_loader_next(t->loader, &b, &r->seconds_waiting));
         TRY(run_batch(t, &b, (double)t->at->step / (double)batches, 1 / (double)batches, r));
     }

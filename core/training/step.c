@@ -8,6 +8,7 @@
 
 enum { LOSSES = 64 }; /* steps between two looks at the loss */
 enum { ADAM_DECODER, ADAM_LATENTS, ADAM_POSES, ADAMS };
+static const double loss_most = 100; /* times the images' power */
 
 struct deco_step {
     deco_model *m;
@@ -30,7 +31,8 @@ struct deco_step {
     bool pose_gradients, six_gradient; /* has it worked them out? */
     int losses;                        /* slots in use */
     int64_t loss_images[LOSSES], images_seen;
-    double loss_sum; /* over images, of the slots already read */
+    double power[LOSSES]; /* of a slot's images: their loss against an empty map */
+    double loss_sum;      /* over images, of the slots already read */
 };
 
 /* What a step keeps on the device, as {where its address goes, numbers, bytes a number}. */
@@ -210,6 +212,15 @@ out:
     return st;
 }
 
+/* Mean square over batch and masked points. A shift moves images and leaves their power as it is. */
+static double power_of(const float *images, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)images[i] * images[i];
+    return sum / (double)n;
+}
+
 /* Mean squared error over batch and masked points between CTF · slice and the shifted image, with its gradients. */
 static deco_status forward_and_backward(deco_step *s, const deco_step_input *in)
 {
@@ -226,6 +237,7 @@ static deco_status forward_and_backward(deco_step *s, const deco_step_input *in)
     TRY(deco_slice_loss(s->dev, &m->shape, loss, deco_f32_1(s->dparams, m->decoder.count), dz, dR, dpredicted,
                         deco_f32_1(m->decoder.x, m->decoder.count), deco_f32_2(m->freqs, 3 * m->shape.pe_dim, 3), lattice(s),
                         rotations(s, s->R), latents(s, s->z), per_point(s, s->ctf_values), per_point(s, s->target)));
+    s->power[s->losses] = power_of(in->images, s->B * s->P);
     s->loss_images[s->losses++] = s->B;
     if (s->pose_gradients) { /* the image is on the other side of the difference: its gradient is -dpredicted */
         TRY(deco_shift_backward(s->dev, shifts(s, s->dshift), dpredicted, per_point(s, s->images), shifts(s, s->shift), lattice(s)));
@@ -304,7 +316,7 @@ static deco_status load_rates(deco_step *s, const deco_step_input *in)
 static deco_status read_losses(deco_step *s)
 {
     deco_status st = DECO_OK;
-    double loss[LOSSES];
+    double loss[LOSSES], sum = 0, power = 0;
     int n = s->losses;
 
     s->losses = 0;
@@ -319,7 +331,12 @@ static deco_status read_losses(deco_step *s)
         }
         s->loss_sum += loss[i] * (double)s->loss_images[i];
         s->images_seen += s->loss_images[i];
+        sum += loss[i] * (double)s->loss_images[i];
+        power += s->power[i] * (double)s->loss_images[i];
     }
+    if (power > 0 && sum > loss_most * power)
+        st = deco_fail(DECO_E_DIVERGED, "the loss is %.3g times that of an empty map, in the last %d steps up to %lld of the decoder",
+                       sum / power, n, (long long)s->m->decoder_steps);
 out:
     return st;
 }
@@ -343,16 +360,28 @@ out:
     return st;
 }
 
+deco_status deco_step_losses(deco_step *s, double *sum, int64_t *images)
+{
+    deco_status st = read_losses(s);
+
+    *sum = s->loss_sum;
+    *images = s->images_seen;
+    return st;
+}
+
+void deco_step_losses_from(deco_step *s, double sum, int64_t images)
+{
+    s->loss_sum = sum;
+    s->images_seen = images;
+}
+
 deco_status deco_step_loss(deco_step *s, double *mean, int64_t *images)
 {
-    deco_status st = DECO_OK;
+    double sum;
+    deco_status st = deco_step_losses(s, &sum, images);
 
-    TRY(read_losses(s));
-    *images = s->images_seen;
-    *mean = s->images_seen ? s->loss_sum / (double)s->images_seen : 0;
-out:
-    s->loss_sum = 0;
-    s->images_seen = 0;
+    *mean = *images ? sum / (double)*images : 0;
+    deco_step_losses_from(s, 0, 0);
     return st;
 }
 

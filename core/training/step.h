@@ -30,7 +30,15 @@ typedef struct deco_step_input {
  * Fails: ARGUMENT; DIVERGED (noticed some steps late: nothing waits for the loss). */
 deco_status deco_step_run(deco_step *s, const deco_step_input *in);
 
-/* Mean loss an image of the steps since the last call; waits for them. Fails: DIVERGED when it is not finite. */
+/* Sum over the images of all steps so far of their losses, and how many they are; waits for the steps. Fails: DIVERGED when a loss is not
+ * finite, or when those since the last look are on average over 100 times what an empty map would have: a decoder that predicts nothing
+ * has the images' own power for its loss, so no training that works comes anywhere near. */
+deco_status deco_step_losses(deco_step *s, double *sum, int64_t *images);
+
+/* Both go on from here: 0, 0 for a new epoch. */
+void deco_step_losses_from(deco_step *s, double sum, int64_t images);
+
+/* Mean loss an image, and both begin anew. */
 deco_status deco_step_loss(deco_step *s, double *mean, int64_t *images);
 
 typedef struct deco_step_gradients {

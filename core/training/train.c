@@ -3,6 +3,7 @@
 
 #include "base/philox.h"
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,7 @@ deco_status trainer_step(trainer *t, const int64_t *row, const float *images, in
     deco_status st = DECO_OK;
     int64_t epoch = t->at->epoch + 1;
     bool table = t->plan.kind == DECO_EPOCH_TABLE;
+    double rate = ldexp(1, -(int)t->at->halvings);
     deco_step_input in = {.B = B,
                           .row = row,
                           .images = images,
@@ -72,11 +74,12 @@ deco_status trainer_step(trainer *t, const int64_t *row, const float *images, in
 
     for (int64_t i = 0; i < B; i++)
         t->ctf[i] = t->p->ctf[row[i]];
-    r->lr_decoder = in.lr_decoder = t->plan.lr;
-    r->lr_latents = in.lr_latents = z || t->plan.latents_frozen ? 0
-                                                                : deco_lr_latents(t->o->lr_conf_table, t->o->min_lr_conf_table,
-                                                                                  (double)t->o->warm_up_epochs, (double)epoch + fraction);
-    r->lr_poses = in.lr_poses = t->plan.lr_poses;
+    r->lr_decoder = in.lr_decoder = rate * t->plan.lr;
+    r->lr_latents = in.lr_latents =
+        z || t->plan.latents_frozen
+            ? 0
+            : rate * deco_lr_latents(t->o->lr_conf_table, t->o->min_lr_conf_table, (double)t->o->warm_up_epochs, (double)epoch + fraction);
+    r->lr_poses = in.lr_poses = rate * t->plan.lr_poses;
     TRY(deco_step_run(t->step, &in));
 out:
     return st;
@@ -93,10 +96,20 @@ static deco_status train_batch(trainer *t, const deco_batch *b, double fraction,
     return trainer_step(t, b->row, b->images, b->B, pretraining ? t->z : NULL, fraction, r);
 }
 
-deco_status trainer_stopped(const trainer *t, int64_t done, int64_t of)
+deco_status trainer_between(trainer *t, int64_t batches)
 {
-    return deco_fail(DECO_E_STOPPED, "stopped on request in epoch %lld, after batch %lld of %lld", (long long)t->at->epoch + 1,
-                     (long long)done, (long long)of);
+    deco_status st = DECO_OK;
+    const deco_watch *w = t->watch;
+
+    if (w->wants_checkpoint && w->wants_checkpoint(w->context)) {
+        TRY(deco_step_losses(t->step, &t->at->loss_sum, &t->at->images)); /* a lost model must not take the place of a sound one */
+        TRY(w->checkpoint(w->context, t->at));
+    }
+    if (deco_monitor_stopped(t->mon))
+        TRY(deco_fail(DECO_E_STOPPED, "stopped on request in epoch %lld, after batch %lld of %lld", (long long)t->at->epoch + 1,
+                      (long long)t->at->step, (long long)batches));
+out:
+    return st;
 }
 
 static double seconds_in_slices(const deco_device *dev)
@@ -132,8 +145,7 @@ static deco_status run_batches(trainer *t, deco_epoch_record *r)
         TRY(deco_loader_start(t->loader, t->order + done * each, t->plan.images - done * each));
     for (; t->at->step < batches; t->at->step++) {
         deco_batch b;
-        if (deco_monitor_stopped(t->mon))
-            TRY(trainer_stopped(t, t->at->step, batches));
+        TRY(trainer_between(t, batches));
         TRY(deco_loader_next(t->loader, &b, &r->seconds_waiting));
         double start = deco_seconds();
         TRY(train_batch(t, &b, (double)t->at->step / (double)batches, r));
@@ -168,7 +180,7 @@ static void log_epoch(const trainer *t, const deco_epoch_record *r, double rate)
 
 static void tell(trainer *t, const deco_epoch_record *r)
 {
-    double rate = r->seconds > 0 ? (double)r->images / r->seconds : 0;
+    double rate = r->seconds > 0 ? (double)(r->images - r->images_before) / r->seconds : 0;
     cJSON *fields = cJSON_CreateObject();
 
     log_epoch(t, r, rate);
@@ -176,6 +188,8 @@ static void tell(trainer *t, const deco_epoch_record *r)
     cJSON_AddStringToObject(fields, "kind", kind_name(r->kind));
     cJSON_AddNumberToObject(fields, "loss", r->loss);
     cJSON_AddNumberToObject(fields, "images", (double)r->images);
+    if (r->images_before)
+        cJSON_AddNumberToObject(fields, "images_before", (double)r->images_before);
     cJSON_AddNumberToObject(fields, "radius", (double)r->radius);
     cJSON_AddNumberToObject(fields, "images_per_s", rate);
     cJSON_AddNumberToObject(fields, "seconds", r->seconds);
@@ -197,8 +211,9 @@ static void tell(trainer *t, const deco_epoch_record *r)
 /* What is asked of whoever reads that the loss is not a number any more. */
 static deco_status say_diverged(const trainer *t, int64_t epoch)
 {
+    double factor = ldexp(1, -(int)t->at->halvings);
     return deco_fail(DECO_E_DIVERGED, "epoch %lld: %s; lower --lr (now %g) or --lr_conf_table (now %g)", (long long)epoch, deco_error(),
-                     t->o->lr, t->o->lr_conf_table);
+                     factor * t->o->lr, factor * t->o->lr_conf_table);
 }
 
 /* Every epoch's order is its own, whatever came before. */
@@ -216,10 +231,11 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
     double start = deco_seconds(), slices = seconds_in_slices(t->m->dev);
     int64_t each = plan.search_batch ? plan.search_batch : plan.batch;
 
-    *r = (deco_epoch_record){.epoch = epoch, .kind = plan.kind, .radius = plan.radius};
+    *r = (deco_epoch_record){.epoch = epoch, .kind = plan.kind, .radius = plan.radius, .images_before = t->at->images};
     TRY(check_position(t, (plan.images + each - 1) / each, each));
     TRY(phase_begin(t, &plan));
     draw_order(t);
+    deco_step_losses_from(t->step, t->at->loss_sum, t->at->images);
     if (epoch < 0)
         snprintf(what, sizeof what, "pretraining");
     else
@@ -228,11 +244,13 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
     st = plan.search_batch ? trainer_search_run(t, r) : run_batches(t, r);
     deco_progress_end(t->mon);
     if (!st || st == DECO_E_STOPPED) { /* a stopped model must be sound too: it is about to be written */
-        deco_status lost = deco_step_loss(t->step, &r->loss, &r->images);
+        deco_status lost = deco_step_losses(t->step, &t->at->loss_sum, &t->at->images);
         st = lost ? lost : st;
     }
     if (st == DECO_E_DIVERGED)
         return say_diverged(t, epoch);
+    r->images = t->at->images;
+    r->loss = r->images ? t->at->loss_sum / (double)r->images : 0;
     r->seconds = deco_seconds() - start;
     r->seconds_slices = seconds_in_slices(t->m->dev) - slices;
 out:
@@ -279,11 +297,28 @@ static void announce(const trainer *t, bool resumed)
         announce_search(t);
 }
 
-deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p, const deco_image_stats *stats, const deco_options *o,
-                       deco_epoch_done done, void *context, deco_monitor *mon)
+/* The next epoch begins. */
+static void turn_epoch(deco_position *at)
 {
+    at->epoch++;
+    at->step = 0;
+    at->images = 0;
+    at->loss_sum = 0;
+}
+
+deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p, const deco_image_stats *stats, const deco_options *o,
+                       const deco_watch *watch, deco_monitor *mon)
+{
+    static const deco_watch nobody;
     deco_status st = DECO_OK;
-    trainer t = {.m = m, .at = at, .p = p, .stats = stats, .o = o, .mon = mon, .schedule = deco_schedule_of(o, p->N)};
+    trainer t = {.m = m,
+                 .at = at,
+                 .p = p,
+                 .stats = stats,
+                 .o = o,
+                 .watch = watch ? watch : &nobody,
+                 .mon = mon,
+                 .schedule = deco_schedule_of(o, p->N)};
     deco_epoch_record r;
     bool resumed = at->epoch >= -1 || at->step;
 
@@ -294,11 +329,10 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
     announce(&t, resumed);
     while (at->epoch + 1 < t.schedule.total) {
         TRY(run_epoch(&t, at->epoch + 1, &r));
-        at->epoch++;
-        at->step = 0;
+        turn_epoch(at);
         tell(&t, &r);
-        if (done)
-            TRY(done(context, &r, at));
+        if (t.watch->epoch_done)
+            TRY(t.watch->epoch_done(t.watch->context, &r, at));
     }
 out:
     phase_end(&t);

@@ -52,6 +52,7 @@ double deco_lr_encoder(double lr, double min, double warm_up, double total, doub
 /* One epoch's record. */
 typedef struct deco_epoch_record {
     int64_t epoch, images;
+    int64_t images_before; /* of them before this process took the epoch up; loss and images are of all, seconds of the others */
     double loss;
     double seconds, seconds_waiting;         /* of the epoch; of these, waiting for images */
     double seconds_step;                     /* in steps ... */
@@ -66,10 +67,19 @@ typedef struct deco_epoch_record {
 /* Called after each epoch, with the model at rest (for checkpoints and maps). */
 typedef deco_status (*deco_epoch_done)(void *context, const deco_epoch_record *r, const deco_position *at);
 
+/* Who watches a training; any function may be NULL. A failure of one ends the training with it. */
+typedef struct deco_watch {
+    void *context;
+    deco_epoch_done epoch_done;
+    bool (*wants_checkpoint)(void *context); /* asked between two batches, so it has to be quick */
+    /* Then called, with the model at rest and its losses seen to be sound. */
+    deco_status (*checkpoint)(void *context, const deco_position *at);
+} deco_watch;
+
 /* From at->epoch + 1 to the end; poses change in the model's table. The model's radius becomes that of the epoch, so that maps hold no shell
  * that was not trained. Fails: STOPPED (the model is whole, *at says where), DIVERGED, FILE, FORMAT, DEVICE. */
 deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p, const deco_image_stats *stats, const deco_options *o,
-                       deco_epoch_done done, void *context, deco_monitor *mon);
+                       const deco_watch *watch, deco_monitor *mon);
 
 /* What the search of an epoch takes on this machine, measured on empty images: seconds of new snapshots, and of an image. For the forecast. */
 deco_status deco_search_seconds(double *snapshots, double *image, deco_model *m, const deco_particles *p, const deco_options *o,

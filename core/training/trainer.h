@@ -12,6 +12,7 @@ typedef struct trainer {
     const deco_particles *p;
     const deco_image_stats *stats;
     const deco_options *o;
+    const deco_watch *watch;
     deco_monitor *mon;
     deco_schedule schedule;
     int64_t *order; /* [N] */
@@ -30,7 +31,8 @@ typedef struct trainer {
 deco_status trainer_step(trainer *t, const int64_t *row, const float *images, int64_t B, const float *z, double fraction,
                          deco_epoch_record *r);
 
-deco_status trainer_stopped(const trainer *t, int64_t done, int64_t of);
+/* Between two of `batches`: a checkpoint if one is wanted; STOPPED on request. */
+deco_status trainer_between(trainer *t, int64_t batches);
 
 /* What the epochs of t->plan need; the batches of one that are still to be done, at->step counting search batches. */
 deco_status trainer_search_create(trainer *t);

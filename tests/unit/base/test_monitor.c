@@ -166,6 +166,22 @@ static void stop_may_come_from_a_signal_handler(void **state)
     deco_monitor_free(to_stop);
 }
 
+static void on_usr2(int number) { deco_monitor_checkpoint(to_stop); }
+
+static void a_checkpoint_is_asked_for_once_a_signal_and_stops_nothing(void **state)
+{
+    deco_monitor_checkpoint(NULL);
+    assert_false(deco_monitor_checkpoint_asked(NULL));
+    assert_int_equal(deco_monitor_create(&to_stop, NULL, NULL), DECO_OK);
+    assert_false(deco_monitor_checkpoint_asked(to_stop));
+    signal(SIGUSR2, on_usr2);
+    raise(SIGUSR2);
+    assert_true(deco_monitor_checkpoint_asked(to_stop));
+    assert_false(deco_monitor_checkpoint_asked(to_stop));
+    assert_false(deco_monitor_stopped(to_stop));
+    deco_monitor_free(to_stop);
+}
+
 static void *add_many(void *m)
 {
     for (int i = 0; i < 1000; i++)
@@ -235,6 +251,7 @@ int main(void)
         in_folder(a_half_line_of_a_killed_run_is_closed),
         cmocka_unit_test(attaching_to_no_directory_is_an_error),
         cmocka_unit_test(stop_may_come_from_a_signal_handler),
+        cmocka_unit_test(a_checkpoint_is_asked_for_once_a_signal_and_stops_nothing),
         cmocka_unit_test(progress_comes_while_a_step_takes_long),
         cmocka_unit_test(short_work_shows_no_progress),
         cmocka_unit_test(progress_words_give_share_rate_and_time_left),

@@ -13,7 +13,8 @@
 
 static deco_device *dev;
 
-static const deco_position here = {.epoch = 4, .step = 17, .seed = UINT64_MAX - 5, .digest = "0123456789abcdef"};
+static const deco_position here = {
+    .epoch = 4, .step = 17, .seed = UINT64_MAX - 5, .digest = "0123456789abcdef", .images = 170, .loss_sum = 1.0 / 7, .halvings = 2};
 
 static void fill(float *device, int64_t n, float first)
 {
@@ -112,6 +113,9 @@ static void training_state_comes_back_to_the_bit(void **state)
         assert_int_equal(at.step, here.step);
         assert_true(at.seed == here.seed);
         assert_string_equal(at.digest, here.digest);
+        assert_int_equal(at.images, here.images);
+        assert_true(at.loss_sum == here.loss_sum);
+        assert_int_equal(at.halvings, here.halvings);
         deco_model_free(a);
         deco_model_free(b);
     }
@@ -194,6 +198,20 @@ static void any_flipped_bit_is_refused_by_name(void **state)
     }
     free(bytes);
     deco_model_free(a);
+}
+
+static void a_lost_model_is_not_written(void **state)
+{
+    const float bad[] = {NAN, INFINITY};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        deco_model *a = make(3);
+        assert_int_equal(deco_device_upload(dev, i ? a->latents.v + 4 : a->decoder.x, bad + i, sizeof *bad), DECO_OK);
+        assert_int_equal(deco_checkpoint_write(scratch("lost.safetensors"), a, &here), DECO_E_DIVERGED);
+        assert_non_null(strstr(deco_error(), i ? "number 4 of adam.v.latents is inf" : "number 0 of "));
+        assert_int_not_equal(access(scratch("lost.safetensors"), F_OK), 0);
+        deco_model_free(a);
+    }
 }
 
 static void cut_file_is_refused(void **state)
@@ -312,7 +330,7 @@ int main(void)
         cmocka_unit_test(decimal_comma_of_the_host_does_no_harm), cmocka_unit_test(decoding_alone_takes_no_moments_and_no_table),
         cmocka_unit_test(any_flipped_bit_is_refused_by_name),     cmocka_unit_test(cut_file_is_refused),
         cmocka_unit_test(every_missing_tensor_is_named),          cmocka_unit_test(other_safetensors_are_no_checkpoint),
-        cmocka_unit_test(newest_epoch_opens_by_number),
+        cmocka_unit_test(newest_epoch_opens_by_number),           cmocka_unit_test(a_lost_model_is_not_written),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

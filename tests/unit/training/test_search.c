@@ -69,7 +69,7 @@ static void end(training *t)
 
 static deco_status train(training *t, const deco_options *o, deco_epoch_done done, void *context, deco_monitor *mon)
 {
-    return deco_train(t->m, &t->at, &set.p, &t->stats, o, done, context, mon);
+    return deco_train(t->m, &t->at, &set.p, &t->stats, o, &(deco_watch){.context = context, .epoch_done = done}, mon);
 }
 
 /* The checkpoint of a finished run, poses and all, to be freed. */

@@ -44,7 +44,7 @@ static void end(training *t)
 
 static deco_status train(training *t, deco_epoch_done done, void *context, deco_monitor *mon)
 {
-    return deco_train(t->m, &t->at, &set.p, &t->stats, o, done, context, mon);
+    return deco_train(t->m, &t->at, &set.p, &t->stats, o, &(deco_watch){.context = context, .epoch_done = done}, mon);
 }
 
 /* The checkpoint of a finished run, to be freed. */
@@ -199,6 +199,108 @@ static void stopped_and_resumed_ends_where_it_would_have(void **state)
     end(&t);
 }
 
+typedef struct keeper {
+    training *t;
+    int asked, written;
+    deco_position last;
+} keeper;
+
+static bool every_third_batch(void *context) { return ((keeper *)context)->asked++ % 3 == 2; }
+
+static deco_status keep(void *context, const deco_position *at)
+{
+    keeper *k = context;
+    deco_status st = deco_checkpoint_write(scratch("between.safetensors"), k->t->m, at);
+    k->written += !st;
+    k->last = *at;
+    return st;
+}
+
+static deco_status two_epochs_more(void *context, const deco_epoch_record *r, const deco_position *at)
+{
+    (void)context, (void)at;
+    return r->epoch == 1 ? DECO_E_STOPPED : DECO_OK;
+}
+
+/* Killed after a checkpoint inside an epoch: what follows it is lost and done again, and every epoch tells the loss of all its images. */
+static void a_checkpoint_between_two_batches_goes_on_to_the_bit(void **state)
+{
+    training t = begin(2, 5);
+    keeper k = {.t = &t};
+    history whole = {0}, again = {0};
+    size_t n, m;
+    unsigned char *bytes, *pieces;
+    (void)state;
+    assert_int_equal(train(&t, note, &whole, NULL), DECO_OK);
+    bytes = bytes_of(&t, &n);
+    end(&t);
+
+    t = begin(2, 5);
+    deco_watch w = {.context = &k, .epoch_done = two_epochs_more, .wants_checkpoint = every_third_batch, .checkpoint = keep};
+    assert_int_equal(deco_train(t.m, &t.at, &set.p, &t.stats, o, &w, NULL), DECO_E_STOPPED);
+    assert_true(k.written > 3 && k.last.step > 0 && k.last.epoch == 0);
+    assert_int_equal(k.last.images, k.last.step * o->batch_size_known_poses);
+    deco_model_free(t.m);
+    assert_int_equal(deco_checkpoint_read(&t.m, &t.at, t.dev, scratch("between.safetensors"), true), DECO_OK);
+    assert_int_equal(t.at.step, k.last.step);
+    int64_t before = t.at.images;
+    assert_int_equal(train(&t, note, &again, NULL), DECO_OK);
+    assert_int_equal(again.r[0].images_before, before);
+    for (int64_t i = 0; i < again.count; i++) {
+        const deco_epoch_record *a = &whole.r[whole.count - again.count + i], *b = &again.r[i];
+        assert_true(a->epoch == b->epoch && a->loss == b->loss && a->images == b->images);
+    }
+    pieces = bytes_of(&t, &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(bytes, pieces, n);
+    free(bytes);
+    free(pieces);
+    end(&t);
+}
+
+static bool always(void *context) { return context != NULL; }
+
+static void a_lost_model_is_not_given_to_be_kept(void **state)
+{
+    const float bad = INFINITY;
+    training t = begin(2, 1);
+    keeper k = {.t = &t};
+    deco_watch w = {.context = &k, .wants_checkpoint = always, .checkpoint = keep};
+    (void)state;
+    assert_int_equal(deco_device_upload(t.dev, t.m->decoder.x, &bad, sizeof bad), DECO_OK);
+    assert_int_equal(deco_train(t.m, &t.at, &set.p, &t.stats, o, &w, NULL), DECO_E_DIVERGED);
+    assert_int_equal(k.written, 0);
+    end(&t);
+}
+
+static void a_loss_far_above_that_of_an_empty_map_is_divergence(void **state)
+{
+    training t = begin(2, 1);
+    double lr = o->lr;
+    (void)state;
+    o->lr = 1;
+    assert_int_equal(train(&t, NULL, NULL, NULL), DECO_E_DIVERGED);
+    assert_non_null(strstr(deco_error(), "times that of an empty map"));
+    o->lr = lr;
+    end(&t);
+}
+
+static void halvings_halve_both_learning_rates(void **state)
+{
+    training t = begin(2, 1), u = begin(2, 1);
+    history a = {0}, b = {0};
+    (void)state;
+    u.at.halvings = 2;
+    assert_int_equal(train(&t, note, &a, NULL), DECO_OK);
+    assert_int_equal(train(&u, note, &b, NULL), DECO_OK);
+    for (int64_t i = 0; i < a.count; i++) {
+        assert_true(b.r[i].lr_decoder == a.r[i].lr_decoder / 4);
+        assert_true(b.r[i].lr_latents == a.r[i].lr_latents / 4);
+    }
+    end(&t);
+    end(&u);
+}
+
 static void pretraining_can_be_left_out(void **state)
 {
     training t = begin(2, 1);
@@ -303,6 +405,10 @@ int main(void)
         cmocka_unit_test(latents_tell_the_two_kinds_apart),
         cmocka_unit_test(same_seed_is_the_same_bytes_on_any_number_of_threads),
         cmocka_unit_test(stopped_and_resumed_ends_where_it_would_have),
+        cmocka_unit_test(a_checkpoint_between_two_batches_goes_on_to_the_bit),
+        cmocka_unit_test(a_lost_model_is_not_given_to_be_kept),
+        cmocka_unit_test(a_loss_far_above_that_of_an_empty_map_is_divergence),
+        cmocka_unit_test(halvings_halve_both_learning_rates),
         cmocka_unit_test(pretraining_can_be_left_out),
         cmocka_unit_test(pretraining_leaves_the_latent_table_alone),
         cmocka_unit_test(lost_loss_says_which_rates_to_lower),
