@@ -51,11 +51,17 @@ static deco_status check_whole(const deco_list *l, const char *name)
     return DECO_OK;
 }
 
-/* A run without known poses. */
-static deco_status check_search(const deco_options *o)
+/* A run whose poses change. */
+static deco_status check_poses(const deco_options *o)
 {
     deco_status st = DECO_OK;
-    bool after = o->epochs_sgd || o->refine_radii.count;
+    bool after = o->epochs_sgd || o->refine_radii.count || o->refine_gt_poses;
+
+    if (o->refine_gt_poses && o->use_gt_poses)
+        TRY(deco_fail(DECO_E_ARGUMENT, "use_gt_poses keeps the input's poses and refine_gt_poses improves them: give one of them"));
+    if (o->refine_gt_poses && !strcmp(o->pose_refine, "none"))
+        TRY(deco_fail(DECO_E_ARGUMENT, "refine_gt_poses improves poses, but pose_refine is none: give --pose_refine table or gauss_newton, "
+                                       "or use_gt_poses in its place"));
 
     TRY(check_whole(&o->search_radii, "search_radii"));
     TRY(check_whole(&o->search_n_iter, "search_n_iter"));
@@ -78,7 +84,7 @@ static deco_status check_ability(const deco_options *o)
             "resume is not in this version yet; without it the run starts anew, and what outdir holds is kept aside as old-out_NNN");
     if (o->use_conf_encoder)
         return deco_fail(DECO_E_UNSUPPORTED, "the encoder is not in this version yet; --use_conf_encoder False runs with a latent table");
-    return o->use_gt_poses ? DECO_OK : check_search(o);
+    return o->use_gt_poses && !o->refine_gt_poses ? DECO_OK : check_poses(o);
 }
 
 static deco_status check_clustering(const deco_options *o)

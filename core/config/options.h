@@ -55,6 +55,9 @@ struct deco_options {
 /* True when the user (or a preset) gave it: not its default. */
 static inline bool deco_option_given(const deco_options *o, deco_option_id id) { return o->origin[id] != DECO_FROM_DEFAULT; }
 
+/* Are poses searched for? Otherwise they start from the input's. */
+static inline bool deco_searches_poses(const deco_options *o) { return !o->use_gt_poses && !o->refine_gt_poses; }
+
 /* Number i of a list whose range made sure that it is one. */
 double deco_list_number(const deco_list *l, int64_t i);
 

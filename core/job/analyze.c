@@ -131,9 +131,9 @@ out:
 
 char *deco_job_summary(const char *directory, const deco_options *o, int64_t Z)
 {
-    const char *hand = o->use_gt_poses ? ""
-                       : o->flip_hand  ? "hand      arbitrary (a coin's toss); these are flipped, --flip_hand False gives the other\n"
-                                       : "hand      arbitrary (a coin's toss); cryodeco analyze OUTDIR --flip_hand True gives the other\n";
+    const char *hand = !deco_searches_poses(o) ? ""
+                       : o->flip_hand ? "hand      arbitrary (a coin's toss); these are flipped, --flip_hand False gives the other\n"
+                                      : "hand      arbitrary (a coin's toss); cryodeco analyze OUTDIR --flip_hand True gives the other\n";
 
     if (Z == 0)
         return deco_format("map       %s/vol_000.mrc\n%s", directory, hand);

@@ -83,7 +83,7 @@ out:
     return st;
 }
 
-/* Seconds of new snapshots and of an image's search in the last search epoch. */
+/* Seconds of new snapshots and of an image's search, or refinement, in the epoch `e`. */
 static deco_status seconds_of_search(double *snapshots, double *image, const deco_hypervolume *shape, const deco_options *o,
                                      const deco_particles *p, const deco_epoch_plan *e, deco_device *dev)
 {
@@ -102,12 +102,13 @@ static deco_status sum_epochs(deco_forecast *out, const deco_hypervolume *shape,
 {
     deco_status st = DECO_OK;
     deco_schedule s = deco_schedule_of(o, p->N);
-    deco_epoch_plan first = deco_epoch_plan_of(o, p->N, p->D, 0), last = deco_epoch_plan_of(o, p->N, p->D, s.search_epochs - 1);
+    deco_epoch_plan first = deco_epoch_plan_of(o, p->N, p->D, 0);
+    deco_epoch_plan last = deco_epoch_plan_of(o, p->N, p->D, (s.search_epochs ? s.search_epochs : s.total) - 1);
     double point = 0, snapshots = 0, image = 0;
     const double pi = 3.14159265358979323846;
 
     TRY(seconds_a_point(&point, shape, o, p, &first, dev));
-    if (last.kind == DECO_EPOCH_SEARCH)
+    if (last.search_batch)
         TRY(seconds_of_search(&snapshots, &image, shape, o, p, &last, dev));
     for (int64_t i = s.pretrain_images ? -1 : 0; i < s.total; i++) {
         deco_epoch_plan e = deco_epoch_plan_of(o, p->N, p->D, i);
@@ -116,7 +117,7 @@ static deco_status sum_epochs(deco_forecast *out, const deco_hypervolume *shape,
         out->seconds += images * point * pi * (double)(e.radius * e.radius);
         if (e.search_batch)
             out->seconds += ceil(images / (double)e.search_batch) * snapshots * pow(wider, 3);
-        if (e.kind == DECO_EPOCH_SEARCH)
+        if (e.search_batch && e.kind == last.kind)
             out->seconds += images * image * pow(wider, 2);
     }
 out:

@@ -57,7 +57,8 @@ static deco_status check_input(run_job *j)
 {
     deco_status st = DECO_OK;
     const deco_options *o = j->o;
-    int need = DECO_NEED_STACKS | (o->use_gt_poses ? DECO_NEED_POSES : 0) | (o->use_gt_poses || o->use_gt_trans ? DECO_NEED_SHIFTS : 0);
+    bool poses = !deco_searches_poses(o);
+    int need = DECO_NEED_STACKS | (poses ? DECO_NEED_POSES : 0) | (poses || o->use_gt_trans ? DECO_NEED_SHIFTS : 0);
 
     if (o->particles.count > 1) /* that there is one, the option table's check has seen */
         return deco_fail(DECO_E_UNSUPPORTED, "particles is given %" PRId64 " times; this version takes one job directory or .cs file a run",
@@ -87,7 +88,10 @@ static deco_status log_plan(run_job *j)
         deco_info(j->m, "%s: only the %" PRId64 " rows of %s, in its order", p->source, p->N, o->ind);
     deco_info(j->m, "%s: %" PRId64 " particles, box %" PRId64 " px, %.4g Å per pixel, %" PRId64 " stacks, poses from %s", p->source, p->N,
               p->D, p->psize_A, p->stacks, p->poses ? p->poses : "nowhere");
-    if (!o->use_gt_poses && o->search_radii.count)
+    if (o->refine_gt_poses)
+        deco_info(j->m, "%" PRId64 " epochs from the input's poses: %s", s.total,
+                  o->refine_radii.count ? "those of refine_radii" : "as many as with a search; --refine_radii gives others");
+    else if (deco_searches_poses(o) && o->search_radii.count)
         deco_info(j->m, "%" PRId64 " epochs: %" PRId64 " of search_radii, and %" PRId64 " after them", s.total, s.search_epochs,
                   s.sgd_epochs);
     else if (o->n_imgs_pose_search)
@@ -225,7 +229,7 @@ static deco_status analyse(run_job *j, char **summary)
                                                    .seed = (uint64_t)j->o->seed},
                             j->o, j->m));
     *summary = deco_job_summary(directory, j->o, Z);
-    if (!j->o->use_gt_poses)
+    if (deco_searches_poses(j->o))
         deco_warn(
             j->m,
             "poses were found from one start, and this version cannot tell a wrong one: believe what runs with other --seed agree on");

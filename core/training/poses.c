@@ -3,7 +3,7 @@
 
 deco_status deco_poses_start(deco_model *m, const deco_particles *p, const deco_options *o)
 {
-    bool poses = o->use_gt_poses, shifts = poses || o->use_gt_trans;
+    bool poses = !deco_searches_poses(o), shifts = poses || o->use_gt_trans;
 
     if ((poses && !p->R) || (shifts && !p->shift))
         return deco_fail(DECO_E_ARGUMENT, "%s: the input's %s (alignments3D) are asked for, and there are none", p->source,

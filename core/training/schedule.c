@@ -29,6 +29,10 @@ deco_schedule deco_schedule_of(const deco_options *o, int64_t N)
 
     s.search_epochs = listed && o->search_radii.count ? o->search_radii.count : larger(passes, 2);
     s.sgd_epochs = listed && o->refine_radii.count ? o->refine_radii.count : o->epochs_sgd;
+    if (o->refine_gt_poses) { /* as many as with known poses, unless they are listed */
+        s.sgd_epochs = o->refine_radii.count ? o->refine_radii.count : larger(passes, 2) + o->epochs_sgd;
+        s.search_epochs = 0;
+    }
     s.total = s.search_epochs + s.sgd_epochs;
     if (asked > 0) /* whole batches until more than that are seen, at most one pass */
         s.pretrain_images = asked >= N ? N : smaller(N, (asked / s.pretrain_batch + 1) * s.pretrain_batch);
@@ -105,7 +109,7 @@ deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, 
 
 bool deco_trains_poses(const deco_options *o)
 {
-    return !o->use_gt_poses && !strcmp(o->pose_refine, "table") && (o->epochs_sgd || o->refine_radii.count);
+    return !o->use_gt_poses && !strcmp(o->pose_refine, "table") && (o->refine_gt_poses || o->epochs_sgd || o->refine_radii.count);
 }
 
 double deco_lr_latents(double lr, double min, double epochs, double e)

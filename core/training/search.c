@@ -258,8 +258,14 @@ deco_status deco_search_seconds(double *snapshots, double *image, deco_model *m,
     TRY(deco_search_sliced_renew(t.search->engine, m->shape.Z ? t.search->centroids : NULL));
     *snapshots = deco_seconds() - start;
     start = deco_seconds();
-    TRY(deco_search_sliced_run(t.search->engine, &(deco_search_input){.B = B, .images = images, .ctf = t.search->ctf, .z = t.search->z},
-                               &(deco_search_output){t.search->R, t.search->shift, t.search->score}, NULL));
+    deco_search_input in = {.B = B, .images = images, .ctf = t.search->ctf, .z = t.search->z};
+    deco_search_output found = {t.search->R, t.search->shift, t.search->score};
+    if (e->kind == DECO_EPOCH_REFINE) {
+        TRY(deco_poses_get(found.R, found.shift, m, NULL, B));
+        TRY(deco_search_sliced_refine(t.search->engine, &in, &found, o->newton_steps));
+    } else {
+        TRY(deco_search_sliced_run(t.search->engine, &in, &found, NULL));
+    }
     *image = (deco_seconds() - start) / (double)B;
 out:
     trainer_search_free(&t);

@@ -265,21 +265,19 @@ static deco_status check(const trainer *t)
     return DECO_OK;
 }
 
-static void announce_search(const trainer *t)
+static void announce_search(const trainer *t, const deco_epoch_plan *first, const deco_epoch_plan *last)
 {
-    const deco_schedule *s = &t->schedule;
-    deco_epoch_plan first = deco_epoch_plan_of(t->o, t->p->N, t->p->D, 0);
-    deco_epoch_plan last = deco_epoch_plan_of(t->o, t->p->N, t->p->D, s->search_epochs - 1);
-
     deco_info(t->mon,
               "epochs 0 to %lld: pose search to radius %lld ... %lld, %lld images on the same snapshots, training in batches of %lld",
-              (long long)s->search_epochs - 1, (long long)first.search_radius, (long long)last.search_radius, (long long)first.search_batch,
-              (long long)first.batch);
-    if (s->sgd_epochs) {
-        last = deco_epoch_plan_of(t->o, t->p->N, t->p->D, s->total - 1);
-        deco_info(t->mon, "epochs %lld to %lld: %s to radius %lld in batches of %lld", (long long)s->search_epochs, (long long)s->total - 1,
-                  kind_name(last.kind), (long long)last.radius, (long long)last.batch);
-    }
+              (long long)t->schedule.search_epochs - 1, (long long)first->search_radius, (long long)last->search_radius,
+              (long long)first->search_batch, (long long)first->batch);
+}
+
+static void announce_after(const trainer *t, const deco_epoch_plan *first, const deco_epoch_plan *last)
+{
+    deco_info(t->mon, "epochs %lld to %lld: %s to radius %lld ... %lld in batches of %lld", (long long)t->schedule.search_epochs,
+              (long long)t->schedule.total - 1, kind_name(last->kind), (long long)first->radius, (long long)last->radius,
+              (long long)last->batch);
 }
 
 static void announce(const trainer *t, bool resumed)
@@ -293,8 +291,12 @@ static void announce(const trainer *t, bool resumed)
     if (t->o->use_gt_poses)
         deco_info(t->mon, "epochs 0 to %lld: known poses in batches of %lld, decoder and latents (Z = %lld)", (long long)s->total - 1,
                   (long long)t->o->batch_size_known_poses, (long long)t->m->shape.Z);
-    else
-        announce_search(t);
+    for (int phase = 0; !t->o->use_gt_poses && phase < 2; phase++) { /* the search, and what comes after it */
+        int64_t from = phase ? s->search_epochs : 0, to = phase ? s->total : s->search_epochs;
+        deco_epoch_plan first = deco_epoch_plan_of(t->o, t->p->N, t->p->D, from), last = deco_epoch_plan_of(t->o, t->p->N, t->p->D, to - 1);
+        if (from < to)
+            (phase ? announce_after : announce_search)(t, &first, &last);
+    }
 }
 
 /* The next epoch begins. */

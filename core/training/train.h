@@ -9,7 +9,7 @@
 
 /* How many epochs of which kind, and why: METHOD.md section 5. */
 typedef struct deco_schedule {
-    int64_t search_epochs;   /* as many as search_radii has; else max(2, n_imgs_pose_search // N + 1) */
+    int64_t search_epochs;   /* as many as search_radii has; else max(2, n_imgs_pose_search // N + 1). None with refine_gt_poses */
     int64_t sgd_epochs;      /* as many as refine_radii has; else epochs_sgd. Known poses take no notice of those lists */
     int64_t total;           /* with known poses all of them are of that kind */
     int64_t pretrain_images; /* of epoch -1, before them; 0: there is none (n_imgs_pretrain = 0) */
@@ -38,7 +38,7 @@ typedef struct deco_epoch_plan {
 } deco_epoch_plan;
 deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, int64_t epoch);
 
-/* The poses of a fresh model: those of the input where they are asked for (use_gt_poses, use_gt_trans); the others stay as they were drawn.
+/* The poses of a fresh model: those of the input where they are asked for (use_gt_poses, refine_gt_poses, use_gt_trans); the others stay as they were drawn.
  * Fails: ARGUMENT (asked for, and there are none), MEMORY. */
 /* Does a run with these options train its pose table? Then its model holds moments for it. */
 bool deco_trains_poses(const deco_options *o);
@@ -81,7 +81,7 @@ typedef struct deco_watch {
 deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p, const deco_image_stats *stats, const deco_options *o,
                        const deco_watch *watch, deco_monitor *mon);
 
-/* What the search of an epoch takes on this machine, measured on empty images: seconds of new snapshots, and of an image. For the forecast. */
+/* What the search (or refinement) of an epoch takes on this machine, measured on empty images: seconds of new snapshots, and of an image. For the forecast. */
 deco_status deco_search_seconds(double *snapshots, double *image, deco_model *m, const deco_particles *p, const deco_options *o,
                                 const deco_epoch_plan *e);
 

@@ -217,6 +217,15 @@ static void the_quick_look_runs_as_it_stands(void **state)
     deco_options_free(o);
 }
 
+static void the_refinement_of_given_poses_runs_as_it_stands(void **state)
+{
+    blueprints();
+    deco_options *o = accepted("run J12 --outdir o --preset refine_poses_quick --k_num 2", DECO_FOR_RUN);
+    assert_true(o->refine_gt_poses && !o->use_gt_poses && !o->use_gt_trans && !o->use_conf_encoder);
+    assert_string_equal(o->pose_refine, "gauss_newton");
+    deco_options_free(o);
+}
+
 static void the_acceptance_line_runs_as_it_stands(void **state)
 {
     deco_options *o = accepted(
@@ -244,6 +253,8 @@ static void what_is_not_there_yet_is_refused_with_what_runs(void **state)
                   "the encoder is not in this version yet; --use_conf_encoder False runs with a latent table");
 #define SEARCH "run J --outdir o --use_conf_encoder no "
     deco_options_free(accepted(SEARCH, DECO_FOR_RUN));
+    check_refuses(SEARCH "--refine_gt_poses yes --use_gt_poses yes", DECO_FOR_RUN, DECO_E_ARGUMENT, "give one of them");
+    check_refuses(SEARCH "--refine_gt_poses yes --pose_refine none", DECO_FOR_RUN, DECO_E_ARGUMENT, "--pose_refine table or gauss_newton");
     check_refuses(SEARCH "--pose_refine none --pose_search_engine exact", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "sliced is the default");
     check_refuses(SEARCH "--pose_refine gauss_newton --use_gt_trans yes", DECO_FOR_RUN, DECO_E_ARGUMENT, "--pose_refine none");
     check_refuses(SEARCH "--pose_refine none --search_radii 8,8.5", DECO_FOR_RUN, DECO_E_ARGUMENT, "search_radii holds 8.5");
@@ -309,6 +320,7 @@ int main(void)
         cmocka_unit_test(the_preset_2026_01_is_the_defaults),
         cmocka_unit_test(the_quick_preset_runs_as_it_stands),
         cmocka_unit_test(the_quick_look_runs_as_it_stands),
+        cmocka_unit_test(the_refinement_of_given_poses_runs_as_it_stands),
         cmocka_unit_test(the_acceptance_line_runs_as_it_stands),
         cmocka_unit_test(a_command_line_of_cryodeco_analyses_again_as_it_stands),
         cmocka_unit_test(what_is_not_there_yet_is_refused_with_what_runs),

@@ -100,6 +100,31 @@ static void known_poses_take_no_notice_of_the_lists(void **state)
     }
 }
 
+static void poses_of_the_input_are_refined_in_every_epoch(void **state)
+{
+    (void)state;
+    quick();
+    o->refine_gt_poses = true;
+    assert_int_equal(deco_schedule_of(o, 1000).search_epochs, 0);
+    assert_int_equal(deco_schedule_of(o, 1000).total, 2);
+    for (int64_t i = 0; i < 2; i++) {
+        deco_epoch_plan e = deco_epoch_plan_of(o, 1000, 64, i);
+        assert_int_equal(e.kind, DECO_EPOCH_REFINE);
+        assert_int_equal(e.radius, i ? 20 : 16);
+        assert_true(e.latents_frozen);
+    }
+    assert_false(deco_trains_poses(o));
+    put("pose_refine", "table");
+    put("refine_radii", "");
+    put("n_imgs_pose_search", "500000");
+    assert_int_equal(deco_schedule_of(o, 1000).total, 601); /* as many as with known poses */
+    assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 0).kind, DECO_EPOCH_TABLE);
+    assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 600).radius, 32);
+    assert_true(deco_trains_poses(o));
+    o->epochs_sgd = 0; /* at least two are left */
+    assert_true(deco_trains_poses(o));
+}
+
 static void without_lists_a_search_is_the_methods(void **state)
 {
     (void)state;
@@ -161,6 +186,7 @@ int main(void)
         cmocka_unit_test(pretraining_is_whole_batches_beyond_what_is_asked_and_one_pass_at_most),
         cmocka_unit_test(lists_of_radii_are_the_epochs_of_a_search),
         cmocka_unit_test(known_poses_take_no_notice_of_the_lists),
+        cmocka_unit_test(poses_of_the_input_are_refined_in_every_epoch),
         cmocka_unit_test(without_lists_a_search_is_the_methods),
         cmocka_unit_test(the_decoders_rate_is_constant_and_then_falls_along_half_a_cosine),
         cmocka_unit_test(table_rate_falls_along_half_a_cosine_to_its_minimum),

@@ -234,6 +234,37 @@ static void the_pose_table_is_trained_after_the_search(void **state)
     deco_options_free(o);
 }
 
+/* They start there and move a little; that errors are mended is for tests/python to show. */
+static void poses_of_the_input_are_where_a_refinement_starts(void **state)
+{
+    (void)state;
+    for (int table = 0; table < 2; table++) {
+        deco_options *o = options("5", "5,6,7,8,8,8", table ? "table" : "gauss_newton");
+        history h = {0};
+        o->refine_gt_poses = true;
+        o->lr_pose_table = 5e-3;
+        training t = begin(o, 2, 1);
+        size_t n = (size_t)set.p.N;
+        float *R = malloc(n * 9 * sizeof *R), *shift = malloc(n * 2 * sizeof *shift);
+        assert_int_equal(deco_poses_get(R, shift, t.m, NULL, set.p.N), DECO_OK);
+        for (size_t i = 0; i < 9 * n; i++)
+            assert_true(fabsf(R[i] - set.p.R[i]) < 5e-7f);
+        assert_int_equal(train(&t, o, note, &h, NULL), DECO_OK);
+        assert_int_equal(h.count, 7);
+        for (int i = 1; i < 7; i++)
+            assert_int_equal(h.r[i].kind, table ? DECO_EPOCH_TABLE : DECO_EPOCH_REFINE);
+        assert_int_equal(deco_poses_get(R, shift, t.m, NULL, set.p.N), DECO_OK);
+        double moved = 0;
+        for (size_t i = 0; i < 9 * n; i++)
+            moved = fmax(moved, fabs((double)R[i] - set.p.R[i]));
+        assert_true(moved > 1e-3 && moved < 1.5);
+        free(R);
+        free(shift);
+        end(&t);
+        deco_options_free(o);
+    }
+}
+
 static void known_shifts_stay(void **state)
 {
     deco_options *o = options("5", "", "none");
@@ -274,6 +305,7 @@ int main(void)
         cmocka_unit_test(same_seed_is_the_same_bytes_on_any_number_of_threads),
         cmocka_unit_test(stopped_and_resumed_ends_where_it_would_have),
         cmocka_unit_test(the_pose_table_is_trained_after_the_search),
+        cmocka_unit_test(poses_of_the_input_are_where_a_refinement_starts),
         cmocka_unit_test(known_shifts_stay),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
