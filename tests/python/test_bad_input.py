@@ -58,7 +58,6 @@ def test_accelerates_own_options_are_refused_with_the_equivalent(tmp_path, word)
 
 def test_what_is_not_there_yet_names_what_runs_instead(tmp_path):
     refused(tmp_path, "--particles", JOB, says=["encoder", "use_conf_encoder"])
-    refused(tmp_path, "--particles", JOB, "--use_conf_encoder", "False", says=["use_gt_poses"])
 
 
 def test_output_inside_the_input_is_refused(tmp_path, tiny_copy):
