@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BINS = 60 };
+/* Pixels a point: for the eye, and for a page that is refreshed, where a picture's time goes with its pixels. */
+enum { BINS = 60, FINE = 2, COARSE = 1 };
 
 const char *deco_grouped(char out[32], int64_t n)
 {
@@ -103,7 +104,7 @@ static void draw_histogram(deco_plot *p, const histogram *h, bool coloured)
 
 /* Axes, legend and all particles: a cloud, or with one component a histogram. */
 static deco_status draw_particles(deco_plot **out, const char *title, const deco_pca *p, const float *scores, int64_t N,
-                                  const deco_clusters *c, const deco_legend_row *legend)
+                                  const deco_clusters *c, const deco_legend_row *legend, double scale)
 {
     deco_status st = DECO_OK;
     deco_plot *plot = NULL;
@@ -123,7 +124,7 @@ static deco_status draw_particles(deco_plot **out, const char *title, const deco
         TRY(fill_histogram(&h, scores, N, p->Z, c ? c->label : NULL, c ? K : 1, &x));
         y.high = 1.08 * (double)h.most;
     }
-    TRY(deco_plot_create(&plot, title, x, y, "cluster", legend, K));
+    TRY(deco_plot_create(&plot, title, x, y, "cluster", legend, K, scale));
     beyond = h.beyond;
     if (p->Z > 1)
         beyond = deco_plot_points(plot, scores, scores + 1, p->Z, c ? c->label : NULL, N);
@@ -183,7 +184,7 @@ deco_status deco_figure_clusters(const char *path, const deco_pca *p, const floa
     snprintf(title, sizeof title, "%s particle%s in %lld cluster%s (%s%s%s)", deco_grouped(grouped, N), plural(N), (long long)c->found.K,
              plural(c->found.K), c->method, c->note ? " of the " : "", c->note ? c->note : "");
     TRY(make_legend(&legend, c));
-    TRY(draw_particles(&plot, title, p, scores, N, &c->found, legend));
+    TRY(draw_particles(&plot, title, p, scores, N, &c->found, legend, FINE));
     if (p->Z > 1)
         TRY(number_clusters(plot, p, scores, c));
     TRY(deco_plot_write(plot, path));
@@ -208,11 +209,31 @@ deco_status deco_figure_traversal(const char *path, const deco_pca *p, const flo
         for (int64_t axis = 0; axis < 2 && axis < p->Z; axis++)
             for (int64_t j = 0; j < p->Z; j++)
                 xy[axis * points + i] += (place[i * p->Z + j] - p->mean[j]) * p->components[axis * p->Z + j];
-    TRY(draw_particles(&plot, title, p, scores, N, NULL, NULL));
+    TRY(draw_particles(&plot, title, p, scores, N, NULL, NULL, FINE));
     deco_plot_path(plot, xy, xy + points, points);
     TRY(deco_plot_write(plot, path));
 out:
     deco_plot_free(plot);
     free(xy);
+    return st;
+}
+
+deco_status deco_figure_latents(const char *path, const float *z, int64_t N, int64_t Z, deco_pool *pool)
+{
+    deco_status st = DECO_OK;
+    deco_pca pca = {0};
+    deco_plot *plot = NULL;
+    float *scores = NULL;
+    char title[160], grouped[32];
+
+    snprintf(title, sizeof title, "Latents of %s particle%s", deco_grouped(grouped, N), plural(N));
+    TRY(deco_alloc(&scores, (size_t)(N * Z), sizeof *scores, "principal components of the latents"));
+    TRY(deco_pca_fit(&pca, scores, z, N, Z, pool));
+    TRY(draw_particles(&plot, title, &pca, scores, N, NULL, NULL, COARSE));
+    TRY(deco_plot_write(plot, path));
+out:
+    deco_plot_free(plot);
+    deco_pca_free(&pca);
+    free(scores);
     return st;
 }

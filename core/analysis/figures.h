@@ -11,6 +11,16 @@ deco_status deco_figure_clusters(const char *path, const deco_pca *p, const floa
 deco_status deco_figure_traversal(const char *path, const deco_pca *p, const float *scores, int64_t N, int64_t component,
                                   const double *place, int64_t points);
 
+/* Latents z [N,Z], Z above 0, on their first two principal components, all in one colour. */
+deco_status deco_figure_latents(const char *path, const float *z, int64_t N, int64_t Z, deco_pool *pool);
+
+/* A map [D,D,D] in one row: its three central slices, and its projections along the axes. With a scale bar in Å. */
+deco_status deco_figure_map(const char *path, const float *map, int64_t D, double psize_A);
+
+/* Where N particles were seen from, R [N,9]: the density of their view directions on the sphere (Mollweide's projection, equal areas),
+ * in units of what even views would give. */
+deco_status deco_figure_views(const char *path, const float *R, int64_t N);
+
 /* "1,234,567" */
 const char *deco_grouped(char out[32], int64_t n);
 

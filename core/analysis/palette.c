@@ -17,3 +17,17 @@ deco_colour deco_palette_colour(int64_t i)
     default: return (deco_colour){r, g, b};
     }
 }
+
+deco_colour deco_palette_amount(double t)
+{
+    static const double stop[][3] = {
+        {0.267, 0.005, 0.329}, {0.230, 0.322, 0.546}, {0.128, 0.567, 0.551}, {0.369, 0.789, 0.383}, {0.993, 0.906, 0.144}};
+    const int last = sizeof stop / sizeof *stop - 1;
+    double at = t > 0 ? (t < 1 ? t * last : last) : 0;
+    int i = at < last ? (int)at : last - 1;
+    double part = at - i, c[3];
+
+    for (int k = 0; k < 3; k++)
+        c[k] = stop[i][k] + part * (stop[i + 1][k] - stop[i][k]);
+    return (deco_colour){c[0], c[1], c[2]};
+}

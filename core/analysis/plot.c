@@ -1,12 +1,12 @@
 /* The figure: where things stand, axes and legend, and the PNG. What is drawn inside the axes is in plot_marks.c. */
 #include "analysis/plot_inside.h"
-#include "base/file.h"
+#include "analysis/picture.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Sizes in points; an image pixel is half of one. */
+/* Sizes in points. */
 enum {
     AXES_WIDTH = 520,
     AXES_HEIGHT = 440,
@@ -33,19 +33,10 @@ static double text_width(cairo_t *c, const char *text)
     return e.x_advance;
 }
 
-/* `align` 0: starts at x; 0.5: centred there; 1: ends there. y is the baseline. */
-static void put_text(cairo_t *c, double x, double y, double align, const char *text)
-{
-    cairo_move_to(c, x - align * text_width(c, text), y);
-    cairo_show_text(c, text);
-    cairo_new_path(c); /* or the next line would begin at the text's end */
-}
-
 double deco_plot_x(const deco_plot *p, double x) { return p->left + (x - p->x.low) / (p->x.high - p->x.low) * p->width; }
 double deco_plot_y(const deco_plot *p, double y) { return p->top + p->height - (y - p->y.low) / (p->y.high - p->y.low) * p->height; }
 
-/* 1, 2 or 5 times a power of ten, so that at most `most` steps fit. */
-static double nice_step(double range, int most)
+double deco_nice_step(double range, int most)
 {
     double step = pow(10, floor(log10(range / most)));
 
@@ -67,7 +58,7 @@ static void tick_text(char *out, size_t size, double value, double step)
 static void draw_ticks(const deco_plot *p, const deco_axis *a, bool vertical)
 {
     cairo_t *c = p->c;
-    double step = nice_step(a->high - a->low, vertical ? 8 : 7), first = ceil(a->low / step);
+    double step = deco_nice_step(a->high - a->low, vertical ? 8 : 7), first = ceil(a->low / step);
     char text[32];
 
     deco_plot_font(c, text_size, false);
@@ -78,12 +69,12 @@ static void draw_ticks(const deco_plot *p, const deco_axis *a, bool vertical)
             cairo_move_to(c, p->left - 5, at);
             cairo_rel_line_to(c, 5, 0);
             cairo_stroke(c);
-            put_text(c, p->left - 9, at + 4.2, 1, text);
+            deco_picture_text(c, p->left - 9, at + 4.2, 1, text);
         } else {
             cairo_move_to(c, at, p->top + p->height);
             cairo_rel_line_to(c, 0, 5);
             cairo_stroke(c);
-            put_text(c, at, p->top + p->height + 19, 0.5, text);
+            deco_picture_text(c, at, p->top + p->height + 19, 0.5, text);
         }
     }
 }
@@ -99,11 +90,11 @@ static void draw_axes(const deco_plot *p)
     draw_ticks(p, &p->x, false);
     draw_ticks(p, &p->y, true);
     deco_plot_font(c, text_size + 1, false);
-    put_text(c, p->left + p->width / 2, p->top + p->height + 44, 0.5, p->x.label);
+    deco_picture_text(c, p->left + p->width / 2, p->top + p->height + 44, 0.5, p->x.label);
     cairo_save(c);
     cairo_translate(c, 20, p->top + p->height / 2);
     cairo_rotate(c, -M_PI / 2);
-    put_text(c, 0, 0, 0.5, p->y.label);
+    deco_picture_text(c, 0, 0, 0.5, p->y.label);
     cairo_restore(c);
 }
 
@@ -116,7 +107,7 @@ static void draw_title(const deco_plot *p, const char *title)
     wide = text_width(p->c, title);
     if (wide > room)
         deco_plot_font(p->c, size *= room / wide, true);
-    put_text(p->c, wide > room ? p->image_width / 2 : fmax(p->left + p->width / 2, wide / 2 + RIGHT), 28, 0.5, title);
+    deco_picture_text(p->c, wide > room ? p->image_width / 2 : fmax(p->left + p->width / 2, wide / 2 + RIGHT), 28, 0.5, title);
 }
 
 /* Widths of the legend's columns of text over all rows. */
@@ -142,68 +133,55 @@ static void draw_legend(const deco_plot *p, const char *heading, const deco_lege
     char more[64];
 
     deco_plot_font(p->c, text_size, true);
-    put_text(p->c, x0, y0, 0, heading);
+    deco_picture_text(p->c, x0, y0, 0, heading);
     deco_plot_font(p->c, text_size, false);
     for (int64_t i = 0; i <= shown && i < rows; i++) {
         int64_t across = i / LEGEND_ROWS, down = 1 + i % LEGEND_ROWS;
         double x = x0 + (double)across * column, y = y0 + (double)down * LEGEND_ROW + 3;
         if (i == shown) {
             snprintf(more, sizeof more, "and %lld more", (long long)(rows - shown));
-            put_text(p->c, x, y, 0, more);
+            deco_picture_text(p->c, x, y, 0, more);
             break;
         }
         cairo_set_source_rgb(p->c, row[i].colour.r, row[i].colour.g, row[i].colour.b);
         cairo_arc(p->c, x + 5, y - 4, 5, 0, 2 * M_PI);
         cairo_fill(p->c);
         cairo_set_source_rgb(p->c, 0.13, 0.13, 0.13);
-        put_text(p->c, x + 16, y, 0, row[i].text[0]);
-        put_text(p->c, x + 16 + wide[0] + 10 + wide[1], y, 1, row[i].text[1]);
-        put_text(p->c, x + 16 + wide[0] + 10 + wide[1] + 10 + wide[2], y, 1, row[i].text[2]);
+        deco_picture_text(p->c, x + 16, y, 0, row[i].text[0]);
+        deco_picture_text(p->c, x + 16 + wide[0] + 10 + wide[1], y, 1, row[i].text[1]);
+        deco_picture_text(p->c, x + 16 + wide[0] + 10 + wide[1] + 10 + wide[2], y, 1, row[i].text[2]);
     }
 }
 
-static deco_status cairo_check(cairo_status_t s)
-{
-    if (s == CAIRO_STATUS_SUCCESS)
-        return DECO_OK;
-    return deco_fail(s == CAIRO_STATUS_NO_MEMORY ? DECO_E_MEMORY : DECO_E_FILE, "a plot cannot be drawn: %s", cairo_status_to_string(s));
-}
-
-static deco_status open_image(deco_plot *p)
-{
-    p->surface =
-        cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)(p->image_width * DECO_PLOT_SCALE), (int)(p->image_height * DECO_PLOT_SCALE));
-    p->c = cairo_create(p->surface);
-    cairo_scale(p->c, DECO_PLOT_SCALE, DECO_PLOT_SCALE);
-    cairo_set_source_rgb(p->c, 1, 1, 1);
-    cairo_paint(p->c);
-    return cairo_check(cairo_status(p->c));
-}
-
 deco_status deco_plot_create(deco_plot **out, const char *title, deco_axis x, deco_axis y, const char *heading,
-                             const deco_legend_row *legend, int64_t rows)
+                             const deco_legend_row *legend, int64_t rows, double scale)
 {
     deco_status st = DECO_OK;
     deco_plot *p = NULL;
+    deco_picture image = {0};
     double wide[3], column;
     int64_t columns = (rows + LEGEND_ROWS - 1) / LEGEND_ROWS;
 
     *out = NULL;
     TRY(deco_alloc(&p, 1, sizeof *p, "a plot"));
-    *p = (deco_plot){.x = x, .y = y, .left = LEFT, .top = TOP, .width = AXES_WIDTH, .height = AXES_HEIGHT};
+    *p = (deco_plot){.x = x, .y = y, .scale = scale, .left = LEFT, .top = TOP, .width = AXES_WIDTH, .height = AXES_HEIGHT};
     legend_widths(wide, legend, rows);
     column = 16 + wide[0] + 10 + wide[1] + 10 + wide[2] + RIGHT;
     p->image_width = LEFT + AXES_WIDTH + RIGHT + (double)(columns < LEGEND_COLUMNS ? columns : LEGEND_COLUMNS) * column;
     p->image_height = TOP + AXES_HEIGHT + BOTTOM;
-    TRY(open_image(p));
+    TRY(deco_picture_create(&image, p->image_width, p->image_height, scale, 1, 1, 1));
+    p->surface = image.surface;
+    p->c = image.c;
+    image = (deco_picture){0};
     draw_axes(p);
     draw_title(p, title);
     if (rows)
         draw_legend(p, heading, legend, rows, wide, column);
-    TRY(cairo_check(cairo_status(p->c)));
+    TRY(deco_picture_check(cairo_status(p->c)));
     *out = p;
     p = NULL;
 out:
+    deco_picture_free(&image);
     deco_plot_free(p);
     return st;
 }
@@ -221,36 +199,7 @@ void deco_plot_note(deco_plot *p, const char *text)
 {
     deco_plot_font(p->c, text_size - 2, false);
     cairo_set_source_rgb(p->c, 0.35, 0.35, 0.35);
-    put_text(p->c, p->left + p->width - 6, p->top + p->height - 7, 1, text);
+    deco_picture_text(p->c, p->left + p->width - 6, p->top + p->height - 7, 1, text);
 }
 
-typedef struct png_sink {
-    deco_file *file;
-    deco_status st;
-} png_sink;
-
-static cairo_status_t png_bytes(void *closure, const unsigned char *data, unsigned int length)
-{
-    png_sink *sink = closure;
-
-    sink->st = deco_file_write(sink->file, data, length);
-    return sink->st ? CAIRO_STATUS_WRITE_ERROR : CAIRO_STATUS_SUCCESS;
-}
-
-deco_status deco_plot_write(deco_plot *p, const char *path)
-{
-    png_sink sink = {NULL, DECO_OK};
-    deco_status st = DECO_OK;
-    cairo_status_t drawn;
-
-    TRY(cairo_check(cairo_status(p->c)));
-    TRY(deco_file_create(&sink.file, path));
-    drawn = cairo_surface_write_to_png_stream(p->surface, png_bytes, &sink);
-    TRY(sink.st);
-    TRY(cairo_check(drawn));
-    st = deco_file_commit(sink.file);
-    sink.file = NULL;
-out:
-    deco_file_abandon(sink.file);
-    return st;
-}
+deco_status deco_plot_write(deco_plot *p, const char *path) { return deco_picture_write(p->surface, p->c, path); }

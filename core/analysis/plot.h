@@ -17,9 +17,12 @@ typedef struct deco_legend_row {
 
 typedef struct deco_plot deco_plot;
 
-/* `rows` (may be 0) stand to the right under `heading`; those past what fits are counted in one line. */
+/* 1, 2 or 5 times a power of ten, so that at most `most` steps fit into a range above 0. */
+double deco_nice_step(double range, int most);
+
+/* `scale` image pixels a point. `rows` (may be 0) stand to the right under `heading`; those past what fits are counted in one line. */
 deco_status deco_plot_create(deco_plot **out, const char *title, deco_axis x, deco_axis y, const char *heading,
-                             const deco_legend_row *legend, int64_t rows);
+                             const deco_legend_row *legend, int64_t rows, double scale);
 void deco_plot_free(deco_plot *p);
 
 /* N points at (x[i·stride], y[i·stride]), of the colour of class label[i] (NULL: all grey). All are drawn, smaller and fainter the

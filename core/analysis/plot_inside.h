@@ -5,12 +5,11 @@
 #include "analysis/plot.h"
 #include <cairo.h>
 
-enum { DECO_PLOT_SCALE = 2 }; /* image pixels a point */
-
 struct deco_plot {
     cairo_surface_t *surface;
     cairo_t *c;
     deco_axis x, y;
+    double scale;                                               /* image pixels a point */
     double image_width, image_height, left, top, width, height; /* points; the last four: the axes */
 };
 

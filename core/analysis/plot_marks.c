@@ -96,16 +96,16 @@ int64_t deco_plot_points(deco_plot *p, const float *x, const float *y, int64_t s
     canvas v;
     stamp s;
 
-    cut_stamp(&s, 4.5 - 1.1 * decades, 0.72 - 0.16 * decades);
+    cut_stamp(&s, (4.5 - 1.1 * decades) * p->scale / 2, 0.72 - 0.16 * decades);
     cairo_surface_flush(p->surface);
     v.pixels = cairo_image_surface_get_data(p->surface);
     v.stride = cairo_image_surface_get_stride(p->surface);
-    v.x0 = (int)(p->left * DECO_PLOT_SCALE) + 1;
-    v.x1 = (int)((p->left + p->width) * DECO_PLOT_SCALE) - 1;
-    v.y0 = (int)(p->top * DECO_PLOT_SCALE) + 1;
-    v.y1 = (int)((p->top + p->height) * DECO_PLOT_SCALE) - 1;
+    v.x0 = (int)(p->left * p->scale) + 1;
+    v.x1 = (int)((p->left + p->width) * p->scale) - 1;
+    v.y0 = (int)(p->top * p->scale) + 1;
+    v.y1 = (int)((p->top + p->height) * p->scale) - 1;
     for (int64_t n = 0; n < N; n++, i = (i + step) % N) {
-        double px = deco_plot_x(p, x[i * stride]) * DECO_PLOT_SCALE, py = deco_plot_y(p, y[i * stride]) * DECO_PLOT_SCALE;
+        double px = deco_plot_x(p, x[i * stride]) * p->scale, py = deco_plot_y(p, y[i * stride]) * p->scale;
         if (!(px >= v.x0 && px < v.x1 && py >= v.y0 && py < v.y1))
             beyond++;
         else

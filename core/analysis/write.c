@@ -204,7 +204,7 @@ deco_status deco_analysis_write(const char *directory, const deco_analysis_input
                   .name = deco_path_name(directory),
                   .R = in->R,
                   .shift = in->shift};
-    deco_hand hand = {in->poses_estimated, o->flip_hand};
+    deco_hand hand = {in->poses_estimated && deco_searches_poses(o), o->flip_hand};
 
     TRY(deco_analysis_check(o, a.N, a.Z));
     TRY(check_latents(in->z, a.N, a.Z));

@@ -1,5 +1,6 @@
 /* What a run will take, told before it starts: time from steps measured on this machine, memory and disk from its sizes. */
 #include "job/forecast.h"
+#include "job/heavy.h"
 #include "geometry/lattice.h"
 #include "particles/loader.h"
 #include "training/step.h"
@@ -136,9 +137,9 @@ deco_status deco_forecast_measure(deco_forecast *out, const deco_options *o, con
     double parameters = (double)deco_hypervolume_parameters(&shape), table = 0;
     for (int64_t c = 0; c < p->rows->columns; c++)
         table += (double)p->rows->column[c].item * (double)p->rows->column[c].cells * N;
-    double maps = (double)(o->k_num + 2 * 10 + 1) * D * D * D * sizeof(float);
+    double maps = (double)(o->k_num + 2 * 10 + 1 + deco_heavy_count(o, p->N, p->D)) * D * D * D * sizeof(float);
     out->memory_bytes = program_bytes + table + (double)deco_train_bytes(o, &shape, p->N, p->D, deco_pool_threads(deco_device_pool(dev))) +
-                        4 * D * D * D * sizeof(float);
+                        6 * D * D * D * sizeof(float); /* maps being decoded, and compared */
     out->disk_bytes = 12 * parameters + N * (12.0 * (double)shape.Z + 4.0 * (double)shape.Z + 88 + 8) + maps + table;
 out:
     return st;

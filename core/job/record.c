@@ -76,14 +76,14 @@ out:
     return st;
 }
 
-/* The map at the mean latent: the consensus a user looks at first. */
-static deco_status write_consensus(const char *path, deco_model *m, const float *latents)
+deco_status deco_record_map(float *map, const char *outdir, deco_model *m, int64_t epoch, const float *latents)
 {
     deco_status st = DECO_OK;
+    deco_record_paths path = {0};
     int64_t Z = m->shape.Z;
-    float *map = NULL, *mean = NULL;
+    float *mean = NULL;
 
-    TRY(deco_alloc(&map, (size_t)(m->D * m->D * m->D), sizeof *map, "a map"));
+    TRY(deco_record_paths_of(&path, outdir, epoch));
     TRY(deco_alloc(&mean, (size_t)Z + 1, sizeof *mean, "a latent"));
     for (int64_t c = 0; c < Z; c++) {
         double sum = 0;
@@ -92,10 +92,10 @@ static deco_status write_consensus(const char *path, deco_model *m, const float 
         mean[c] = (float)(sum / (double)m->N);
     }
     TRY(deco_model_decode(map, m, mean));
-    TRY(deco_mrc_write_volume(path, map, m->D, m->D, m->D, m->psize_A, "cryodeco: map at the mean latent"));
+    TRY(deco_mrc_write_volume(path.map, map, m->D, m->D, m->D, m->psize_A, "cryodeco: map at the mean latent"));
 out:
-    free(map);
     free(mean);
+    deco_record_paths_free(&path);
     return st;
 }
 
@@ -103,7 +103,7 @@ deco_status deco_record_epoch(const char *outdir, deco_model *m, const deco_posi
 {
     deco_status st = DECO_OK;
     deco_record_paths path = {0};
-    float *latents = NULL, *R = NULL, *shift = NULL;
+    float *latents = NULL, *R = NULL, *shift = NULL, *map = NULL;
     int64_t N = m->N, Z = m->shape.Z;
 
     TRY(deco_record_paths_of(&path, outdir, at->epoch));
@@ -117,13 +117,15 @@ deco_status deco_record_epoch(const char *outdir, deco_model *m, const deco_posi
     TRY(write_pose_records(path.pose, R, shift, N));
     TRY(deco_npy_write(path.rotation, "<f4", 3, (int64_t[]){N, 3, 3}, R));
     TRY(deco_npy_write(path.shift, "<f4", 2, (int64_t[]){N, 2}, shift));
-    TRY(write_consensus(path.map, m, latents));
+    TRY(deco_alloc(&map, (size_t)(m->D * m->D * m->D), sizeof *map, "a map"));
+    TRY(deco_record_map(map, outdir, m, at->epoch, latents));
     /* Last, so that weights of an epoch are never there without its arrays. */
     TRY(deco_checkpoint_write(path.weights, m, at));
 out:
     free(latents);
     free(R);
     free(shift);
+    free(map);
     deco_record_paths_free(&path);
     return st;
 }

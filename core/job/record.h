@@ -15,6 +15,9 @@ void deco_record_paths_free(deco_record_paths *p);
 /* out/uid.npy, once at the start; of a run on some rows also out/ind.npy, so that an analysis does not need the user's file. */
 deco_status deco_record_uids(const char *outdir, const deco_particles *p);
 
+/* out/reconstruct.<epoch>.mrc, and the same in `map` [D,D,D]: the map at the mean of `latents` [N,Z], the consensus a user looks at first. */
+deco_status deco_record_map(float *map, const char *outdir, deco_model *m, int64_t epoch, const float *latents);
+
 /* weights, conf, pose, rotation, shift and reconstruct of the epoch that *at stands at. */
 deco_status deco_record_epoch(const char *outdir, deco_model *m, const deco_position *at);
 

@@ -6,6 +6,7 @@
 #include "job/job.h"
 #include "job/lock.h"
 #include "job/outdir.h"
+#include "job/progress_page.h"
 #include "job/record.h"
 #include "particles/loader.h"
 #include "training/train.h"
@@ -26,6 +27,8 @@ typedef struct run_job {
     deco_position at;
     int64_t kept[2];        /* epochs of the last two checkpoints on schedule; INT64_MIN: none */
     double last_checkpoint; /* deco_seconds() */
+    double forecast;        /* seconds of training */
+    deco_progress_page *page;
 } run_job;
 
 /* A seed not given is drawn, and from then on recorded like a given one. It stays below 2^53, so that any program can read it. */
@@ -102,6 +105,7 @@ static deco_status log_plan(run_job *j)
     else
         deco_info(j->m, "%" PRId64 " epochs: 2, and epochs_sgd adds %" PRId64, s.total, s.sgd_epochs);
     TRY(deco_forecast_measure(&f, o, p, j->dev));
+    j->forecast = f.seconds;
     deco_info(j->m, "forecast: %s for %" PRId64 " training images, %s of memory, %s on disk", deco_time_text(f.seconds), f.images,
               deco_size_text(f.memory_bytes), deco_size_text(f.disk_bytes));
 out:
@@ -126,6 +130,7 @@ static deco_status begin_output(run_job *j)
         TRY(deco_fail_memory(16, "a file's name"));
     TRY(deco_file_put(path, yaml, strlen(yaml)));
     TRY(deco_record_uids(j->o->outdir, j->particles));
+    TRY(deco_progress_page_create(&j->page, j->o, j->particles, j->forecast, j->m));
 out:
     free(yaml);
     free(path);
@@ -153,14 +158,16 @@ static deco_status create_model(run_job *j)
     return deco_poses_start(j->model, j->particles, j->o);
 }
 
-static void remove_record(const char *outdir, int64_t epoch)
+static void remove_record(const char *outdir, int64_t epoch, bool keep_map)
 {
     deco_record_paths p;
     if (deco_record_paths_of(&p, outdir, epoch))
         return;
-    char *const file[] = {p.weights, p.latents, p.pose, p.rotation, p.shift, p.map}; /* weights first: no epoch without its arrays */
+    char *const file[] = {p.weights, p.latents, p.pose, p.rotation, p.shift}; /* weights first: no epoch without its arrays */
     for (size_t i = 0; i < sizeof file / sizeof *file; i++)
         unlink(file[i]);
+    if (!keep_map)
+        unlink(p.map);
     deco_record_paths_free(&p);
 }
 
@@ -174,13 +181,14 @@ static deco_status epoch_done(void *context, const deco_epoch_record *r, const d
     deco_status st;
 
     (void)r;
+    deco_progress_page_epoch(j->page, j->model, at->epoch);
     if (minutes < j->o->checkpoint_minutes && !deco_monitor_checkpoint_asked(j->m))
         return DECO_OK;
     if ((st = keep_epoch(j, at)))
         return st;
     deco_info(j->m, "checkpoint of epoch %" PRId64 " written", at->epoch);
     if (j->kept[0] != INT64_MIN)
-        remove_record(j->o->outdir, j->kept[0]);
+        remove_record(j->o->outdir, j->kept[0], deco_heavy_due(j->o, j->particles->N, j->particles->D, j->kept[0]));
     j->kept[0] = j->kept[1], j->kept[1] = at->epoch;
     j->last_checkpoint = deco_seconds();
     return DECO_OK;
@@ -191,6 +199,7 @@ static deco_status train(run_job *j)
     deco_status st;
 
     j->last_checkpoint = deco_seconds();
+    deco_progress_page_begin(j->page, j->at.epoch);
     st = deco_train(j->model, &j->at, j->particles, &j->stats, j->o, &(deco_watch){.context = j, .epoch_done = epoch_done}, j->m);
     if (st && st != DECO_E_STOPPED)
         return st;
@@ -211,6 +220,7 @@ static deco_status analyse(run_job *j, char **summary)
     float *z = NULL, *R = NULL, *shift = NULL;
     char *directory = deco_analysis_directory(j->o->outdir, j->at.epoch, j->o);
 
+    deco_progress_page_analysis(j->page);
     if (!directory)
         TRY(deco_fail_memory(64, "a folder's name"));
     TRY(deco_alloc(&z, (size_t)(N * Z) + 1, sizeof *z, "latents"));
@@ -241,6 +251,22 @@ out:
     return st;
 }
 
+/* The page's last words. The message of a failure stays the thread's. */
+static void end_page(run_job *j, deco_status st, const char *summary)
+{
+    char *message = st ? strdup(deco_error()) : NULL;
+
+    deco_progress_page_end(j->page,
+                           !st                    ? DECO_PAGE_DONE
+                           : st == DECO_E_STOPPED ? DECO_PAGE_STOPPED
+                                                  : DECO_PAGE_FAILED,
+                           st ? message : summary);
+    if (message)
+        deco_error_set(message);
+    free(message);
+    deco_progress_page_free(j->page);
+}
+
 deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, char **summary)
 {
     deco_status st = DECO_OK;
@@ -268,6 +294,7 @@ deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, ch
     TRY(analyse(&j, summary));
     deco_info(m, "done in %s", deco_time_text(deco_seconds() - start));
 out:
+    end_page(&j, st, *summary);
     deco_model_free(j.model);
     deco_particles_free(j.particles);
     deco_device_free(j.dev);

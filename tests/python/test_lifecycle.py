@@ -17,8 +17,8 @@ LONG = os.environ.get("CRYODECO_LONG") == "1"
 
 
 def files(folder):
-    """Every file's bytes by its name; of a result group all but the line with the time it was made."""
-    content = {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    """Every file's bytes by its name, but the page full of times; of a result group all but the line with the time it was made."""
+    content = {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "progress.html"}
     return {name: re.sub(rb"created: .*", b"", data) if name.endswith(".csg") else data for name, data in content.items()}
 
 

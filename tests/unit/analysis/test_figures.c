@@ -1,5 +1,6 @@
 /* The pictures: whole PNG files with every cluster's colour, for a handful of particles and for a million. */
 #include "analysis/figures.h"
+#include "analysis/agreement.h"
 #include "support/scratch.h"
 #include "unit/analysis/partitions.h"
 #include "analysis/palette.h"
@@ -143,12 +144,110 @@ static void counts_have_their_thousands_apart(void **state)
     assert_string_equal(deco_grouped(out, -123456), "-123,456");
 }
 
+/* Mean brightness of the picture's columns from x0 to x1, 0 to 255. */
+static double brightness(cairo_surface_t *s, int x0, int x1, int y0, int y1)
+{
+    const unsigned char *data = cairo_image_surface_get_data(s);
+    double sum = 0;
+    for (int y = y0; y < y1; y++)
+        for (int x = x0; x < x1; x++)
+            for (int k = 0; k < 3; k++)
+                sum += data[y * cairo_image_surface_get_stride(s) + 4 * x + k];
+    return sum / (3.0 * (x1 - x0) * (y1 - y0));
+}
+
+static void a_map_shows_its_three_slices_and_projections(void **state)
+{
+    enum { D = 16 };
+    static float map[D * D * D];
+
+    (void)state;
+    for (int z = 4; z < 12; z++) /* a rod along z: a spot in the plane z = 0, a bar in the others */
+        map[(z * D + D / 2) * D + D / 2] = 1;
+    ok(deco_figure_map(scratch("map.png"), map, D, 2));
+    cairo_surface_t *s = cairo_image_surface_create_from_png(scratch("map.png"));
+    assert_int_equal(cairo_surface_status(s), CAIRO_STATUS_SUCCESS);
+    int wide = cairo_image_surface_get_width(s), high = cairo_image_surface_get_height(s), tile = (wide - 8 * 8) / 6;
+    double view[6];
+    for (int v = 0; v < 6; v++) {
+        int x = 8 + v * (tile + 8) + (v >= 3 ? 8 : 0);
+        view[v] = brightness(s, x, x + tile, high - tile - 8 + 1, high - 24 - 8); /* above the scale bar */
+    }
+    assert_true(view[0] > 0.2 && view[1] > 3 * view[0] && view[2] > 3 * view[0]);
+    assert_true(view[3] > 0.2 && view[4] > 0.2 && view[5] > 0.2);
+    cairo_surface_destroy(s);
+    memset(map, 0, sizeof map); /* nothing at all */
+    ok(deco_figure_map(scratch("map.png"), map, D, 0));
+}
+
+static void views_are_bright_where_particles_look(void **state)
+{
+    enum { N = 500 };
+    static float R[9 * N];
+
+    (void)state;
+    for (int i = 0; i < N; i++) { /* the slice's normal is the third row: all along +z, the top of the map */
+        R[9 * i] = R[9 * i + 4] = R[9 * i + 8] = 1;
+    }
+    ok(deco_figure_views(scratch("views.png"), R, N));
+    cairo_surface_t *s = cairo_image_surface_create_from_png(scratch("views.png"));
+    assert_int_equal(cairo_surface_status(s), CAIRO_STATUS_SUCCESS);
+    int middle = cairo_image_surface_get_width(s) / 2;
+    double top = brightness(s, middle - 8, middle + 8, 56, 60), equator = brightness(s, middle - 60, middle - 44, 160, 168);
+    if (!(top > 110 && equator < 60)) /* yellow and dark blue */
+        fail_msg("brightness %.0f at the top, %.0f at the equator", top, equator);
+    cairo_surface_destroy(s);
+    memset(R, 0, sizeof R); /* no rotations at all: nothing is counted */
+    ok(deco_figure_views(scratch("views.png"), R, N));
+    ok(deco_figure_views(scratch("views.png"), R, 0));
+}
+
+static void latents_of_a_run_are_drawn_small(void **state)
+{
+    float z[3 * 20];
+
+    (void)state;
+    for (int i = 0; i < 60; i++)
+        z[i] = (float)(i * 7 % 11);
+    ok(deco_figure_latents(scratch("latents.png"), z, 20, 3, pool));
+    ok(deco_figure_latents(scratch("latents.png"), z, 60, 1, pool));
+    cairo_surface_t *s = cairo_image_surface_create_from_png(scratch("latents.png"));
+    assert_int_equal(cairo_surface_status(s), CAIRO_STATUS_SUCCESS);
+    assert_in_range(cairo_image_surface_get_width(s), 400, 800);
+    cairo_surface_destroy(s);
+}
+
+static void maps_agree_as_far_as_their_shells_do(void **state)
+{
+    enum { D = 16, C = D / 2 };
+    static float a[D * D * D], b[D * D * D];
+
+    (void)state;
+    for (int i = 0; i < D * D * D; i++) {
+        int x = i % D - C, y = i / D % D - C, z = i / (D * D) - C;
+        a[i] = (float)((i * 37 % 101) - 50);
+        b[i] = lround(sqrt(x * x + y * y + z * z)) <= 4 ? a[i] : (float)((i * 53 % 97) - 48);
+    }
+    assert_true(deco_agreement_radius(a, a, D, 6, 0.5) == 6);
+    double r = deco_agreement_radius(a, b, D, 7, 0.5);
+    assert_true(r > 4 && r < 5);
+    for (int i = 0; i < D * D * D; i++)
+        b[i] = -a[i];
+    assert_true(deco_agreement_radius(a, b, D, 7, 0.5) == 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_cluster_shows_in_its_colour), cmocka_unit_test(a_million_particles_take_seconds),
-        cmocka_unit_test(odd_latents_are_drawn_too),         cmocka_unit_test(a_picture_that_cannot_be_written_is_named),
+        cmocka_unit_test(every_cluster_shows_in_its_colour),
+        cmocka_unit_test(a_million_particles_take_seconds),
+        cmocka_unit_test(odd_latents_are_drawn_too),
+        cmocka_unit_test(a_picture_that_cannot_be_written_is_named),
         cmocka_unit_test(counts_have_their_thousands_apart),
+        cmocka_unit_test(a_map_shows_its_three_slices_and_projections),
+        cmocka_unit_test(views_are_bright_where_particles_look),
+        cmocka_unit_test(latents_of_a_run_are_drawn_small),
+        cmocka_unit_test(maps_agree_as_far_as_their_shells_do),
     };
     if (deco_pool_create(&pool, 2, NULL))
         return 1;
