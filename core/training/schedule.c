@@ -59,20 +59,29 @@ static int64_t search_batch_of(const deco_options *o, int64_t N, int64_t radius,
     return larger(1, smaller(smaller(larger(asked, renewals ? (N + renewals - 1) / renewals : 0), SEARCH_BATCH_MOST), smaller(N, fit)));
 }
 
-static void plan_search(deco_epoch_plan *e, const deco_options *o, int64_t N, int64_t D, int64_t epoch)
+/* The largest radius of an epoch's mask. With frequency marching it follows the images of the epochs before, and no batch counter, so that a
+ * run that goes on from inside an epoch has the mask it had. */
+static int64_t largest_radius(const deco_options *o, const deco_schedule *s, int64_t N, int64_t D, int64_t epoch)
+{
+    int64_t most = o->max_freq ? smaller(o->max_freq, D / 2) : D / 2, seen = epoch < 0 ? 0 : s->pretrain_images + epoch * N;
+    return strcmp(o->output_mask, "frequency_marching") != 0 ? most : smaller(most, o->l_start_fm + seen / o->add_one_frequency_every);
+}
+
+/* `most`: the largest radius there may be. */
+static void plan_search(deco_epoch_plan *e, const deco_options *o, int64_t N, int64_t most, int64_t epoch)
 {
     e->kind = DECO_EPOCH_SEARCH;
     e->batch = batch_of(o->batch_size_hps, N);
-    e->radius = smaller(entry(&o->search_radii, epoch, D / 2), D / 2);
-    e->search_radius = smaller(o->search_radii.count ? e->radius : o->l_end, D / 2);
+    e->radius = smaller(entry(&o->search_radii, epoch, most), most);
+    e->search_radius = smaller(o->search_radii.count ? e->radius : o->l_end, e->radius);
     e->search_batch = search_batch_of(o, N, e->radius, 0);
     e->n_iter = entry(&o->search_n_iter, epoch, o->n_iter);
 }
 
-static void plan_after_search(deco_epoch_plan *e, const deco_options *o, int64_t N, int64_t D, int64_t epoch)
+static void plan_after_search(deco_epoch_plan *e, const deco_options *o, int64_t N, int64_t most, int64_t epoch)
 {
     e->batch = batch_of(o->batch_size_sgd, N);
-    e->radius = smaller(entry(&o->refine_radii, epoch, D / 2), D / 2);
+    e->radius = smaller(entry(&o->refine_radii, epoch, most), most);
     if (!strcmp(o->pose_refine, "table")) {
         e->kind = DECO_EPOCH_TABLE;
         e->lr_poses = o->lr_pose_table;
@@ -86,14 +95,15 @@ static void plan_after_search(deco_epoch_plan *e, const deco_options *o, int64_t
 deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, int64_t epoch)
 {
     deco_schedule s = deco_schedule_of(o, N);
-    deco_epoch_plan e = {.kind = DECO_EPOCH_FIXED, .images = N, .batch = o->batch_size_known_poses, .radius = D / 2, .lr = o->lr};
+    int64_t most = largest_radius(o, &s, N, D, epoch);
+    deco_epoch_plan e = {.kind = DECO_EPOCH_FIXED, .images = N, .batch = o->batch_size_known_poses, .radius = most, .lr = o->lr};
 
     if (epoch < 0) {
         e.kind = DECO_EPOCH_PRETRAIN;
         e.images = s.pretrain_images;
         e.batch = s.pretrain_batch;
         if (!o->use_gt_poses && o->pretrain_radius)
-            e.radius = smaller(o->pretrain_radius, D / 2);
+            e.radius = smaller(o->pretrain_radius, most);
         return e;
     }
     if (o->use_gt_poses)
@@ -101,9 +111,9 @@ deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, 
     e.latents_frozen = epoch < o->latents_frozen_epochs;
     e.lr = decoder_rate(o, epoch, s.total);
     if (epoch < s.search_epochs)
-        plan_search(&e, o, N, D, epoch);
+        plan_search(&e, o, N, most, epoch);
     else
-        plan_after_search(&e, o, N, D, epoch - s.search_epochs);
+        plan_after_search(&e, o, N, most, epoch - s.search_epochs);
     return e;
 }
 

@@ -47,3 +47,18 @@ def test_log_and_metrics_tell_the_search(quick_look):
     moved = [x["moved_deg"] for x in epochs if x["event"] == "epoch" and x["kind"] != "pretraining"]
     assert moved[0] > 60 and moved[-1] < 5  # from random rotations to rest
     assert "poses moved" in (quick_look / "run.log").read_text()
+
+
+def test_one_structure_at_known_shifts_with_a_pose_table(tmp_path):
+    """The ways of a search that quick_look does not take: Z = 0, shifts of the input, poses trained by Adam, a growing mask."""
+    run = tmp_path / "run"
+    cryodeco("run", "--preset", "quick_look", "--particles", TINY / "project/J12", "--outdir", run, "--seed", "1", "--conf_table_dim", "0",
+             "--use_gt_trans", "True", "--pose_refine", "table", "--lr_pose_table", "1e-3", "--output_mask", "frequency_marching", "--l_start_fm", "9",
+             "--add_one_frequency_every", "4000")
+    truth = Truth(TINY).of_row
+    assert (rotation_errors_deg(truth["R"].astype(float), newest_rotations(run)) < 10).mean() >= 0.9
+    assert abs(np.load(run / "out/shift.11.npy") - truth["shift_px"]).max() < 1e-4  # the input's, in pixels of 1.5 Å
+    assert np.load(run / "out/conf.11.npy").shape == (1000, 0)
+    assert sorted(p.name for p in (run / "out/analysis_11").glob("vol*")) == ["vol_000.mrc"]
+    epochs = [json.loads(x) for x in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [x["radius"] for x in epochs if x["event"] == "epoch"] == [9] * 6 + [10] * 2 + [11] * 4 + [12]

@@ -125,6 +125,43 @@ static void poses_of_the_input_are_refined_in_every_epoch(void **state)
     assert_true(deco_trains_poses(o));
 }
 
+/* 12 at first, one more every 1500 images: the pretraining's 1000 and 1000 an epoch. */
+static void the_mask_grows_with_the_images_seen(void **state)
+{
+    (void)state;
+    for (int known = 0; known < 2; known++) {
+        quick();
+        put("search_radii", "");
+        put("pretrain_radius", "0");
+        put("use_gt_poses", known ? "True" : "False");
+        put("output_mask", "frequency_marching");
+        put("add_one_frequency_every", "1500");
+        put("max_freq", "15");
+        static const int64_t radius[] = {12, 12, 13, 14, 14, 15, 15, 15};
+        for (int64_t i = -1; i < 7; i++) {
+            deco_epoch_plan e = deco_epoch_plan_of(o, 1000, 128, i);
+            assert_int_equal(e.radius, radius[i + 1]);
+            if (i >= 0 && !known)
+                assert_int_equal(e.search_radius, e.radius); /* l_end is 32: nothing is known out there yet */
+        }
+        assert_int_equal(deco_epoch_plan_of(o, 1000, 16, 5).radius, 8);
+    }
+}
+
+static void no_radius_is_beyond_max_freq(void **state)
+{
+    (void)state;
+    quick();
+    put("max_freq", "10");
+    static const int64_t radius[] = {8, 8, 8, 10, 10, 10, 10};
+    for (int64_t i = -1; i < 6; i++)
+        assert_int_equal(deco_epoch_plan_of(o, 1000, 64, i).radius, radius[i + 1]);
+    o->use_gt_poses = true;
+    assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 3).radius, 10);
+    put("max_freq", "0");
+    assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 3).radius, 32);
+}
+
 static void without_lists_a_search_is_the_methods(void **state)
 {
     (void)state;
@@ -187,6 +224,8 @@ int main(void)
         cmocka_unit_test(lists_of_radii_are_the_epochs_of_a_search),
         cmocka_unit_test(known_poses_take_no_notice_of_the_lists),
         cmocka_unit_test(poses_of_the_input_are_refined_in_every_epoch),
+        cmocka_unit_test(the_mask_grows_with_the_images_seen),
+        cmocka_unit_test(no_radius_is_beyond_max_freq),
         cmocka_unit_test(without_lists_a_search_is_the_methods),
         cmocka_unit_test(the_decoders_rate_is_constant_and_then_falls_along_half_a_cosine),
         cmocka_unit_test(table_rate_falls_along_half_a_cosine_to_its_minimum),
