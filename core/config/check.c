@@ -66,8 +66,6 @@ static deco_status check_poses(const deco_options *o)
     TRY(check_whole(&o->search_radii, "search_radii"));
     TRY(check_whole(&o->search_n_iter, "search_n_iter"));
     TRY(check_whole(&o->refine_radii, "refine_radii"));
-    if (!strcmp(o->pose_search_engine, "exact"))
-        TRY(deco_fail(DECO_E_UNSUPPORTED, "pose_search_engine exact is not in a run yet; leave it out: sliced is the default"));
     if (after && o->use_gt_trans && !strcmp(o->pose_refine, "gauss_newton"))
         TRY(deco_fail(DECO_E_ARGUMENT,
                       "pose_refine gauss_newton moves shifts, but use_gt_trans keeps the input's: give --pose_refine none"));

@@ -45,6 +45,8 @@ typedef struct deco_search_exact deco_search_exact;
 deco_status deco_search_exact_create(deco_search_exact **out, deco_model *m, const deco_mask *mask, const deco_search_grid *grid,
                                      int64_t batch);
 void deco_search_exact_free(deco_search_exact *s);
+/* About what it takes at most, for the forecast. */
+size_t deco_search_exact_bytes(int64_t n_kept, int64_t l_end, int64_t batch);
 /* `levels` [n_iter + 1] with room, or NULL. Fails: ARGUMENT, DIVERGED (the decoder gives no numbers), DEVICE, MEMORY. */
 deco_status deco_search_exact_run(deco_search_exact *s, const deco_search_input *in, const deco_search_output *out,
                                   deco_search_level *levels);

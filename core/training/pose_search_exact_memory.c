@@ -238,6 +238,15 @@ out:
     return st;
 }
 
+size_t deco_search_exact_bytes(int64_t n_kept, int64_t l_end, int64_t batch)
+{
+    size_t P = (size_t)(4 * l_end * l_end), children = (size_t)(DECO_SO3_NEIGHBOURS * n_kept) * P, groups = (size_t)(batch * n_kept) * P;
+    size_t slices = children > SLICE_NUMBERS ? children : SLICE_NUMBERS, each = sizeof(float);
+
+    /* Slices; three vectors of each parent and of each image; scores and shift numbers, on the host and on the device. */
+    return (slices + 3 * groups + 3 * (size_t)batch * P + (size_t)4 * BASE_SCORES) * each;
+}
+
 void deco_search_exact_free(deco_search_exact *s)
 {
     if (!s)

@@ -74,7 +74,8 @@ static void plan_search(deco_epoch_plan *e, const deco_options *o, int64_t N, in
     e->batch = batch_of(o->batch_size_hps, N);
     e->radius = smaller(entry(&o->search_radii, epoch, most), most);
     e->search_radius = smaller(o->search_radii.count ? e->radius : o->l_end, e->radius);
-    e->search_batch = search_batch_of(o, N, e->radius, 0);
+    e->exact = !strcmp(o->pose_search_engine, "exact");
+    e->search_batch = e->exact && !o->search_batch ? smaller(e->batch, N) : search_batch_of(o, N, e->radius, 0);
     e->n_iter = entry(&o->search_n_iter, epoch, o->n_iter);
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 struct trainer_search {
+    deco_search_exact *exact; /* one of them, as the plan says */
     deco_search_sliced *engine;
     float *table, *centroids; /* [N,Z] the latents on the host, [K,Z] */
     /* One search batch. */
@@ -56,7 +57,10 @@ deco_status trainer_search_create(trainer *t)
 
     TRY(deco_alloc(&s, 1, sizeof *s, "a pose search"));
     t->search = s;
-    TRY(deco_search_sliced_create(&s->engine, t->m, t->mask, &grid, &c, t->plan.search_batch));
+    if (t->plan.exact)
+        TRY(deco_search_exact_create(&s->exact, t->m, t->mask, &grid, t->plan.search_batch));
+    else
+        TRY(deco_search_sliced_create(&s->engine, t->m, t->mask, &grid, &c, t->plan.search_batch));
     TRY(deco_alloc(&s->table, N * Z + 1, f, "latents"));
     TRY(deco_alloc(&s->centroids, (size_t)c.centroids * Z + 1, f, "centroids of the latents"));
     TRY(deco_alloc(&s->ctf, S, sizeof *s->ctf, "a search batch"));
@@ -81,6 +85,7 @@ void trainer_search_free(trainer *t)
 
     if (!s)
         return;
+    deco_search_exact_free(s->exact);
     deco_search_sliced_free(s->engine);
     void *all[] = {s->table, s->centroids, s->ctf,  s->z,   s->R,      s->shift,     s->score,
                    s->old_R, s->old_shift, s->turn, s->row, s->images, s->moved_deg, s->moved_px};
@@ -94,7 +99,7 @@ void trainer_search_free(trainer *t)
 
 static uint64_t piece_of(const trainer *t) { return (uint64_t)(t->at->epoch + 1) << 32 | (uint64_t)t->at->step; }
 
-/* Snapshots of the decoder of the moment at the centroids of the latents of the moment. */
+/* Latents of the moment; snapshots of the decoder of the moment at their centroids. */
 static deco_status renew(trainer *t)
 {
     deco_status st = DECO_OK;
@@ -104,9 +109,11 @@ static deco_status renew(trainer *t)
 
     if (Z) {
         TRY(deco_device_download(t->m->dev, s->table, t->m->latents.x, (size_t)(N * Z) * sizeof *s->table));
-        TRY(deco_centroids(s->centroids, s->table, N, Z, t->o->snapshot_centroids, &draw));
+        if (!t->plan.exact)
+            TRY(deco_centroids(s->centroids, s->table, N, Z, t->o->snapshot_centroids, &draw));
     }
-    TRY(deco_search_sliced_renew(s->engine, Z ? s->centroids : NULL));
+    if (!t->plan.exact)
+        TRY(deco_search_sliced_renew(s->engine, Z ? s->centroids : NULL));
 out:
     return st;
 }
@@ -136,6 +143,18 @@ out:
     return st;
 }
 
+/* New poses of a batch; a refinement starts from those that stand in `out`. */
+static deco_status find_poses(const trainer *t, const deco_search_input *in, const deco_search_output *out)
+{
+    const struct trainer_search *s = t->search;
+
+    if (t->plan.exact)
+        return deco_search_exact_run(s->exact, in, out, NULL);
+    if (t->plan.kind == DECO_EPOCH_REFINE)
+        return deco_search_sliced_refine(s->engine, in, out, t->o->newton_steps);
+    return deco_search_sliced_run(s->engine, in, out, NULL);
+}
+
 static deco_status search_poses(trainer *t, const deco_batch *b)
 {
     deco_status st = DECO_OK;
@@ -150,12 +169,9 @@ static deco_status search_poses(trainer *t, const deco_batch *b)
         memcpy(s->z + Z * i, s->table + Z * row, (size_t)Z * sizeof *s->z);
     }
     TRY(deco_poses_get(s->R, s->shift, t->m, b->row, b->B));
-    if (t->plan.kind == DECO_EPOCH_REFINE) {
-        TRY(deco_search_sliced_refine(s->engine, &in, &out, t->o->newton_steps));
-    } else {
-        in.shift = t->o->use_gt_trans ? s->shift : NULL;
-        TRY(deco_search_sliced_run(s->engine, &in, &out, NULL));
-    }
+    if (t->plan.kind == DECO_EPOCH_SEARCH && t->o->use_gt_trans)
+        in.shift = s->shift;
+    TRY(find_poses(t, &in, &out));
     TRY(keep_poses(t, b));
 out:
     return st;
@@ -239,13 +255,13 @@ out:
 
 /* ---- forecast ---------------------------------------------------------------------------------------------------- */
 
-enum { MEASURED_IMAGES = 32 };
+enum { MEASURED_IMAGES = 32, MEASURED_EXACTLY = 1 }; /* the exact engine takes seconds an image */
 
 deco_status deco_search_seconds(double *snapshots, double *image, deco_model *m, const deco_particles *p, const deco_options *o,
                                 const deco_epoch_plan *e)
 {
     deco_status st = DECO_OK;
-    int64_t B = e->search_batch < MEASURED_IMAGES ? e->search_batch : MEASURED_IMAGES;
+    int64_t most = e->exact ? MEASURED_EXACTLY : MEASURED_IMAGES, B = e->search_batch < most ? e->search_batch : most;
     trainer t = {.m = m, .p = p, .o = o, .plan = *e};
     float *images = NULL;
 
@@ -255,17 +271,14 @@ deco_status deco_search_seconds(double *snapshots, double *image, deco_model *m,
     TRY(deco_alloc(&images, (size_t)(B * t.mask->P), sizeof *images, "images"));
     memcpy(t.search->ctf, p->ctf, (size_t)B * sizeof *p->ctf);
     double start = deco_seconds();
-    TRY(deco_search_sliced_renew(t.search->engine, m->shape.Z ? t.search->centroids : NULL));
+    if (!e->exact)
+        TRY(deco_search_sliced_renew(t.search->engine, m->shape.Z ? t.search->centroids : NULL));
     *snapshots = deco_seconds() - start;
     start = deco_seconds();
     deco_search_input in = {.B = B, .images = images, .ctf = t.search->ctf, .z = t.search->z};
     deco_search_output found = {t.search->R, t.search->shift, t.search->score};
-    if (e->kind == DECO_EPOCH_REFINE) {
-        TRY(deco_poses_get(found.R, found.shift, m, NULL, B));
-        TRY(deco_search_sliced_refine(t.search->engine, &in, &found, o->newton_steps));
-    } else {
-        TRY(deco_search_sliced_run(t.search->engine, &in, &found, NULL));
-    }
+    TRY(deco_poses_get(found.R, found.shift, m, NULL, B));
+    TRY(find_poses(&t, &in, &found));
     *image = (deco_seconds() - start) / (double)B;
 out:
     trainer_search_free(&t);
@@ -280,5 +293,6 @@ size_t trainer_search_bytes(const deco_options *o, const deco_epoch_plan *e, int
     double reach = (double)(e->search_radius * o->snapshot_oversampling + 1), side = 2 * reach + 2;
     size_t snapshots = (size_t)(2 * side * side * (reach + 2)) * (size_t)(Z ? o->snapshot_centroids : 1) * f;
 
-    return snapshots + 3 * S * P * f + (size_t)N * ((size_t)Z + 2) * f + S * ((size_t)o->n_kept_poses * 64 + 128);
+    return (e->exact ? deco_search_exact_bytes(o->n_kept_poses, e->search_radius, e->search_batch) : snapshots) + 3 * S * P * f +
+           (size_t)N * ((size_t)Z + 2) * f + S * ((size_t)o->n_kept_poses * 64 + 128);
 }

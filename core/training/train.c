@@ -267,10 +267,10 @@ static deco_status check(const trainer *t)
 
 static void announce_search(const trainer *t, const deco_epoch_plan *first, const deco_epoch_plan *last)
 {
-    deco_info(t->mon,
-              "epochs 0 to %lld: pose search to radius %lld ... %lld, %lld images on the same snapshots, training in batches of %lld",
+    deco_info(t->mon, "epochs 0 to %lld: pose search to radius %lld ... %lld, %lld images %s, training in batches of %lld",
               (long long)t->schedule.search_epochs - 1, (long long)first->search_radius, (long long)last->search_radius,
-              (long long)first->search_batch, (long long)first->batch);
+              (long long)first->search_batch, first->exact ? "through the decoder at once" : "on the same snapshots",
+              (long long)first->batch);
 }
 
 static void announce_after(const trainer *t, const deco_epoch_plan *first, const deco_epoch_plan *last)

@@ -30,7 +30,8 @@ typedef struct deco_epoch_plan {
     deco_epoch_kind kind;
     int64_t images, batch; /* of the epoch; of a gradient step */
     int64_t radius;        /* of the mask in training */
-    int64_t search_batch;  /* images on the same snapshots; 0 without */
+    bool exact;            /* is the search the exact engine's? */
+    int64_t search_batch;  /* images searched at once; 0 without */
     int64_t search_radius; /* l_end; at most `radius` */
     int64_t n_iter;
     bool latents_frozen;

@@ -265,6 +265,32 @@ static void poses_of_the_input_are_where_a_refinement_starts(void **state)
     }
 }
 
+/* Every candidate through the decoder: slower, and otherwise the same phases. */
+static void the_exact_engine_searches_too(void **state)
+{
+    deco_options *o = options("5,5,6", "", "none");
+    size_t n, m;
+    history h = {0};
+    (void)state;
+    assert_int_equal(deco_options_put(o, "pose_search_engine", "exact", DECO_FROM_COMMAND), DECO_OK);
+    assert_int_equal(deco_options_put(o, "base_healpy", "1", DECO_FROM_COMMAND), DECO_OK);
+    training one = begin(o, 1, 1), two = begin(o, 2, 1);
+    assert_int_equal(train(&one, o, note, &h, NULL), DECO_OK);
+    assert_int_equal(h.count, 4);
+    assert_true(h.r[3].loss < 0.9 * h.r[1].loss);
+    assert_true(h.r[1].moved_deg > 60 && h.r[1].seconds_search > 0);
+    assert_int_equal(deco_epoch_plan_of(o, set.p.N, TOY_BOX, 0).search_batch, 8); /* a training batch */
+    assert_int_equal(train(&two, o, NULL, NULL, NULL), DECO_OK);
+    unsigned char *a = bytes_of(&one, &n), *b = bytes_of(&two, &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(a, b, n);
+    free(a);
+    free(b);
+    end(&one);
+    end(&two);
+    deco_options_free(o);
+}
+
 static void known_shifts_stay(void **state)
 {
     deco_options *o = options("5", "", "none");
@@ -306,6 +332,7 @@ int main(void)
         cmocka_unit_test(stopped_and_resumed_ends_where_it_would_have),
         cmocka_unit_test(the_pose_table_is_trained_after_the_search),
         cmocka_unit_test(poses_of_the_input_are_where_a_refinement_starts),
+        cmocka_unit_test(the_exact_engine_searches_too),
         cmocka_unit_test(known_shifts_stay),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
