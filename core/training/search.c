@@ -1,6 +1,5 @@
 /* Epochs with a pose search or a refinement: for each search batch new snapshots, poses, then gradient steps on its images in an order
  * of their own. METHOD.md section 5, POSE_SEARCH.md sections 1 and 4. */
-#include "formulas/rotation.h"
 #include "geometry/shift_grid.h"
 #include "training/centroids.h"
 #include "training/pose_search.h"
@@ -16,13 +15,9 @@ struct trainer_search {
     /* One search batch. */
     deco_ctf_row *ctf;
     float *z, *R, *shift, *score; /* [search_batch,Z], [..,9], [..,2], [..] */
-    float *old_R, *old_shift;     /* its poses of before */
     /* One gradient step, gathered from it. */
     int64_t *turn, *row; /* [search_batch] the order of its images; [batch] */
     float *images;       /* [batch,P] */
-    /* Since the epoch before. */
-    float *moved_deg, *moved_px; /* [N] */
-    int64_t moved;
 };
 
 static deco_search_grid grid_of(const trainer *t)
@@ -67,14 +62,10 @@ deco_status trainer_search_create(trainer *t)
     TRY(deco_alloc(&s->z, S * Z + 1, f, "a search batch"));
     TRY(deco_alloc(&s->R, S, 9 * f, "a search batch"));
     TRY(deco_alloc(&s->shift, S, 2 * f, "a search batch"));
-    TRY(deco_alloc(&s->old_R, S, 9 * f, "a search batch"));
-    TRY(deco_alloc(&s->old_shift, S, 2 * f, "a search batch"));
     TRY(deco_alloc(&s->score, S, f, "a search batch"));
     TRY(deco_alloc(&s->turn, S, sizeof *s->turn, "a search batch"));
     TRY(deco_alloc(&s->row, B, sizeof *s->row, "a batch"));
     TRY(deco_alloc(&s->images, B * (size_t)t->mask->P, f, "a batch of images"));
-    TRY(deco_alloc(&s->moved_deg, N, f, "changes of poses"));
-    TRY(deco_alloc(&s->moved_px, N, f, "changes of poses"));
 out:
     return st;
 }
@@ -87,8 +78,7 @@ void trainer_search_free(trainer *t)
         return;
     deco_search_exact_free(s->exact);
     deco_search_sliced_free(s->engine);
-    void *all[] = {s->table, s->centroids, s->ctf,  s->z,   s->R,      s->shift,     s->score,
-                   s->old_R, s->old_shift, s->turn, s->row, s->images, s->moved_deg, s->moved_px};
+    void *all[] = {s->table, s->centroids, s->ctf, s->z, s->R, s->shift, s->score, s->turn, s->row, s->images};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(s);
@@ -114,31 +104,6 @@ static deco_status renew(trainer *t)
     }
     if (!t->plan.exact)
         TRY(deco_search_sliced_renew(s->engine, Z ? s->centroids : NULL));
-out:
-    return st;
-}
-
-/* Angle between two rotations, in degrees. */
-static double angle_deg(const float *a, const float *b)
-{
-    double trace = 0;
-    for (int i = 0; i < 9; i++)
-        trace += (double)a[i] * b[i];
-    return acos(fmax(-1, fmin(1, (trace - 1) / 2))) * 360 / DECO_TWO_PI;
-}
-
-/* The batch's new poses into the table, and how far they are from those before. */
-static deco_status keep_poses(trainer *t, const deco_batch *b)
-{
-    deco_status st = DECO_OK;
-    struct trainer_search *s = t->search;
-
-    TRY(deco_poses_get(s->old_R, s->old_shift, t->m, b->row, b->B));
-    for (int64_t i = 0; i < b->B; i++) {
-        s->moved_deg[s->moved] = (float)angle_deg(s->old_R + 9 * i, s->R + 9 * i);
-        s->moved_px[s->moved++] = hypotf(s->old_shift[2 * i] - s->shift[2 * i], s->old_shift[2 * i + 1] - s->shift[2 * i + 1]);
-    }
-    TRY(deco_poses_put(t->m, b->row, b->B, s->R, s->shift));
 out:
     return st;
 }
@@ -172,7 +137,7 @@ static deco_status search_poses(trainer *t, const deco_batch *b)
     if (t->plan.kind == DECO_EPOCH_SEARCH && t->o->use_gt_trans)
         in.shift = s->shift;
     TRY(find_poses(t, &in, &out));
-    TRY(keep_poses(t, b));
+    TRY(deco_poses_put(t->m, b->row, b->B, s->R, s->shift));
 out:
     return st;
 }
@@ -218,27 +183,11 @@ out:
     return st;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(float *x, int64_t n)
-{
-    if (!n)
-        return 0;
-    qsort(x, (size_t)n, sizeof *x, by_value);
-    return x[n / 2];
-}
-
 deco_status trainer_search_run(trainer *t, deco_epoch_record *r)
 {
     deco_status st = DECO_OK;
-    struct trainer_search *s = t->search;
     int64_t each = t->plan.search_batch, batches = (t->plan.images + each - 1) / each, done = t->at->step;
 
-    s->moved = 0;
     if (done < batches)
         TRY(deco_loader_start(t->loader, t->order + done * each, t->plan.images - done * each));
     for (; t->at->step < batches; t->at->step++) {
@@ -248,8 +197,6 @@ deco_status trainer_search_run(trainer *t, deco_epoch_record *r)
         TRY(run_batch(t, &b, (double)t->at->step / (double)batches, 1 / (double)batches, r));
     }
 out:
-    r->moved_deg = median(s->moved_deg, s->moved);
-    r->moved_px = median(s->moved_px, s->moved);
     return st;
 }
 
@@ -294,5 +241,5 @@ size_t trainer_search_bytes(const deco_options *o, const deco_epoch_plan *e, int
     size_t snapshots = (size_t)(2 * side * side * (reach + 2)) * (size_t)(Z ? o->snapshot_centroids : 1) * f;
 
     return (e->exact ? deco_search_exact_bytes(o->n_kept_poses, e->search_radius, e->search_batch) : snapshots) + 3 * S * P * f +
-           (size_t)N * ((size_t)Z + 2) * f + S * ((size_t)o->n_kept_poses * 64 + 128);
+           (size_t)N * (size_t)Z * f + S * ((size_t)o->n_kept_poses * 64 + 128);
 }

@@ -163,19 +163,38 @@ static const char *kind_name(deco_epoch_kind kind)
     return name[kind];
 }
 
+static bool moves_poses(deco_epoch_kind kind) { return kind == DECO_EPOCH_SEARCH || kind == DECO_EPOCH_REFINE || kind == DECO_EPOCH_TABLE; }
+
+/* What an epoch can have changed, and how far. */
+static void describe_change(char *out, size_t size, const trainer *t, const deco_epoch_record *r)
+{
+    size_t used = 0;
+
+    *out = 0;
+    if (moves_poses(r->kind))
+        used += (size_t)snprintf(out, size, "; poses moved %.*f deg and %.2f px", r->moved.deg < 1 ? 2 : 1, r->moved.deg, r->moved.px);
+    if (t->m->shape.Z && r->kind != DECO_EPOCH_PRETRAIN)
+        used += (size_t)snprintf(out + used, size - used, "%s latents %s%.2g", used ? "," : ";", used ? "" : "moved ", r->moved.latents);
+    if (used)
+        snprintf(out + used, size - used, " (medians)");
+}
+
 static void log_epoch(const trainer *t, const deco_epoch_record *r, double rate)
 {
+    char moved[128];
+
+    describe_change(moved, sizeof moved, t, r);
     if (r->kind == DECO_EPOCH_SEARCH || r->kind == DECO_EPOCH_REFINE)
         deco_info(
             t->mon,
-            "epoch %lld: loss %.6f, %s to radius %lld, %.0f images/s, %.1f s: %.1f reading, %.1f snapshots, %.1f poses, %.1f training; "
-            "poses moved %.1f deg and %.2f px (medians)",
+            "epoch %lld: loss %.6f, %s to radius %lld, %.0f images/s, %.1f s: %.1f reading, %.1f snapshots, %.1f poses, %.1f training%s",
             (long long)r->epoch, r->loss, kind_name(r->kind), (long long)r->radius, rate, r->seconds, r->seconds_waiting,
-            r->seconds_snapshots, r->seconds_search, r->seconds_step, r->moved_deg, r->moved_px);
+            r->seconds_snapshots, r->seconds_search, r->seconds_step, moved);
     else
-        deco_info(
-            t->mon, "epoch %lld: loss %.6f, %.0f images/s, %.1f s: %.1f reading, %.1f decoding and backward, %.1f the rest of the steps",
-            (long long)r->epoch, r->loss, rate, r->seconds, r->seconds_waiting, r->seconds_slices, r->seconds_step - r->seconds_slices);
+        deco_info(t->mon,
+                  "epoch %lld: loss %.6f, %.0f images/s, %.1f s: %.1f reading, %.1f decoding and backward, %.1f the rest of the steps%s",
+                  (long long)r->epoch, r->loss, rate, r->seconds, r->seconds_waiting, r->seconds_slices,
+                  r->seconds_step - r->seconds_slices, moved);
 }
 
 static void tell(trainer *t, const deco_epoch_record *r)
@@ -202,9 +221,15 @@ static void tell(trainer *t, const deco_epoch_record *r)
     if (r->kind == DECO_EPOCH_SEARCH || r->kind == DECO_EPOCH_REFINE) {
         cJSON_AddNumberToObject(fields, "seconds_snapshots", r->seconds_snapshots);
         cJSON_AddNumberToObject(fields, "seconds_search", r->seconds_search);
-        cJSON_AddNumberToObject(fields, "moved_deg", r->moved_deg);
-        cJSON_AddNumberToObject(fields, "moved_px", r->moved_px);
     }
+    if (moves_poses(r->kind)) {
+        cJSON_AddNumberToObject(fields, "moved_deg", r->moved.deg);
+        cJSON_AddNumberToObject(fields, "moved_px", r->moved.px);
+    }
+    if (t->m->shape.Z && r->kind != DECO_EPOCH_PRETRAIN)
+        cJSON_AddNumberToObject(fields, "moved_latents", r->moved.latents);
+    if (r->moved.particles < t->p->N)
+        cJSON_AddNumberToObject(fields, "moved_sample", (double)r->moved.particles);
     deco_metric(t->mon, "epoch", fields);
 }
 
@@ -235,6 +260,7 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
     TRY(check_position(t, (plan.images + each - 1) / each, each));
     TRY(phase_begin(t, &plan));
     draw_order(t);
+    TRY(deco_changes_begin(t->changes));
     deco_step_losses_from(t->step, t->at->loss_sum, t->at->images);
     if (epoch < 0)
         snprintf(what, sizeof what, "pretraining");
@@ -253,6 +279,8 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
     r->loss = r->images ? t->at->loss_sum / (double)r->images : 0;
     r->seconds = deco_seconds() - start;
     r->seconds_slices = seconds_in_slices(t->m->dev) - slices;
+    if (!st)
+        st = deco_changes_end(&r->moved, t->changes);
 out:
     return st;
 }
@@ -328,6 +356,7 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
     if (at->epoch < -1 && !t.schedule.pretrain_images)
         at->epoch = -1;
     TRY(deco_alloc(&t.order, (size_t)p->N, sizeof *t.order, "the order of an epoch"));
+    TRY(deco_changes_create(&t.changes, m));
     announce(&t, resumed);
     while (at->epoch + 1 < t.schedule.total) {
         TRY(run_epoch(&t, at->epoch + 1, &r));
@@ -338,6 +367,7 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
     }
 out:
     phase_end(&t);
+    deco_changes_free(t.changes);
     free(t.order);
     return st;
 }

@@ -6,6 +6,7 @@
 #include "config/options.h"
 #include "model/model.h"
 #include "particles/loader.h"
+#include "training/changes.h"
 
 /* How many epochs of which kind, and why: METHOD.md section 5. */
 typedef struct deco_schedule {
@@ -62,7 +63,7 @@ typedef struct deco_epoch_record {
     deco_epoch_kind kind;
     int64_t radius;
     double seconds_search, seconds_snapshots;
-    double moved_deg, moved_px; /* medians of how far a search moved the poses of the epoch before */
+    deco_change moved; /* since the epoch before */
 } deco_epoch_record;
 
 /* Called after each epoch, with the model at rest (for checkpoints and maps). */

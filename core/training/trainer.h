@@ -16,6 +16,7 @@ typedef struct trainer {
     deco_monitor *mon;
     deco_schedule schedule;
     int64_t *order; /* [N] */
+    deco_changes *changes;
 
     deco_epoch_plan plan; /* of this epoch, and what it needs */
     deco_mask *mask;

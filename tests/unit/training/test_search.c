@@ -113,8 +113,8 @@ static void a_search_tells_every_epoch_and_its_loss_falls(void **state)
         assert_true((r->lr_latents > 0) == (i > 1)); /* frozen in the first search epoch */
     }
     assert_true(h.r[6].loss < 0.7 * h.r[1].loss);
-    assert_true(h.r[1].moved_deg > 60); /* from random rotations */
-    assert_true(h.r[8].moved_deg < 5);
+    assert_true(h.r[1].moved.deg > 60); /* from random rotations */
+    assert_true(h.r[8].moved.deg < 5);
     assert_int_equal(t.m->radius, 8);
     end(&t);
     deco_options_free(o);
@@ -223,6 +223,8 @@ static void the_pose_table_is_trained_after_the_search(void **state)
         for (int i = 4; i < 8; i++) {
             assert_int_equal(h.r[i].kind, DECO_EPOCH_TABLE);
             assert_true(h.r[i].lr_poses == 1e-3);
+            assert_true(h.r[i].moved.deg > 0 && h.r[i].moved.deg < 20 && h.r[i].moved.latents > 0);
+            assert_true((h.r[i].moved.px > 0) == !known);
         }
         assert_true(h.r[7].loss < h.r[4].loss);
         assert_int_equal(t.m->pose_steps, 4 * ((set.p.N + 7) / 8));
@@ -278,7 +280,7 @@ static void the_exact_engine_searches_too(void **state)
     assert_int_equal(train(&one, o, note, &h, NULL), DECO_OK);
     assert_int_equal(h.count, 4);
     assert_true(h.r[3].loss < 0.9 * h.r[1].loss);
-    assert_true(h.r[1].moved_deg > 60 && h.r[1].seconds_search > 0);
+    assert_true(h.r[1].moved.deg > 60 && h.r[1].seconds_search > 0);
     assert_int_equal(deco_epoch_plan_of(o, set.p.N, TOY_BOX, 0).search_batch, 8); /* a training batch */
     assert_int_equal(train(&two, o, NULL, NULL, NULL), DECO_OK);
     unsigned char *a = bytes_of(&one, &n), *b = bytes_of(&two, &m);
