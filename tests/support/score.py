@@ -3,7 +3,8 @@
 
     score.py SET OUTDIR/out/analysis_N/clusteringK        prints one line a number
 
-SET holds project/ and truth/ as `cryodeco simulate` makes them. Rows of the truth are joined to the input's on uid.
+SET holds project/ and truth/ as `cryodeco simulate` makes them. Rows of the truth are joined to the input's on uid. Poses and maps found from
+images alone are compared after turning them into the truth's frame and hand.
 """
 import argparse
 import itertools
@@ -12,6 +13,7 @@ import pathlib
 import sys
 
 import numpy as np
+from poses import better_hand, moved_onto, turned
 
 
 # ---------------------------------------------------------------- reading
@@ -161,6 +163,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("set")
     parser.add_argument("clustering")
+    parser.add_argument("--found-poses", action="store_true", help="poses were found in the run: compare them too")
     parser.add_argument("--least-ari", type=float, default=-1, help="exit with 1 below this adjusted Rand index")
     a = parser.parse_args()
     truth, folder = Truth(a.set), pathlib.Path(a.clustering)
@@ -168,8 +171,14 @@ def main():
     ari = adjusted_rand(truth.labels, labels)
     name, share = best_naming(truth.labels, labels)
     print(f"clusters against the truth: adjusted Rand index {ari:.3f}, {100 * share:.1f} % of the particles in the right one")
+    carry = lambda found, true: found
+    if a.found_poses:
+        hand, q, off = better_hand(truth.of_row["R"].astype(float), np.load(folder.parent / "rotation.npy").astype(float))
+        print(f"poses against the truth in its frame ({'its hand' if hand[2, 2] > 0 else 'mirrored: the hand is a toss of a coin'}): "
+              f"median error {np.median(off):.1f}°, {100 * (off < 10).mean():.1f} % within 10°")
+        carry = lambda found, true: moved_onto(turned(found, hand, q), true)
     for k, path in enumerate(sorted(folder.glob("vol_*.mrc"))):
-        curve = fsc(read_map(path)[0], truth.maps[name[k]])
+        curve = fsc(carry(read_map(path)[0], truth.maps[name[k]]), truth.maps[name[k]])
         below = np.flatnonzero(curve < 0.5)
         radius = below[0] + 1 if len(below) else truth.box // 2
         print(f"{path.name} against the true map of class {name[k]}: FSC falls below 0.5 at {truth.box * truth.pixel_A / radius:.1f} Å")
