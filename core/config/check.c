@@ -63,6 +63,10 @@ static deco_status check_poses(const deco_options *o)
         TRY(deco_fail(DECO_E_ARGUMENT, "refine_gt_poses improves poses, but pose_refine is none: give --pose_refine table or gauss_newton, "
                                        "or use_gt_poses in its place"));
 
+    if (o->hps_stop > 0 && o->search_radii.count)
+        TRY(deco_fail(DECO_E_ARGUMENT,
+                      "hps_stop ends a search of n_imgs_pose_search images early, but search_radii (of a preset, perhaps) lists the "
+                      "epochs: leave one of them out"));
     TRY(check_whole(&o->search_radii, "search_radii"));
     TRY(check_whole(&o->search_n_iter, "search_n_iter"));
     TRY(check_whole(&o->refine_radii, "refine_radii"));

@@ -3,6 +3,7 @@
 #include "analysis/figures.h"
 #include "base/file.h"
 #include "job/record.h"
+#include "training/search_stop.h"
 #include "training/train.h"
 #include <cjson/cJSON.h>
 #include <inttypes.h>
@@ -11,14 +12,15 @@
 
 static const double agreement_fsc = 0.5;
 
-bool deco_heavy_due(const deco_options *o, int64_t N, int64_t D, int64_t epoch)
+bool deco_heavy_due(const deco_options *o, int64_t N, int64_t D, int64_t epoch, int64_t skipped)
 {
-    int64_t last = deco_schedule_of(o, N).total - 1;
+    int64_t last = deco_schedule_of(o, N).total - 1 - skipped, here = deco_scheduled_epoch(epoch, skipped),
+            next = deco_scheduled_epoch(epoch + 1, skipped);
 
     if (!o->log_heavy_interval || epoch < -1)
         return false;
     return epoch >= last || (epoch >= 0 && epoch % o->log_heavy_interval == 0) ||
-           deco_epoch_plan_of(o, N, D, epoch).kind != deco_epoch_plan_of(o, N, D, epoch + 1).kind;
+           deco_epoch_plan_of(o, N, D, here).kind != deco_epoch_plan_of(o, N, D, next).kind;
 }
 
 int64_t deco_heavy_count(const deco_options *o, int64_t N, int64_t D)
@@ -27,7 +29,7 @@ int64_t deco_heavy_count(const deco_options *o, int64_t N, int64_t D)
     int64_t n = 0;
 
     for (int64_t e = s.pretrain_images ? -1 : 0; e < s.total; e++)
-        n += deco_heavy_due(o, N, D, e);
+        n += deco_heavy_due(o, N, D, e, 0);
     return n;
 }
 

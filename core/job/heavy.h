@@ -6,8 +6,9 @@
 #include "config/options.h"
 #include "model/model.h"
 
-/* Epochs whose maps are made and kept: every log_heavy_interval-th, the last of each phase, and the last of all. */
-bool deco_heavy_due(const deco_options *o, int64_t N, int64_t D, int64_t epoch);
+/* Epochs whose maps are made and kept: every log_heavy_interval-th, the last of each phase, and the last of all. `skipped`: epochs that hps_stop
+ * has left out so far. */
+bool deco_heavy_due(const deco_options *o, int64_t N, int64_t D, int64_t epoch, int64_t skipped);
 int64_t deco_heavy_count(const deco_options *o, int64_t N, int64_t D); /* of a whole run */
 
 /* The last map, for comparison. */

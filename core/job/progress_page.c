@@ -2,6 +2,7 @@
 #include "job/progress_page.h"
 #include "base/file.h"
 #include "job/progress_html.h"
+#include "training/search_stop.h"
 #include "training/train.h"
 #include <inttypes.h>
 #include <math.h>
@@ -22,7 +23,7 @@ struct deco_progress_page {
     deco_heavy heavy;
     char *path, *yaml, *outdir, host[256];
     deco_schedule schedule;
-    int64_t done;
+    int64_t done, skipped; /* epochs: the last one, and those that hps_stop left out */
     bool analysing, broken;
     double written, took; /* deco_seconds() of the last page; what it took */
 };
@@ -72,11 +73,12 @@ static void give_up(deco_progress_page *page, deco_status st)
 
 static double work_of(const deco_progress_page *page, int64_t epoch)
 {
-    deco_epoch_plan e = deco_epoch_plan_of(page->o, page->p->N, page->p->D, epoch);
+    deco_epoch_plan e = deco_epoch_plan_of(page->o, page->p->N, page->p->D, deco_scheduled_epoch(epoch, page->skipped));
     return (double)e.images * (double)(e.radius * e.radius);
 }
 
 static int64_t first_epoch(const deco_progress_page *page) { return page->schedule.pretrain_images ? -1 : 0; }
+static int64_t all_epochs(const deco_progress_page *page) { return page->schedule.total - page->skipped; }
 
 /* By the work of the epochs that are left, at the pace of the last one; before that, the forecast. *next: of the epoch that runs now. */
 static double time_left(const deco_progress_page *page, double *next)
@@ -85,7 +87,7 @@ static double time_left(const deco_progress_page *page, double *next)
     double now = 0, all = 0, left = 0, pace;
     int64_t coming = page->done + 1 > first_epoch(page) ? page->done + 1 : first_epoch(page);
 
-    for (int64_t e = first_epoch(page); e < page->schedule.total; e++) {
+    for (int64_t e = first_epoch(page); e < all_epochs(page); e++) {
         double work = work_of(page, e);
         all += work;
         now = e == coming ? work : now;
@@ -102,16 +104,16 @@ static double time_left(const deco_progress_page *page, double *next)
 static void doing_words(char *out, size_t size, const deco_progress_page *page)
 {
     int64_t epoch = page->done + 1 > first_epoch(page) ? page->done + 1 : first_epoch(page);
-    deco_epoch_plan e = deco_epoch_plan_of(page->o, page->p->N, page->p->D, epoch);
+    deco_epoch_plan e = deco_epoch_plan_of(page->o, page->p->N, page->p->D, deco_scheduled_epoch(epoch, page->skipped));
     static const char *const kind[] = {"pretraining of the decoder", "training with poses as they are", "pose search",
                                        "refinement of poses", "training of poses, decoder and latents"};
 
-    if (page->analysing || epoch >= page->schedule.total)
+    if (page->analysing || epoch >= all_epochs(page))
         snprintf(out, size, "Training is done; the analysis makes maps, clusters and subsets");
     else if (epoch < 0)
         snprintf(out, size, "Before epoch 0: %s", kind[0]);
     else
-        snprintf(out, size, "Epoch %" PRId64 " of 0 to %" PRId64 ": %s, to radius %" PRId64 " px (%.3g Å)", epoch, page->schedule.total - 1,
+        snprintf(out, size, "Epoch %" PRId64 " of 0 to %" PRId64 ": %s, to radius %" PRId64 " px (%.3g Å)", epoch, all_epochs(page) - 1,
                  (size_t)e.kind < sizeof kind / sizeof *kind ? kind[e.kind] : "training", e.radius,
                  (double)page->p->D * page->p->psize_A / (double)e.radius);
 }
@@ -148,7 +150,7 @@ static void write_page(deco_progress_page *page, deco_page_state state, const ch
                        .words = words,
                        .doing = doing,
                        .first = first_epoch(page),
-                       .total = page->schedule.total,
+                       .total = all_epochs(page),
                        .done = page->done,
                        .now = (double)time(NULL)};
     deco_status st = progress_data_read(&page->data, page->o->outdir);
@@ -163,22 +165,24 @@ static void write_page(deco_progress_page *page, deco_page_state state, const ch
     give_up(page, st);
 }
 
-void deco_progress_page_begin(deco_progress_page *page, int64_t done)
+void deco_progress_page_begin(deco_progress_page *page, const deco_position *at)
 {
-    page->done = done;
+    page->done = at->epoch;
+    page->skipped = at->skipped;
     write_page(page, DECO_PAGE_RUNNING, NULL);
 }
 
-void deco_progress_page_epoch(deco_progress_page *page, deco_model *m, int64_t epoch)
+void deco_progress_page_epoch(deco_progress_page *page, deco_model *m, const deco_position *at)
 {
-    bool heavy = deco_heavy_due(page->o, page->p->N, page->p->D, epoch);
+    bool heavy = deco_heavy_due(page->o, page->p->N, page->p->D, at->epoch, at->skipped);
     double gap = fmax(least_gap, share * page->took);
 
-    page->done = epoch;
+    page->done = at->epoch;
+    page->skipped = at->skipped;
     if (page->broken)
         return;
     if (heavy)
-        give_up(page, deco_heavy_write(&page->heavy, page->o->outdir, m, epoch, page->m));
+        give_up(page, deco_heavy_write(&page->heavy, page->o->outdir, m, at->epoch, page->m));
     if (heavy || deco_seconds() - page->written >= gap)
         write_page(page, DECO_PAGE_RUNNING, NULL);
 }

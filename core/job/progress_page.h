@@ -16,9 +16,9 @@ deco_status deco_progress_page_create(deco_progress_page **out, const deco_optio
                                       deco_monitor *m);
 void deco_progress_page_free(deco_progress_page *page); /* takes NULL */
 
-/* Training begins after epoch `done` (-2: at the beginning); an epoch is done, the model at rest; the analysis begins. */
-void deco_progress_page_begin(deco_progress_page *page, int64_t done);
-void deco_progress_page_epoch(deco_progress_page *page, deco_model *m, int64_t epoch);
+/* Training begins at *at; an epoch is done, the model at rest; the analysis begins. */
+void deco_progress_page_begin(deco_progress_page *page, const deco_position *at);
+void deco_progress_page_epoch(deco_progress_page *page, deco_model *m, const deco_position *at);
 void deco_progress_page_analysis(deco_progress_page *page);
 
 /* The last page. `words`: the message of a failure, where to find the results of a success. Takes a NULL page. */

@@ -181,14 +181,14 @@ static deco_status epoch_done(void *context, const deco_epoch_record *r, const d
     deco_status st;
 
     (void)r;
-    deco_progress_page_epoch(j->page, j->model, at->epoch);
+    deco_progress_page_epoch(j->page, j->model, at);
     if (minutes < j->o->checkpoint_minutes && !deco_monitor_checkpoint_asked(j->m))
         return DECO_OK;
     if ((st = keep_epoch(j, at)))
         return st;
     deco_info(j->m, "checkpoint of epoch %" PRId64 " written", at->epoch);
     if (j->kept[0] != INT64_MIN)
-        remove_record(j->o->outdir, j->kept[0], deco_heavy_due(j->o, j->particles->N, j->particles->D, j->kept[0]));
+        remove_record(j->o->outdir, j->kept[0], deco_heavy_due(j->o, j->particles->N, j->particles->D, j->kept[0], at->skipped));
     j->kept[0] = j->kept[1], j->kept[1] = at->epoch;
     j->last_checkpoint = deco_seconds();
     return DECO_OK;
@@ -199,7 +199,7 @@ static deco_status train(run_job *j)
     deco_status st;
 
     j->last_checkpoint = deco_seconds();
-    deco_progress_page_begin(j->page, j->at.epoch);
+    deco_progress_page_begin(j->page, &j->at);
     st = deco_train(j->model, &j->at, j->particles, &j->stats, j->o, &(deco_watch){.context = j, .epoch_done = epoch_done}, j->m);
     if (st && st != DECO_E_STOPPED)
         return st;

@@ -44,6 +44,10 @@ deco_status deco_notes_of(deco_notes *n, const deco_model *m, const deco_positio
     note_whole(n, "images", at->images);
     deco_notes_add(n, "loss_sum", "%.17g", at->loss_sum);
     note_whole(n, "halvings", at->halvings);
+    note_whole(n, "turned_little", at->turned_little);
+    note_whole(n, "moved_little", at->moved_little);
+    note_whole(n, "still", at->still);
+    note_whole(n, "skipped", at->skipped);
     note_whole(n, "box", m->D);
     note_whole(n, "radius", m->radius);
     deco_notes_add(n, "psize_A", "%.17g", m->psize_A);
@@ -126,6 +130,10 @@ static void read_position(reader *r, deco_position *at)
     at->images = next_whole(r, "images", 0, MOST);
     at->loss_sum = next_real(r, "loss_sum");
     at->halvings = next_whole(r, "halvings", 0, 1000);
+    at->turned_little = next_whole(r, "turned_little", 0, MOST);
+    at->moved_little = next_whole(r, "moved_little", 0, MOST);
+    at->still = next_whole(r, "still", 0, MOST);
+    at->skipped = next_whole(r, "skipped", 0, MOST);
 }
 
 static void read_facts(reader *r, deco_model *f, bool *pose_moments)

@@ -69,6 +69,9 @@ typedef struct deco_position {
     int64_t images;   /* of those batches, ... */
     double loss_sum;  /* ... and the sum of their losses: the epoch's loss is told over all of it, however often it was taken up again */
     int64_t halvings; /* of the learning rates, one for each time that training diverged */
+    /* hps_stop (training/search_stop.h): particles of those batches that turned, and moved, by less than the limits; search epochs running in
+     * which most did; epochs of the search that were left out because of it. */
+    int64_t turned_little, moved_little, still, skipped;
 } deco_position;
 
 /* OUTDIR/out/weights.<epoch>.safetensors: tensors, moments, tables, position, everything needed to go on exactly. Whole or absent.

@@ -3,6 +3,7 @@
 #include "geometry/shift_grid.h"
 #include "training/centroids.h"
 #include "training/pose_search.h"
+#include "training/search_stop.h"
 #include "training/trainer.h"
 #include <math.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ struct trainer_search {
     /* One search batch. */
     deco_ctf_row *ctf;
     float *z, *R, *shift, *score; /* [search_batch,Z], [..,9], [..,2], [..] */
+    float *old_R, *old_shift;     /* its poses of before, where hps_stop asks */
     /* One gradient step, gathered from it. */
     int64_t *turn, *row; /* [search_batch] the order of its images; [batch] */
     float *images;       /* [batch,P] */
@@ -63,6 +65,8 @@ deco_status trainer_search_create(trainer *t)
     TRY(deco_alloc(&s->R, S, 9 * f, "a search batch"));
     TRY(deco_alloc(&s->shift, S, 2 * f, "a search batch"));
     TRY(deco_alloc(&s->score, S, f, "a search batch"));
+    TRY(deco_alloc(&s->old_R, S, 9 * f, "a search batch"));
+    TRY(deco_alloc(&s->old_shift, S, 2 * f, "a search batch"));
     TRY(deco_alloc(&s->turn, S, sizeof *s->turn, "a search batch"));
     TRY(deco_alloc(&s->row, B, sizeof *s->row, "a batch"));
     TRY(deco_alloc(&s->images, B * (size_t)t->mask->P, f, "a batch of images"));
@@ -78,7 +82,7 @@ void trainer_search_free(trainer *t)
         return;
     deco_search_exact_free(s->exact);
     deco_search_sliced_free(s->engine);
-    void *all[] = {s->table, s->centroids, s->ctf, s->z, s->R, s->shift, s->score, s->turn, s->row, s->images};
+    void *all[] = {s->old_R, s->old_shift, s->table, s->centroids, s->ctf, s->z, s->R, s->shift, s->score, s->turn, s->row, s->images};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(s);
@@ -136,7 +140,11 @@ static deco_status search_poses(trainer *t, const deco_batch *b)
     TRY(deco_poses_get(s->R, s->shift, t->m, b->row, b->B));
     if (t->plan.kind == DECO_EPOCH_SEARCH && t->o->use_gt_trans)
         in.shift = s->shift;
+    memcpy(s->old_R, s->R, 9 * (size_t)b->B * sizeof *s->R);
+    memcpy(s->old_shift, s->shift, 2 * (size_t)b->B * sizeof *s->shift);
     TRY(find_poses(t, &in, &out));
+    if (t->plan.kind == DECO_EPOCH_SEARCH && t->o->hps_stop > 0)
+        deco_search_stop_count(t->at, t->o, b->B, s->old_R, s->old_shift, s->R, s->shift);
     TRY(deco_poses_put(t->m, b->row, b->B, s->R, s->shift));
 out:
     return st;

@@ -1,6 +1,8 @@
 /* The epochs of METHOD.md section 5 with known poses: pretraining, then every image once an epoch in an order of its own. */
 #include "training/trainer.h"
 
+#include "training/search_stop.h"
+
 #include "base/philox.h"
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -252,7 +254,7 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
 {
     deco_status st = DECO_OK;
     char what[64];
-    deco_epoch_plan plan = deco_epoch_plan_of(t->o, t->p->N, t->p->D, epoch);
+    deco_epoch_plan plan = deco_epoch_plan_of(t->o, t->p->N, t->p->D, deco_scheduled_epoch(epoch, t->at->skipped));
     double start = deco_seconds(), slices = seconds_in_slices(t->m->dev);
     int64_t each = plan.search_batch ? plan.search_batch : plan.batch;
 
@@ -265,7 +267,7 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
     if (epoch < 0)
         snprintf(what, sizeof what, "pretraining");
     else
-        snprintf(what, sizeof what, "epoch %lld of 0-%lld", (long long)epoch, (long long)t->schedule.total - 1);
+        snprintf(what, sizeof what, "epoch %lld of 0-%lld", (long long)epoch, (long long)(t->schedule.total - t->at->skipped) - 1);
     deco_progress_begin(t->mon, what, plan.images - t->at->step * each, "images");
     st = plan.search_batch ? trainer_search_run(t, r) : run_batches(t, r);
     deco_progress_end(t->mon);
@@ -299,6 +301,9 @@ static void announce_search(const trainer *t, const deco_epoch_plan *first, cons
               (long long)t->schedule.search_epochs - 1, (long long)first->search_radius, (long long)last->search_radius,
               (long long)first->search_batch, first->exact ? "through the decoder at once" : "on the same snapshots",
               (long long)first->batch);
+    if (t->o->hps_stop > 0)
+        deco_info(t->mon, "hps_stop: the search ends after %d epochs running whose median pose moved by less than %g deg and %g px",
+                  DECO_STOP_EPOCHS, t->o->hps_stop, deco_stop_px);
 }
 
 static void announce_after(const trainer *t, const deco_epoch_plan *first, const deco_epoch_plan *last)
@@ -334,6 +339,7 @@ static void turn_epoch(deco_position *at)
     at->step = 0;
     at->images = 0;
     at->loss_sum = 0;
+    at->turned_little = at->moved_little = 0;
 }
 
 deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p, const deco_image_stats *stats, const deco_options *o,
@@ -358,10 +364,14 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
     TRY(deco_alloc(&t.order, (size_t)p->N, sizeof *t.order, "the order of an epoch"));
     TRY(deco_changes_create(&t.changes, m));
     announce(&t, resumed);
-    while (at->epoch + 1 < t.schedule.total) {
+    while (at->epoch + 1 + at->skipped < t.schedule.total) {
         TRY(run_epoch(&t, at->epoch + 1, &r));
+        bool stopped = r.kind == DECO_EPOCH_SEARCH && deco_search_stop(at, o, p->N, t.schedule.search_epochs - (r.epoch + 1) - at->skipped);
         turn_epoch(at);
         tell(&t, &r);
+        if (stopped)
+            deco_info(mon, "poses have stopped moving (under %g deg and %g px for %d epochs: hps_stop); %lld search epochs are left out",
+                      o->hps_stop, deco_stop_px, DECO_STOP_EPOCHS, (long long)at->skipped);
         if (t.watch->epoch_done)
             TRY(t.watch->epoch_done(t.watch->context, &r, at));
     }

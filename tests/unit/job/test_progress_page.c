@@ -76,7 +76,7 @@ static void only_a_running_page_asks_to_be_looked_at_again(void **state)
     run r = begin("states");
 
     (void)state;
-    deco_progress_page_begin(r.page, -2);
+    deco_progress_page_begin(r.page, &(deco_position){.epoch = -2});
     holds(&r, "http-equiv=\"refresh\"");
     holds(&r, "class=\"state running\"");
     holds(&r, "pretraining of the decoder");
@@ -115,7 +115,7 @@ static void epochs_and_warnings_of_earlier_sittings_are_shown(void **state)
         "{\"time\":5,\"event\":\"epoch\",\"epoch\":1,\"kind\":\"search\",\"loss\":1.125,\"radius\":4,\"seconds\":4}\n"
         "{\"time\":6,\"event\":\"epoch\",\"epo");
     put(&r, "run.log", "2026-01-31 12:00:00  a line\n2026-01-31 12:00:01  warning: <odd> contrast\n2026-01-31 12:00:02  warning: half");
-    deco_progress_page_begin(r.page, 1);
+    deco_progress_page_begin(r.page, &(deco_position){.epoch = 1});
     holds(&r, "1.250000");
     holds(&r, "1.125000");
     holds_not(&r, "7.750000"); /* done again after a resume */
@@ -194,7 +194,7 @@ static void a_place_that_cannot_be_written_fails_nothing(void **state)
     (void)state;
     snprintf(out, sizeof out, "%s/out", r.outdir);
     assert_int_equal(rmdir(out), 0);
-    deco_progress_page_begin(r.page, -2);
+    deco_progress_page_begin(r.page, &(deco_position){.epoch = -2});
     deco_progress_page_end(r.page, DECO_PAGE_FAILED, "words");
     assert_false(deco_path_exists(out));
     end(&r);
@@ -213,9 +213,14 @@ static void heavy_epochs_are_every_so_many_and_the_ends_of_phases(void **state)
     toy_ok(deco_options_set(r.o, "log_heavy_interval", "2"));
     const bool due[] = {true, true, false, true, true, true, false, true, true}; /* -1; 0 to 3 search; 4 to 7 refine */
     for (int e = -1; e <= 7; e++)
-        if (deco_heavy_due(r.o, ROWS, TOY_D, e) != due[e + 1])
+        if (deco_heavy_due(r.o, ROWS, TOY_D, e, 0) != due[e + 1])
             fail_msg("epoch %d", e);
     assert_int_equal(deco_heavy_count(r.o, ROWS, TOY_D), 7);
+    toy_ok(deco_options_set(r.o, "log_heavy_interval", "100")); /* the search ended two epochs early: after epoch 1 */
+    const bool shorter[] = {true, true, true, false, false, false, true};
+    for (int e = -1; e <= 5; e++)
+        if (deco_heavy_due(r.o, ROWS, TOY_D, e, 2) != shorter[e + 1])
+            fail_msg("epoch %d of a search that ended early", e);
     toy_ok(deco_options_set(r.o, "log_heavy_interval", "0"));
     assert_int_equal(deco_heavy_count(r.o, ROWS, TOY_D), 0);
     end(&r);

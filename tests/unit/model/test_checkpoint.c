@@ -13,8 +13,17 @@
 
 static deco_device *dev;
 
-static const deco_position here = {
-    .epoch = 4, .step = 17, .seed = UINT64_MAX - 5, .digest = "0123456789abcdef", .images = 170, .loss_sum = 1.0 / 7, .halvings = 2};
+static const deco_position here = {.epoch = 4,
+                                   .step = 17,
+                                   .seed = UINT64_MAX - 5,
+                                   .digest = "0123456789abcdef",
+                                   .images = 170,
+                                   .loss_sum = 1.0 / 7,
+                                   .halvings = 2,
+                                   .turned_little = 9,
+                                   .moved_little = 8,
+                                   .still = 1,
+                                   .skipped = 7};
 
 static void fill(float *device, int64_t n, float first)
 {
@@ -116,6 +125,7 @@ static void training_state_comes_back_to_the_bit(void **state)
         assert_int_equal(at.images, here.images);
         assert_true(at.loss_sum == here.loss_sum);
         assert_int_equal(at.halvings, here.halvings);
+        assert_true(at.turned_little == 9 && at.moved_little == 8 && at.still == 1 && at.skipped == 7);
         deco_model_free(a);
         deco_model_free(b);
     }

@@ -37,7 +37,8 @@ static deco_options *options(const char *radii, const char *refine, const char *
 
     assert_int_equal(deco_options_create(&o), DECO_OK);
     for (size_t i = 0; i < sizeof pair / sizeof *pair; i++)
-        assert_int_equal(deco_options_put(o, pair[i][0], pair[i][1], DECO_FROM_COMMAND), DECO_OK);
+        if (pair[i][1])
+            assert_int_equal(deco_options_put(o, pair[i][0], pair[i][1], DECO_FROM_COMMAND), DECO_OK);
     return o;
 }
 
@@ -163,14 +164,14 @@ static void *stop_later(void *context)
 }
 
 /* Cut to pieces, each going on from the checkpoint of the one before and nothing else. */
-static void stopped_and_resumed(const char *how)
+static void stopped_and_resumed(deco_options *o, int64_t skipped)
 {
-    deco_options *o = options("5,6", "7", how);
     training whole = begin(o, 2, 5), t = begin(o, 2, 5);
     size_t n, m;
     int inside = 0;
     deco_status st = DECO_E_STOPPED;
     assert_int_equal(train(&whole, o, NULL, NULL, NULL), DECO_OK);
+    assert_int_equal(whole.at.skipped, skipped);
     for (double seconds = 0.01; st; seconds *= 1.2) {
         stopper s = {.seconds = seconds};
         pthread_t thread;
@@ -201,8 +202,8 @@ static void stopped_and_resumed(const char *how)
 static void stopped_and_resumed_ends_where_it_would_have(void **state)
 {
     (void)state;
-    stopped_and_resumed("gauss_newton");
-    stopped_and_resumed("table");
+    stopped_and_resumed(options("5,6", "7", "gauss_newton"), 0);
+    stopped_and_resumed(options("5,6", "7", "table"), 0);
 }
 
 /* Found by a search of a few epochs, then trained: they move, the loss goes on falling, and given shifts stay even so. */
@@ -326,12 +327,28 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Any turn is little here, so the search ends after its second epoch if every particle of both was counted, whenever the run was stopped. */
+static void a_search_that_ends_early_ends_where_it_would_have(void **state)
+{
+    deco_options *o = options(NULL, "7", "gauss_newton");
+    char images[32];
+
+    (void)state;
+    snprintf(images, sizeof images, "%lld", (long long)(4 * set.p.N));
+    assert_int_equal(deco_options_put(o, "n_imgs_pose_search", images, DECO_FROM_COMMAND), DECO_OK);
+    assert_int_equal(deco_options_put(o, "l_end", "6", DECO_FROM_COMMAND), DECO_OK);
+    assert_int_equal(deco_options_put(o, "hps_stop", "180", DECO_FROM_COMMAND), DECO_OK);
+    assert_int_equal(deco_options_put(o, "no_trans", "True", DECO_FROM_COMMAND), DECO_OK);
+    stopped_and_resumed(o, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_search_tells_every_epoch_and_its_loss_falls),
         cmocka_unit_test(same_seed_is_the_same_bytes_on_any_number_of_threads),
         cmocka_unit_test(stopped_and_resumed_ends_where_it_would_have),
+        cmocka_unit_test(a_search_that_ends_early_ends_where_it_would_have),
         cmocka_unit_test(the_pose_table_is_trained_after_the_search),
         cmocka_unit_test(poses_of_the_input_are_where_a_refinement_starts),
         cmocka_unit_test(the_exact_engine_searches_too),
