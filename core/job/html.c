@@ -49,7 +49,16 @@ void html_text(FILE *to, const char *text)
 
 /* ---- curves ------------------------------------------------------------------------------------------------------ */
 
-enum { WIDTH = 480, HEIGHT = 230, LEFT = 62, RIGHT = 12, TOP = 34, BOTTOM = 40, MOST_POINTS = 500 };
+enum {
+    WIDTH = 480,
+    HEIGHT = 240,
+    LEFT = 62,
+    RIGHT = 12,
+    TOP = 34,
+    BOTTOM = 40,
+    STRIP = 15,
+    MOST_POINTS = 500
+}; /* STRIP: for the phases' names */
 
 /* A curve being drawn: the range of its y axis, in logarithms where that is asked for. */
 typedef struct frame {
@@ -69,7 +78,7 @@ static double px(const frame *f, double x)
 static double py(const frame *f, double scaled_y)
 {
     double part = (scaled_y - f->low) / (f->high - f->low);
-    return TOP + (f->c->from_above ? part : 1 - part) * (HEIGHT - TOP - BOTTOM);
+    return TOP + STRIP + (f->c->from_above ? part : 1 - part) * (HEIGHT - TOP - STRIP - BOTTOM);
 }
 
 static frame frame_of(const html_curve *c)
