@@ -79,7 +79,7 @@ static void put_words(FILE *to, const char *before, const char *text, const char
 
 static void put_resume(FILE *to, const progress_view *v)
 {
-    put_words(to, "<code>cryodeco run --config ", v->outdir, "/job.yaml --resume True</code>");
+    put_words(to, "<code>cryodeco run --outdir ", v->outdir, " --resume auto</code>");
 }
 
 /* ---- the head ---------------------------------------------------------------------------------------------------- */

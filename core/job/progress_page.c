@@ -151,7 +151,7 @@ static void write_page(deco_progress_page *page, deco_page_state state, const ch
                        .doing = doing,
                        .first = first_epoch(page),
                        .total = all_epochs(page),
-                       .done = page->done,
+                       .done = page->analysing ? all_epochs(page) - 1 : page->done,
                        .now = (double)time(NULL)};
     deco_status st = progress_data_read(&page->data, page->o->outdir);
 

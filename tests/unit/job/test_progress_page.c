@@ -81,7 +81,7 @@ static void only_a_running_page_asks_to_be_looked_at_again(void **state)
     holds(&r, "class=\"state running\"");
     holds(&r, "pretraining of the decoder");
     holds(&r, "about 50 s more"); /* the forecast */
-    holds(&r, "it was killed: go on with <code>cryodeco run --config");
+    holds(&r, "it was killed: go on with <code>cryodeco run --outdir");
     holds_not(&r, "data-due=\"0\"");
     deco_progress_page_end(r.page, DECO_PAGE_STOPPED, "stopped on request in epoch 3");
     holds_not(&r, "http-equiv=\"refresh\"");
