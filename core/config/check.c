@@ -80,10 +80,6 @@ out:
 /* What a later version will do. */
 static deco_status check_ability(const deco_options *o)
 {
-    if (o->resume || o->load)
-        return deco_fail(
-            DECO_E_UNSUPPORTED,
-            "resume is not in this version yet; without it the run starts anew, and what outdir holds is kept aside as old-out_NNN");
     if (o->use_conf_encoder)
         return deco_fail(DECO_E_UNSUPPORTED, "the encoder is not in this version yet; --use_conf_encoder False runs with a latent table");
     return o->use_gt_poses && !o->refine_gt_poses ? DECO_OK : check_poses(o);
@@ -119,6 +115,8 @@ static deco_status check_run(const deco_options *o)
     TRY(check_device(o));
     TRY(check_clustering(o));
     if (o->skip_train) /* names that speak of training do no harm then: the same command line serves again */
+        goto out;
+    if (deco_options_resume(o)) /* most options are the run's own, and are checked together with these */
         goto out;
     if (!o->particles.count)
         return deco_fail(DECO_E_ARGUMENT, "particles is not given: name a CryoSPARC job directory or .cs file with --particles PATH");

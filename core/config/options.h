@@ -17,7 +17,10 @@ enum {
     DECO_FOR_BENCH = 16,
     DECO_FOR_SUBSET = 32,
     DECO_FOR_OPTIONS = 64,
-    DECO_FOR_ALL = 127
+    DECO_FOR_ALL = 127,
+    /* What of it may be given otherwise when a run is resumed; everything else would make it another run. */
+    DECO_MAY_CHANGE = 128,
+    DECO_MAY_GROW = 256
 };
 
 /* C types of the kinds: BOOL bool, INT int64_t, REAL double, TEXT and CHOICE char * (NULL when not given and without
@@ -76,6 +79,13 @@ deco_status deco_options_write_yaml(char **out, const deco_options *o, int comma
 /* Combinations that cannot be: checked once, before anything is read or written (METHOD.md names with no meaning here,
  * options that need one another, what this version cannot do yet). */
 deco_status deco_options_check(const deco_options *o, int command);
+
+/* --resume, or "auto" for --load True: "auto", the path of a checkpoint, or the epoch after which to go on. NULL: a run begins anew. */
+const char *deco_options_resume(const deco_options *o);
+
+/* The options of the run whose job.yaml is at `path`, with those of `given` that may change; not asking for a resume any more. Fails:
+ * ARGUMENT, naming with both values what would make it another run; as deco_options_read_yaml. */
+deco_status deco_options_continue(deco_options **out, const deco_options *given, const char *path);
 
 /* JSON array of the options that apply to `command`: name, type, default, minimum, maximum, choices, unit, group, help. */
 deco_status deco_options_json(char **out, int command);
