@@ -140,7 +140,9 @@ deco_status deco_forecast_measure(deco_forecast *out, const deco_options *o, con
     double maps = (double)(o->k_num + 2 * 10 + 1 + deco_heavy_count(o, p->N, p->D)) * D * D * D * sizeof(float);
     out->memory_bytes = program_bytes + table + (double)deco_train_bytes(o, &shape, p->N, p->D, deco_pool_threads(deco_device_pool(dev))) +
                         6 * D * D * D * sizeof(float); /* maps being decoded, and compared */
-    out->disk_bytes = 12 * parameters + N * (12.0 * (double)shape.Z + 4.0 * (double)shape.Z + 88 + 8) + maps + table;
+    /* The ends of at most three phases with their arrays, two checkpoints between them. */
+    double checkpoint = 16 * parameters + N * (12.0 * (double)shape.Z + (deco_trains_poses(o) ? 96 : 32));
+    out->disk_bytes = 5 * checkpoint + 3 * N * (4.0 * (double)shape.Z + 88) + N * 8 + maps + table;
 out:
     return st;
 }

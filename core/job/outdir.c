@@ -1,6 +1,7 @@
 /* The run's directory: checked before anything is read, made after everything was checked. */
 #include "job/outdir.h"
 #include "base/file.h"
+#include "job/checkpoints.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -166,21 +167,72 @@ static void sweep_folder(const char *folder)
 
 void deco_outdir_sweep(const char *outdir)
 {
-    char *out = deco_path_join(outdir, "out");
+    static const char *const folders[] = {".", "out", "out/progress"};
 
-    sweep_folder(outdir);
-    if (out)
-        sweep_folder(out);
-    free(out);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        char *path = deco_path_join(outdir, folders[i]);
+        if (path)
+            sweep_folder(path);
+        free(path);
+    }
 }
 
-deco_status deco_outdir_prepare(const char *outdir, deco_monitor *m)
+static bool is_beyond(const char *name, int64_t epoch, int64_t step)
+{
+    int64_t e, s;
+    return deco_checkpoint_position_of_name(&e, &s, name) && (e > epoch || (e == epoch && s > step));
+}
+
+static deco_status move_beyond(const char *outdir, int64_t epoch, int64_t step, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    char *out = deco_path_join(outdir, "out"), *aside = NULL, *aside_out = NULL;
+    struct dirent **entry = NULL;
+    int n = out ? scandir(out, &entry, NULL, alphasort) : -1;
+
+    if (n < 0)
+        TRY(deco_fail_errno(DECO_E_FILE, "%s/out: cannot be read", outdir));
+    TRY(make_aside(&aside, outdir));
+    if (!(aside_out = deco_path_join(aside, "out")))
+        TRY(deco_fail_memory(strlen(outdir), "a folder's name"));
+    TRY(deco_directory_make(aside_out));
+    for (int i = 0; i < n; i++)
+        if (is_beyond(entry[i]->d_name, epoch, step))
+            TRY(move_into(aside_out, out, entry[i]->d_name));
+    deco_info(m, "what lay beyond is now in %s", aside_out);
+out:
+    for (int i = 0; i < n; i++)
+        free(entry[i]);
+    free(entry);
+    free(aside_out);
+    free(aside);
+    free(out);
+    return st;
+}
+
+deco_status deco_outdir_leave_behind(const char *outdir, int64_t epoch, int64_t step, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    deco_checkpoint *list;
+    int64_t count;
+
+    TRY(deco_checkpoints_list(&list, &count, outdir));
+    bool beyond = count && is_beyond(deco_path_name(list[0].path), epoch, step);
+    deco_checkpoints_free(list, count);
+    if (beyond)
+        TRY(move_beyond(outdir, epoch, step, m));
+out:
+    return st;
+}
+
+deco_status deco_outdir_prepare(const char *outdir, bool new_run, deco_monitor *m)
 {
     deco_status st = DECO_OK;
     char *out = NULL;
 
     TRY(deco_directory_make(outdir));
-    TRY(keep_aside(outdir, m));
+    if (new_run)
+        TRY(keep_aside(outdir, m));
     if (!(out = deco_path_join(outdir, "out")))
         TRY(deco_fail_memory(strlen(outdir), "a folder's name"));
     TRY(deco_directory_make(out));

@@ -7,10 +7,14 @@
 /* Can `outdir` be made or written to, and does it lie outside the input job's directory? Writes nothing. Fails: ARGUMENT, FILE. */
 deco_status deco_outdir_check(const char *outdir, const char *input);
 
-/* Makes `outdir` and `outdir/out`. What another run left there is moved to outdir/old-out_NNN, never overwritten. */
-deco_status deco_outdir_prepare(const char *outdir, deco_monitor *m);
+/* Makes `outdir` and `outdir/out`. For a new run what another one left there is moved to outdir/old-out_NNN, never overwritten. */
+deco_status deco_outdir_prepare(const char *outdir, bool new_run, deco_monitor *m);
 
-/* Removes what killed processes of ours left unfinished in `outdir` and `outdir/out` (.NAME.tmp-PID-N). To be called under the
+/* Moves what lies in `outdir`/out beyond a position (weights and arrays of later epochs, later checkpoints) to a new old-out_NNN, if there is
+ * a later or damaged checkpoint: nobody may go on from it by mistake. What is there beyond the newest checkpoint is only to be made again. */
+deco_status deco_outdir_leave_behind(const char *outdir, int64_t epoch, int64_t step, deco_monitor *m);
+
+/* Removes what killed processes of ours left unfinished in `outdir`, its `out` and `out/progress` (.NAME.tmp-PID-N). To be called under the
  * directory's lock; what cannot be removed stays. */
 void deco_outdir_sweep(const char *outdir);
 

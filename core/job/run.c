@@ -4,32 +4,19 @@
 #include "job/forecast.h"
 #include "job/head.h"
 #include "job/job.h"
-#include "job/lock.h"
+#include "job/metrics.h"
 #include "job/outdir.h"
 #include "job/progress_page.h"
 #include "job/record.h"
-#include "particles/loader.h"
+#include "job/run_job.h"
+#include "training/search_stop.h"
 #include "training/train.h"
+#include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
-
-typedef struct run_job {
-    deco_options *o; /* resolved: the seed is in it */
-    deco_monitor *m;
-    deco_lock *lock; /* on outdir, from when it is there until the end */
-    deco_device *dev;
-    deco_particles *particles;
-    deco_image_stats stats;
-    deco_model *model;
-    deco_position at;
-    int64_t kept[2];        /* epochs of the last two checkpoints on schedule; INT64_MIN: none */
-    double last_checkpoint; /* deco_seconds() */
-    double forecast;        /* seconds of training */
-    deco_progress_page *page;
-} run_job;
 
 /* A seed not given is drawn, and from then on recorded like a given one. It stays below 2^53, so that any program can read it. */
 static deco_status draw_seed(deco_options *o)
@@ -67,7 +54,7 @@ static deco_status check_input(run_job *j)
         return deco_fail(DECO_E_UNSUPPORTED, "particles is given %" PRId64 " times; this version takes one job directory or .cs file a run",
                          o->particles.count);
     TRY(deco_outdir_check(o->outdir, o->particles.items[0]));
-    if (!o->dry_run && deco_path_is_directory(o->outdir)) /* a new one is locked when it is made */
+    if (!o->dry_run && !j->lock && deco_path_is_directory(o->outdir)) /* a new one is locked when it is made */
         TRY(deco_lock_take(&j->lock, o->outdir, j->m));
     TRY(deco_device_create(&j->dev, o->device, (int)o->threads));
     TRY(deco_particles_open_rows(&j->particles, o->particles.items[0], o->datadir, o->ind, need, j->m));
@@ -104,6 +91,8 @@ static deco_status log_plan(run_job *j)
                   s.total, o->n_imgs_pose_search, s.search_epochs, p->N, s.sgd_epochs, s.sgd_epochs + 2);
     else
         deco_info(j->m, "%" PRId64 " epochs: 2, and epochs_sgd adds %" PRId64, s.total, s.sgd_epochs);
+    if (j->model) /* a forecast of the whole says little of what is left */
+        goto out;
     TRY(deco_forecast_measure(&f, o, p, j->dev));
     j->forecast = f.seconds;
     deco_info(j->m, "forecast: %s for %" PRId64 " training images, %s of memory, %s on disk", deco_time_text(f.seconds), f.images,
@@ -112,32 +101,48 @@ out:
     return st;
 }
 
-/* The output directory, with the log and the resolved parameters in it. */
-static deco_status begin_output(run_job *j)
+static deco_status write_options(const run_job *j)
 {
     deco_status st = DECO_OK;
     char *yaml = NULL, *path = NULL;
 
-    if (!j->lock) {
-        TRY(deco_directory_make(j->o->outdir));
-        TRY(deco_lock_take(&j->lock, j->o->outdir, j->m));
-    }
-    deco_outdir_sweep(j->o->outdir);
-    TRY(deco_outdir_prepare(j->o->outdir, j->m));
-    TRY(deco_monitor_attach(j->m, j->o->outdir));
     TRY(deco_options_write_yaml(&yaml, j->o, DECO_FOR_RUN));
     if (!(path = deco_path_join(j->o->outdir, "job.yaml")))
         TRY(deco_fail_memory(16, "a file's name"));
     TRY(deco_file_put(path, yaml, strlen(yaml)));
-    TRY(deco_record_uids(j->o->outdir, j->particles));
-    TRY(deco_progress_page_create(&j->page, j->o, j->particles, j->forecast, j->m));
 out:
     free(yaml);
     free(path);
     return st;
 }
 
-static deco_status create_model(run_job *j)
+/* The output directory, with the resolved parameters and the log in it. That of a resumed run stays as it is up to where it goes on. */
+static deco_status begin_output(run_job *j)
+{
+    deco_status st = DECO_OK;
+    const char *outdir = j->o->outdir;
+
+    if (!j->lock) {
+        TRY(deco_directory_make(outdir));
+        TRY(deco_lock_take(&j->lock, outdir, j->m));
+    }
+    deco_outdir_sweep(outdir);
+    TRY(deco_outdir_prepare(outdir, !j->resumed, j->m));
+    if (j->model)
+        TRY(deco_outdir_leave_behind(outdir, j->at.epoch, j->at.step, j->m));
+    if (j->resumed)
+        TRY(deco_metrics_forget_after(outdir, j->model ? j->at.epoch : -2));
+    TRY(write_options(j));
+    TRY(deco_monitor_attach(j->m, outdir));
+    TRY(deco_record_uids(outdir, j->particles));
+    TRY(deco_progress_page_create(&j->page, j->o, j->particles, j->forecast, j->m));
+    if (!unlink(j->stop_file))
+        deco_info(j->m, "%s was there before the run began, and is removed", j->stop_file);
+out:
+    return st;
+}
+
+deco_status run_job_begin_model(run_job *j)
 {
     deco_model_config c = {.feat_sigma = j->o->feat_sigma,
                            .psize_A = j->particles->psize_A,
@@ -156,60 +161,6 @@ static deco_status create_model(run_job *j)
     if ((st = deco_model_create(&j->model, j->dev, &c)))
         return st;
     return deco_poses_start(j->model, j->particles, j->o);
-}
-
-static void remove_record(const char *outdir, int64_t epoch, bool keep_map)
-{
-    deco_record_paths p;
-    if (deco_record_paths_of(&p, outdir, epoch))
-        return;
-    char *const file[] = {p.weights, p.latents, p.pose, p.rotation, p.shift}; /* weights first: no epoch without its arrays */
-    for (size_t i = 0; i < sizeof file / sizeof *file; i++)
-        unlink(file[i]);
-    if (!keep_map)
-        unlink(p.map);
-    deco_record_paths_free(&p);
-}
-
-static deco_status keep_epoch(run_job *j, const deco_position *at) { return deco_record_epoch(j->o->outdir, j->model, at); }
-
-/* A checkpoint every checkpoint_minutes; the last two stay. */
-static deco_status epoch_done(void *context, const deco_epoch_record *r, const deco_position *at)
-{
-    run_job *j = context;
-    double minutes = (deco_seconds() - j->last_checkpoint) / 60;
-    deco_status st;
-
-    (void)r;
-    deco_progress_page_epoch(j->page, j->model, at);
-    if (minutes < j->o->checkpoint_minutes && !deco_monitor_checkpoint_asked(j->m))
-        return DECO_OK;
-    if ((st = keep_epoch(j, at)))
-        return st;
-    deco_info(j->m, "checkpoint of epoch %" PRId64 " written", at->epoch);
-    if (j->kept[0] != INT64_MIN)
-        remove_record(j->o->outdir, j->kept[0], deco_heavy_due(j->o, j->particles->N, j->particles->D, j->kept[0], at->skipped));
-    j->kept[0] = j->kept[1], j->kept[1] = at->epoch;
-    j->last_checkpoint = deco_seconds();
-    return DECO_OK;
-}
-
-static deco_status train(run_job *j)
-{
-    deco_status st;
-
-    j->last_checkpoint = deco_seconds();
-    deco_progress_page_begin(j->page, &j->at);
-    st = deco_train(j->model, &j->at, j->particles, &j->stats, j->o, &(deco_watch){.context = j, .epoch_done = epoch_done}, j->m);
-    if (st && st != DECO_E_STOPPED)
-        return st;
-    deco_status kept = keep_epoch(j, &j->at);
-    if (kept)
-        return kept;
-    if (st)
-        return deco_fail(st, "stopped on request in epoch %" PRId64 "; %s/out/weights.%" PRId64 ".safetensors holds everything up to there",
-                         j->at.epoch + 1, j->o->outdir, j->at.epoch);
-    return DECO_OK;
 }
 
 static deco_status analyse(run_job *j, char **summary)
@@ -267,31 +218,128 @@ static void end_page(run_job *j, deco_status st, const char *summary)
     deco_progress_page_free(j->page);
 }
 
-deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, char **summary)
+/* Options with all that follows from them. */
+static deco_status resolve_options(run_job *j, const deco_options *given)
 {
     deco_status st = DECO_OK;
-    run_job j = {.m = m, .kept = {INT64_MIN, INT64_MIN}};
-    double start = deco_seconds();
 
-    TRY(deco_options_copy(&j.o, o));
-    TRY(draw_seed(j.o));
-    for (int64_t i = 0; i < j.o->particles.count; i++)
-        make_absolute(&j.o->particles.items[i]);
-    make_absolute(&j.o->datadir);
-    make_absolute(&j.o->ind);
-    TRY(check_input(&j));
-    deco_log_head(m, j.dev, deco_pool_threads(deco_device_pool(j.dev)), (uint64_t)j.o->seed);
-    TRY(log_plan(&j));
-    TRY(deco_images_survey(&j.stats, j.particles, j.dev, m));
-    if (o->dry_run) {
-        *summary = deco_format("The input is sound; nothing was written.\n");
+    if (deco_options_resume(given))
+        TRY(run_job_resume_options(j, given));
+    else
+        TRY(deco_options_copy(&j->o, given));
+    TRY(draw_seed(j->o));
+    for (int64_t i = 0; i < j->o->particles.count; i++)
+        make_absolute(&j->o->particles.items[i]);
+    make_absolute(&j->o->datadir);
+    make_absolute(&j->o->ind);
+    if (!(j->stop_file = deco_path_join(j->o->outdir, "STOP")))
+        TRY(deco_fail_memory(16, "a file's name"));
+out:
+    return st;
+}
+
+static bool is_trained(const run_job *j)
+{
+    return j->model && deco_scheduled_epoch(j->at.epoch + 1, j->at.skipped) >= deco_schedule_of(j->o, j->particles->N).total;
+}
+
+/* Images are looked at again when a run is resumed: it is the one way to see that they are still those of before. */
+static deco_status survey(run_job *j, bool *wrote)
+{
+    deco_status st = deco_images_survey(&j->stats, j->particles, j->dev, j->m);
+
+    if (st == DECO_E_STOPPED && j->model)
+        *wrote = true; /* a whole checkpoint is there, as before */
+    if (!st && j->model && j->model->std != j->stats.std)
+        st = deco_fail(DECO_E_ARGUMENT,
+                       "%s: the images changed since the run: their standard deviation is %.9g, the run's %.9g; give those of before, or "
+                       "start anew without resume",
+                       j->particles->source, j->stats.std, j->model->std);
+    return st;
+}
+
+static void tell_resume(run_job *j)
+{
+    cJSON *fields = cJSON_CreateObject();
+
+    cJSON_AddNumberToObject(fields, "epoch", (double)j->at.epoch);
+    cJSON_AddNumberToObject(fields, "batch", (double)j->at.step);
+    deco_metric(j->m, "resume", fields);
+}
+
+static deco_status train_all(run_job *j, bool *wrote)
+{
+    deco_status st = DECO_OK;
+
+    *wrote = true;
+    TRY(begin_output(j));
+    if (j->resumed && j->model)
+        tell_resume(j);
+    if (!j->model)
+        TRY(run_job_begin_model(j));
+    TRY(run_job_train(j));
+out:
+    return st;
+}
+
+/* The end of a run whose training is done already: at most the analysis is missing. */
+static deco_status finish(run_job *j, bool *wrote, char **summary)
+{
+    deco_status st = DECO_OK;
+    char *directory = deco_analysis_directory(j->o->outdir, j->at.epoch, j->o), *part = NULL;
+
+    if (directory)
+        part = j->model->shape.Z ? deco_format("%s/clustering%" PRId64, directory, j->o->k_num) : strdup(directory);
+    if (!part)
+        TRY(deco_fail_memory(64, "a folder's name"));
+    if (deco_path_exists(part)) {
+        deco_info(j->m,
+                  "epoch %" PRId64 ", the last, is trained and analysed: nothing to do. A larger epochs_sgd trains on, cryodeco analyze "
+                  "makes another analysis",
+                  j->at.epoch);
+        *summary = deco_job_summary(directory, j->o, j->model->shape.Z);
         goto out;
     }
     *wrote = true;
-    TRY(begin_output(&j));
-    TRY(create_model(&j));
-    TRY(train(&j));
-    TRY(analyse(&j, summary));
+    TRY(begin_output(j));
+    deco_info(j->m, "epoch %" PRId64 ", the last, is trained: only its analysis is missing", j->at.epoch);
+    TRY(analyse(j, summary));
+out:
+    free(part);
+    free(directory);
+    return st;
+}
+
+static deco_status run(run_job *j, const char *resume, bool *wrote, char **summary)
+{
+    deco_status st = DECO_OK;
+
+    TRY(check_input(j));
+    if (j->resumed)
+        TRY(run_job_resume_model(j, resume));
+    deco_log_head(j->m, j->dev, deco_pool_threads(deco_device_pool(j->dev)), (uint64_t)j->o->seed);
+    if (is_trained(j) && !j->o->dry_run)
+        return finish(j, wrote, summary);
+    TRY(log_plan(j));
+    TRY(survey(j, wrote));
+    if (j->o->dry_run) {
+        *summary = deco_format("The input is sound; nothing was written.\n");
+        goto out;
+    }
+    TRY(train_all(j, wrote));
+    TRY(analyse(j, summary));
+out:
+    return st;
+}
+
+deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, char **summary)
+{
+    deco_status st = DECO_OK;
+    run_job j = {.m = m};
+    double start = deco_seconds();
+
+    TRY(resolve_options(&j, o));
+    TRY(run(&j, deco_options_resume(o), wrote, summary));
     deco_info(m, "done in %s", deco_time_text(deco_seconds() - start));
 out:
     end_page(&j, st, *summary);
@@ -300,5 +348,6 @@ out:
     deco_device_free(j.dev);
     deco_lock_release(j.lock);
     deco_options_free(j.o);
+    free(j.stop_file);
     return st;
 }

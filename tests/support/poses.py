@@ -80,7 +80,7 @@ def moved_onto(volume, target):
 
 
 def newest_rotations(outdir):
-    epoch = lambda p: int(re.search(r"rotation\.(\d+)\.npy", p.name).group(1))
+    epoch = lambda p: int(re.search(r"rotation\.(-?\d+)\.npy", p.name).group(1))
     return np.load(max((pathlib.Path(outdir) / "out").glob("rotation.*.npy"), key=epoch)).astype(float)
 
 

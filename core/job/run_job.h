@@ -1,0 +1,45 @@
+/* A run at work: what its parts share. run.c leads it, keep.c trains and keeps, resume.c finds what to go on from. */
+#ifndef DECO_JOB_RUN_JOB_H
+#define DECO_JOB_RUN_JOB_H
+
+#include "base/monitor.h"
+#include "config/options.h"
+#include "job/lock.h"
+#include "job/progress_page.h"
+#include "model/model.h"
+#include "particles/loader.h"
+
+typedef struct run_job {
+    deco_options *o; /* resolved: the seed is in it */
+    deco_monitor *m;
+    deco_lock *lock; /* on outdir, from when it is there until the end */
+    deco_device *dev;
+    deco_particles *particles;
+    deco_image_stats stats;
+    deco_model *model;
+    deco_position at;
+    bool resumed;    /* outdir holds this run's job.yaml, from now or before */
+    double forecast; /* seconds of training; 0: not measured */
+    deco_progress_page *page;
+    char *stop_file;        /* OUTDIR/STOP */
+    bool rolled_back;       /* training diverged once, ... */
+    deco_position back;     /* ... and went on from here */
+    double last_checkpoint; /* deco_seconds() */
+    double last_look;       /* for the stop file */
+} run_job;
+
+/* A fresh model and its position. */
+deco_status run_job_begin_model(run_job *j);
+
+/* From where j->model stands to the end, with checkpoints on the way; a training that diverged goes back to the last of them with half the
+ * learning rates. Fails: STOPPED (a whole checkpoint is there), DIVERGED (for the fourth time), FILE, FORMAT, MEMORY, DEVICE. */
+deco_status run_job_train(run_job *j);
+
+/* What `given` asks to resume: its options with those of OUTDIR/job.yaml under them, the lock taken. Without such a file `auto` begins a run. */
+deco_status run_job_resume_options(run_job *j, const deco_options *given);
+
+/* The model and position to go on from, checked against input and options; j->model stays NULL where nothing is kept yet. `from`: as
+ * deco_options_resume gives it. */
+deco_status run_job_resume_model(run_job *j, const char *from);
+
+#endif

@@ -1,0 +1,301 @@
+"""A run that is killed, stopped, asked for a checkpoint, out of disk or lost ends as it would have, or says why not."""
+import collections
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import time
+
+import pytest
+import yaml
+from checkpoints import blow_up, newest, on_the_way, read
+from conftest import BRIEF, TINY, command, cryodeco
+
+JOB = TINY / "project/J12"
+LONG = os.environ.get("CRYODECO_LONG") == "1"
+OFTEN = 0.002  # minutes between checkpoints: 0.12 s, several an epoch
+# Pretraining, search epochs, and two kinds of epochs after them: all phases in two seconds.
+SEARCH = """--use_conf_encoder False --k_num 2 --conf_table_dim 2 --hypervolume_layers 1 --feat_sigma 1 --lr 1e-3 --lr_conf_table 1e-2
+            --hypervolume_dim 32 --pe_dim 8 --search_radii 6,8,10 --l_start 6 --base_healpy 1 --search_n_iter 1,2 --batch_size_hps 32
+            --batch_size_pretrain 32 --batch_size_sgd 32 --snapshot_centroids 2""".split()
+PLANS = {
+    "known poses": [*BRIEF, "--n_imgs_pretrain", "1000", "--epochs_sgd", "3"],
+    "search, table": [*SEARCH, "--epochs_sgd", "3"],
+    "search, Gauss-Newton": [*SEARCH, "--pose_refine", "gauss_newton", "--refine_radii", "8,10"],
+}
+
+
+def results(outdir):
+    """Every file's bytes under out/ but for checkpoints on the way and the progress page, which go by the clock; of a result group all but
+    its time."""
+    content = {}
+    for p in sorted((outdir / "out").rglob("*")):
+        if p.is_file() and not p.name.startswith("checkpoint.") and p.name != "progress.html":
+            data = p.read_bytes()
+            content[str(p.relative_to(outdir))] = data.split(b"created:")[0] if p.suffix == ".csg" else data
+    return content
+
+
+def same_results(a, b, leave_out=()):
+    a, b = ({name: data for name, data in results(x).items() if not name.startswith(tuple(leave_out))} for x in (a, b))
+    assert a.keys() == b.keys()
+    assert [name for name in a if a[name] != b[name]] == []
+
+
+def metrics(outdir, event):
+    return [x for x in map(json.loads, (outdir / "metrics.jsonl").read_text().splitlines()) if x["event"] == event]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """Each plan run once to its end, and how long that took."""
+    done = {}
+
+    def run(name):
+        if name not in done:
+            outdir = tmp_path_factory.mktemp("whole") / "run"
+            start = time.time()
+            cryodeco("run", "--particles", JOB, "--outdir", outdir, *PLANS[name], "--seed", 3)
+            done[name] = outdir, time.time() - start
+        return done[name]
+
+    return run
+
+
+def start(outdir, *words, **keywords):
+    words = [command(), "run", "--particles", JOB, "--outdir", outdir, *words]
+    return subprocess.Popen([str(w) for w in words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, **keywords)
+
+
+def wait_for(p, condition):
+    while not condition():
+        assert p.poll() is None, p.communicate()[1]
+        time.sleep(0.01)
+
+
+def epochs_of(outdir):
+    """Epochs done so far; the file may end in half a line."""
+    path = outdir / "metrics.jsonl"
+    return path.read_text().count('"event":"epoch"') if path.exists() else 0
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_killed_at_any_moment_and_resumed_ends_to_the_bit_as_without(tmp_path, uninterrupted, plan):
+    """Chains of kills until there were enough of them; every chain's end is compared."""
+    whole, seconds = uninterrupted(plan)
+    dice = random.Random(plan)
+    kills, hit, chain = 0, collections.Counter(), 0
+    while kills < (12 if LONG else 4):
+        outdir = tmp_path / str(chain)
+        while True:
+            p = start(outdir, *PLANS[plan], "--seed", 3, "--checkpoint_minutes", OFTEN, "--resume", "auto", "--threads", dice.choice([1, 2]))
+            try:
+                text = p.communicate(timeout=dice.uniform(0.05, 0.8 * seconds))[1]
+                break
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.communicate()
+                kills += 1
+                hit[epochs_of(outdir)] += 1
+        assert p.returncode == 0, text
+        same_results(whole, outdir)
+        told, expected = metrics(outdir, "epoch"), metrics(whole, "epoch")
+        assert [x["epoch"] for x in told] == [x["epoch"] for x in expected]  # each once
+        for name in ("loss", "images", "lr_decoder", "lr_latents", "radius", "kind"):
+            assert [x[name] for x in told] == [x[name] for x in expected], name
+        assert not (outdir / "old-out_000").exists() and not (outdir / "run.lock").exists()
+        assert not list(outdir.rglob(".*.tmp-*"))
+        assert len(on_the_way(outdir)) <= 2
+        chain += 1
+    print(f"{plan}: {kills} kills, after epochs done: {dict(sorted(hit.items()))}")
+
+
+@pytest.mark.parametrize("way", ["SIGTERM", "SIGINT", "STOP"])
+def test_stopped_by_signal_or_file_leaves_a_checkpoint_and_goes_on_to_the_bit(tmp_path, uninterrupted, way):
+    whole, _ = uninterrupted("search, table")
+    outdir, words = tmp_path / "run", [*PLANS["search, table"], "--seed", 3]
+    p = start(outdir, *words)
+    wait_for(p, lambda: epochs_of(outdir) >= 2)
+    (outdir / "STOP").touch() if way == "STOP" else p.send_signal(getattr(signal, way))
+    text = p.communicate(timeout=60)[1]
+    if p.returncode == 0 and way == "STOP":  # looked for once a second: the tiny run may be over before
+        pytest.skip("the run was over before the file was seen")
+    assert p.returncode == 75 and "--resume auto" in text, text
+    assert not (outdir / "STOP").exists() and not (outdir / "run.lock").exists()
+    assert str(newest(outdir)) in text
+    r = cryodeco("run", "--outdir", outdir, "--resume", "auto")  # all options are the run's own
+    assert "going on in epoch" in r.stderr
+    same_results(whole, outdir)
+
+
+def test_stop_file_of_before_stops_nothing(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/STOP").touch()
+    r = cryodeco("run", "--particles", JOB, "--outdir", tmp_path / "run", *BRIEF)
+    assert "is removed" in r.stderr and not (tmp_path / "run/STOP").exists()
+
+
+def test_sigusr1_writes_a_checkpoint_and_the_run_goes_on(tmp_path, uninterrupted):
+    whole, _ = uninterrupted("known poses")
+    outdir = tmp_path / "run"
+    p = start(outdir, *PLANS["known poses"], "--seed", 3)
+    wait_for(p, lambda: epochs_of(outdir) >= 2)
+    p.send_signal(signal.SIGUSR1)
+    wait_for(p, lambda: on_the_way(outdir))
+    text = p.communicate(timeout=60)[1]
+    assert p.returncode == 0 and f"checkpoint: {on_the_way(outdir)[0]}" in text, text
+    same_results(whole, outdir)
+
+
+def stopped(outdir, plan, after=2, seed=3):
+    """A run of which two checkpoints on the way are left, killed."""
+    p = start(outdir, *PLANS[plan], "--seed", seed, "--checkpoint_minutes", OFTEN)
+    wait_for(p, lambda: epochs_of(outdir) >= after and len(on_the_way(outdir)) == 2)
+    p.send_signal(signal.SIGTERM)
+    text = p.communicate(timeout=60)[1]
+    assert p.returncode == 75, text
+    return outdir
+
+
+def test_a_flipped_bit_is_refused_by_checksum_and_the_checkpoint_before_is_used(tmp_path, uninterrupted):
+    whole, _ = uninterrupted("known poses")
+    outdir = stopped(tmp_path / "run", "known poses")
+    bad = newest(outdir)
+    raw = bytearray(bad.read_bytes())
+    raw[len(raw) // 2] ^= 4
+    bad.write_bytes(raw)
+    r = cryodeco("run", "--outdir", outdir, "--resume", str(bad), check=False)  # asked for by name there is no other
+    assert r.returncode == 2 and "checksum" in r.stderr
+    r = cryodeco("run", "--outdir", outdir, "--resume", "auto")
+    assert bad.name in r.stderr and "checksum" in r.stderr and "going on from the one before" in r.stderr
+    assert (outdir / "old-out_000/out" / bad.name).exists() and not bad.exists()
+    same_results(whole, outdir)
+
+
+def test_nothing_but_damaged_checkpoints_is_an_error_and_nothing_is_touched(tmp_path):
+    outdir = stopped(tmp_path / "run", "known poses")
+    for path in (outdir / "out").glob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-4])
+    before = results(outdir)
+    r = cryodeco("run", "--outdir", outdir, "--resume", "auto", check=False)
+    assert r.returncode == 2 and "error: " in r.stderr and results(outdir) == before
+
+
+def test_going_back_to_an_epoch_keeps_aside_what_lies_beyond(tmp_path, uninterrupted):
+    whole, _ = uninterrupted("known poses")
+    outdir = stopped(tmp_path / "run", "known poses", after=3)
+    later = newest(outdir).name
+    cryodeco("run", "--outdir", outdir, "--resume", "-1")
+    assert (outdir / "old-out_000/out" / later).exists()
+    same_results(whole, outdir)
+    assert [x["epoch"] for x in metrics(outdir, "epoch")] == [x["epoch"] for x in metrics(whole, "epoch")]
+    r = cryodeco("run", "--outdir", outdir, "--resume", "2", check=False)
+    assert r.returncode == 2 and "weights.2.safetensors: not found" in r.stderr
+
+
+def test_what_would_be_another_run_is_refused_by_name(tmp_path, tiny_copy):
+    outdir = stopped(tmp_path / "run", "known poses")
+    before = results(outdir)
+
+    def refused(*words):
+        r = cryodeco("run", "--outdir", outdir, "--resume", "auto", *words, check=False)
+        assert r.returncode == 2 and results(outdir) == before and not (outdir / "run.lock").exists(), r.stderr
+        return r.stderr
+
+    text = refused("--lr", "0.5", "--epochs_sgd", "1", "--k_num", "3")
+    assert "lr was 0.001 and is 0.5" in text and "epochs_sgd was 3 and is 1" in text and "k_num" not in text
+    assert "the input changed since the run" in refused("--particles", TINY / "project/J14/split_0001.cs")
+    stack = sorted((tiny_copy / "J12/downsample").iterdir())[2]
+    raw = bytearray(stack.read_bytes())
+    raw[-2048:] = raw[-4096:-2048]  # the last of its images is the last but one
+    stack.write_bytes(raw)
+    assert "the images changed since the run" in refused("--particles", tiny_copy / "J12")
+
+
+def test_a_finished_run_has_nothing_to_do_unless_asked_for_more(tmp_path):
+    outdir, words = tmp_path / "run", [*PLANS["known poses"], "--seed", 3, "--resume", "auto", "--particles", JOB]
+    r = cryodeco("run", "--outdir", outdir, *words)
+    assert "a new one begins" in r.stderr
+    before = {p: p.stat().st_mtime_ns for p in outdir.rglob("*")}
+    r = cryodeco("run", "--outdir", outdir, *words)
+    assert "nothing to do" in r.stderr and "clustering2" in r.stdout
+    assert {p: p.stat().st_mtime_ns for p in outdir.rglob("*")} == before
+    r = cryodeco("run", "--outdir", outdir, "--resume", "auto", "--k_num", "3")
+    assert "only its analysis is missing" in r.stderr and (outdir / "out/analysis_4/clustering3").exists()
+    cryodeco("run", "--outdir", outdir, "--resume", "auto", "--k_num", "3", "--epochs_sgd", "5")
+    whole = tmp_path / "whole"
+    cryodeco("run", "--particles", JOB, "--outdir", whole, *PLANS["known poses"], "--seed", 3, "--epochs_sgd", "5")
+    assert (outdir / "out/weights.6.safetensors").read_bytes() == (whole / "out/weights.6.safetensors").read_bytes()
+    assert yaml.safe_load((outdir / "job.yaml").read_text())["epochs_sgd"] == 5 and (outdir / "out/analysis_6").exists()
+
+
+def test_resume_without_a_run_says_so(tmp_path):
+    r = cryodeco("run", "--outdir", tmp_path / "run", "--resume", "5", check=False)
+    assert r.returncode == 2 and "job.yaml: not found" in r.stderr and not (tmp_path / "run").exists()
+    r = cryodeco("run", "--outdir", tmp_path / "run", "--resume", "auto", check=False)
+    assert r.returncode == 2 and "particles is not given" in r.stderr and not (tmp_path / "run").exists()
+
+
+def test_full_disk_during_a_checkpoint_the_old_one_stands_and_the_run_goes_on(tmp_path, uninterrupted):
+    """A file-size limit stands in for the full disk: it is put on the process and taken off again."""
+    whole, _ = uninterrupted("known poses")
+    outdir = tmp_path / "run"
+    p = start(outdir, *PLANS["known poses"], "--seed", 3, "--checkpoint_minutes", OFTEN, restore_signals=False)
+    wait_for(p, lambda: epochs_of(outdir) >= 2 and on_the_way(outdir))
+    resource.prlimit(p.pid, resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+    stands = newest(outdir)
+    wait_for(p, lambda: "the run goes on" in (outdir / "run.log").read_text())
+    assert stands.exists() and read(stands)
+    resource.prlimit(p.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    text = p.communicate(timeout=60)[1]
+    assert p.returncode == 0 and "File too large; the run goes on" in text, text
+    same_results(whole, outdir, ("out/progress/", "out/reconstruct.0"))  # pictures are not tried again
+
+
+def test_full_disk_at_the_end_is_exit_code_1_and_resume_finishes(tmp_path, uninterrupted):
+    whole, _ = uninterrupted("known poses")
+    outdir = tmp_path / "run"
+    p = start(outdir, *PLANS["known poses"], "--seed", 3, "--checkpoint_minutes", OFTEN, restore_signals=False)
+    wait_for(p, lambda: on_the_way(outdir))
+    resource.prlimit(p.pid, resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+    text = p.communicate(timeout=60)[1]
+    assert p.returncode == 1 and "error: " in text, text
+    cryodeco("run", "--outdir", outdir, "--resume", "auto")
+    same_results(whole, outdir, ("out/progress/", "out/reconstruct.0"))
+
+
+def test_divergence_goes_back_with_half_the_learning_rates(tmp_path):
+    outdir = tmp_path / "run"
+    r = cryodeco("run", "--particles", JOB, "--outdir", outdir, *PLANS["known poses"], "--seed", 3, "--lr", "1")
+    assert "training diverged" in r.stderr and "learning rates of 1/2" in r.stderr
+    assert [x["halvings"] for x in metrics(outdir, "rollback")] == [1]
+    told = metrics(outdir, "epoch")
+    assert [x["epoch"] for x in told] == [-1, 0, 1, 2, 3, 4] and {x["lr_decoder"] for x in told} == {0.5}
+    assert read(outdir / "out/weights.4.safetensors")[0]["halvings"] == "1"  # a resumed run goes on so
+    cryodeco("run", "--outdir", outdir, "--resume", "auto", "--epochs_sgd", "4")
+    assert metrics(outdir, "epoch")[-1]["lr_decoder"] == 0.5
+
+
+def test_divergence_for_the_fourth_time_is_an_error_that_says_what_to_lower(tmp_path):
+    outdir = tmp_path / "run"
+    r = cryodeco("run", "--particles", JOB, "--outdir", outdir, *PLANS["known poses"], "--seed", 3, "--lr", "1", "--hypervolume_layers", "8",
+                 "--decoder_ln", "False", "--n_imgs_pretrain", "200", check=False)
+    assert r.returncode == 1 and r.stderr.count("going back") == 3
+    assert "halved 3 times" in r.stderr and "--lr" in r.stderr.splitlines()[-1]
+
+
+def test_a_checkpoint_that_was_lost_already_is_left_for_the_one_before(tmp_path):
+    """Whole by its checksum, but its decoder is blown up: gone back to once, then not a second time."""
+    outdir = stopped(tmp_path / "run", "known poses")
+    lost = newest(outdir)
+    blow_up(lost, "decoder.final_fc.weight" if "decoder.final_fc.weight" in read(lost)[1] else last_weight(lost), 1e6)
+    r = cryodeco("run", "--outdir", outdir, "--resume", "auto")
+    assert r.stderr.count("going back") == 2 and (outdir / "old-out_000/out" / lost.name).exists()
+    assert read(outdir / "out/weights.4.safetensors")[0]["halvings"] == "2"
+
+
+def last_weight(path):
+    """The decoder's last layer, whose size is the loss's."""
+    return [name for name in read(path)[1] if name.startswith("decoder.") and name.endswith(".weight")][-1]
