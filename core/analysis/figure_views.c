@@ -174,7 +174,7 @@ static deco_status draw(cairo_t *c, const sphere *s, int64_t N)
         value[i] = direction_at(u, x, y) ? (float)density(s, u, N > 0 ? (double)N : 1) : 0;
         most = fmax(most, value[i]);
     }
-    most = most > 4 ? 4 * ceil(most / 4) : ceil(most);
+    most = most > 4 ? 4 * ceil(most / 4) : most > 2 ? 4 : 2; /* its quarters have short numbers */
     snprintf(title, sizeof title, "View directions of %s particle%s", deco_grouped(grouped, N), N == 1 ? "" : "s");
     cairo_select_font_face(c, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_BOLD);
     cairo_set_font_size(c, 14);

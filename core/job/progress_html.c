@@ -177,6 +177,17 @@ static void put_figure(FILE *to, const char *what, int64_t epoch, const char *al
     fprintf(to, "%s</figcaption></figure>\n", caption);
 }
 
+static void put_clusters(FILE *to, const char *plot)
+{
+    put_words(to, "<figure><a href=\"", plot, "\">");
+    put_words(to, "<img src=\"", plot,
+              "\" alt=\"Latents of all particles on their first principal components, coloured by cluster\" loading=\"lazy\"></a>");
+    fputs("<figcaption>The analysis: a point a particle, coloured by cluster. Each cluster has a map and a particle subset of its "
+          "own.</figcaption>"
+          "</figure>\n",
+          to);
+}
+
 static void put_pictures(FILE *to, const progress_view *v)
 {
     const progress_data *d = v->d;
@@ -194,7 +205,9 @@ static void put_pictures(FILE *to, const progress_view *v)
                ": the map at the mean latent, central slices and projections. Protein is bright.");
     fputs("</section>\n", to);
     fputs("<section>\n<h2>Latents and views</h2>\n<div class=\"grid\">\n", to);
-    if (v->o->conf_table_dim)
+    if (v->plot)
+        put_clusters(to, v->plot);
+    else if (v->o->conf_table_dim)
         put_figure(to, "latents", d->map[last].epoch, "Latents of all particles on their first principal components",
                    ": a point a particle. Clouds apart are states apart; one cloud drawn out is a motion, or nothing yet.");
     put_figure(to, "views", d->map[last].epoch, "Density of view directions on the sphere",

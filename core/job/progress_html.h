@@ -16,6 +16,7 @@ typedef struct progress_view {
     const char *host;
     deco_page_state state;
     const char *words;    /* of the end; NULL while it runs */
+    const char *plot;     /* the clusters' picture, counted from the page; NULL: none */
     const char *doing;    /* "epoch 3: pose search to radius 12 px" */
     int64_t first, total; /* the run's epochs: from -1 or 0, up to total - 1 */
     int64_t done;         /* the last finished one; below `first`: none */

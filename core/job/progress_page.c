@@ -1,5 +1,6 @@
 /* When the progress page is written, and with what. Nothing here fails a run. */
 #include "job/progress_page.h"
+#include "analysis/analysis.h"
 #include "base/file.h"
 #include "job/progress_html.h"
 #include "training/search_stop.h"
@@ -136,8 +137,23 @@ static deco_status write_view(const char *path, const progress_view *v)
     return st;
 }
 
+/* The picture of the analysis, counted from out/; NULL where there is none. Free with free(). */
+static char *plot_of(const deco_progress_page *page)
+{
+    char *directory = deco_analysis_directory(page->o->outdir, page->done, page->o), *plot = NULL, *there = NULL;
+
+    if (directory)
+        plot = deco_format("%s/clustering%" PRId64 "/z_pca.png", directory, page->o->k_num);
+    if (plot && deco_path_exists(plot))
+        there = deco_format("%s/clustering%" PRId64 "/z_pca.png", deco_path_name(directory), page->o->k_num);
+    free(plot);
+    free(directory);
+    return there;
+}
+
 static void write_page(deco_progress_page *page, deco_page_state state, const char *words)
 {
+    char *plot = state == DECO_PAGE_DONE ? plot_of(page) : NULL;
     char doing[200];
     double start = deco_seconds();
     progress_view v = {.o = page->o,
@@ -148,6 +164,7 @@ static void write_page(deco_progress_page *page, deco_page_state state, const ch
                        .host = page->host,
                        .state = state,
                        .words = words,
+                       .plot = plot,
                        .doing = doing,
                        .first = first_epoch(page),
                        .total = all_epochs(page),
@@ -163,6 +180,7 @@ static void write_page(deco_progress_page *page, deco_page_state state, const ch
     page->written = deco_seconds();
     page->took = page->written - start;
     give_up(page, st);
+    free(plot);
 }
 
 void deco_progress_page_begin(deco_progress_page *page, const deco_position *at)

@@ -76,6 +76,7 @@ def finished(tmp_path_factory):
 def test_the_page_of_a_finished_run(finished):
     page = page_of(finished)
     assert "done" in page.classes and not page.refresh
+    assert "analysis_7/clustering2/z_pca.png" in page.images
     assert "clustering2/vol_*.mrc" in page.text and "log_heavy_interval: 3" in page.text
     assert "a <b> & 'c' \"d\" größe" in page.text
     heavy = {-1, 0, 3, 6, 7}
