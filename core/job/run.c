@@ -42,6 +42,21 @@ static void make_absolute(char **path)
     }
 }
 
+/* A resumed run has its rows in out/ind.npy: the user's file may be gone, or hold others by now. */
+static deco_status open_particles(run_job *j, int need)
+{
+    deco_status st = DECO_OK;
+    const deco_options *o = j->o;
+    deco_record_paths path = {0};
+
+    TRY(deco_record_paths_of(&path, o->outdir, 0));
+    bool kept = j->resumed && o->ind && o->origin[DECO_OPT_ind] != DECO_FROM_COMMAND && deco_path_exists(path.ind);
+    TRY(deco_particles_open_rows(&j->particles, o->particles.items[0], o->datadir, kept ? path.ind : o->ind, need, j->m));
+out:
+    deco_record_paths_free(&path);
+    return st;
+}
+
 /* All that can be said without reading pixels. */
 static deco_status check_input(run_job *j)
 {
@@ -57,7 +72,7 @@ static deco_status check_input(run_job *j)
     if (!o->dry_run && !j->lock && deco_path_is_directory(o->outdir)) /* a new one is locked when it is made */
         TRY(deco_lock_take(&j->lock, o->outdir, j->m));
     TRY(deco_device_create(&j->dev, o->device, (int)o->threads));
-    TRY(deco_particles_open_rows(&j->particles, o->particles.items[0], o->datadir, o->ind, need, j->m));
+    TRY(open_particles(j, need));
     if (o->k_num > j->particles->N)
         TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",
                       o->k_num, j->particles->source, j->particles->N));

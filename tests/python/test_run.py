@@ -211,7 +211,7 @@ def test_flipped_maps_and_poses_give_the_same_images(tiny_run, tmp_path):
 
 
 def test_ind_selects_rows_in_its_order(tmp_path):
-    """Run, analysis and subsets know those rows alone; the user's file is not needed afterwards."""
+    """Run, analysis and subsets know those rows alone; the user's file is not needed afterwards, nor when the run goes on."""
     rows = np.random.default_rng(5).permutation(1000)[:200]
     np.save(tmp_path / "ind.npy", rows.astype(np.int32))
     cryodeco("run", "--particles", TINY / "project/J12", "--outdir", tmp_path / "run", *BRIEF, "--ind", tmp_path / "ind.npy")
@@ -221,6 +221,8 @@ def test_ind_selects_rows_in_its_order(tmp_path):
     assert (np.load(tmp_path / "run/out/ind.npy") == rows).all()
     pose = np.load(max((tmp_path / "run/out").glob("pose.*.npy")))
     assert abs(pose["R"] - Truth(TINY).of_row["R"][rows]).max() < 1e-5
+    cryodeco("run", "--outdir", tmp_path / "run", "--resume", "auto", "--epochs_sgd", "1")
+    assert (np.load(tmp_path / "run/out/uid.npy") == whole["uid"][rows]).all()
     cryodeco("analyze", tmp_path / "run", "--k_num", "3")
     for K in 2, 3:
         folder = newest_analysis(tmp_path / "run") / f"clustering{K}"
