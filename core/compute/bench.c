@@ -1,15 +1,12 @@
 /* The benchmark's cases: a product, and the decoder going forward and in training, at the default and at a small size. */
 #include "compute/bench.h"
-#include "base/monitor.h"
 #include "base/philox.h"
 #include "compute/ops.h"
-#include "config/options.h"
 #include "geometry/lattice.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { BOX = 128, MOST_ARRAYS = 16, BENCH_SEED = 1 };
 
@@ -26,13 +23,13 @@ typedef struct work {
     deco_array dparams, dz, moment, square, hyper;
 } work;
 
-typedef struct bench_case {
-    const char *name, *unit;
+typedef struct shape_of_case {
+    const char *unit;
     deco_hypervolume h;
     int64_t B, P, radius; /* points: those of the mask of this radius, or 0: any */
     deco_status (*prepare)(work *w);
     deco_status (*round)(work *w);
-} bench_case;
+} shape_of_case;
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
@@ -200,131 +197,68 @@ out:
 
 /* The first three have their namesakes in what users would run instead. Masks hold opposite points in pairs, which the CPU works out
  * together; the next two show what that gives. The last is the size that a small set is trained at. */
-static const bench_case cases[] = {
-    {"sgemm", "GFLOP/s", {0}, 0, 0, 0, prepare_product, multiply},
-    {"decoder_eval", "points/s", DEFAULT_DECODER, 4, 3209, 32, prepare_evaluation, evaluate},
-    {"decoder_train", "points/s", DEFAULT_DECODER, 2, 12852, 64, prepare_training, train},
-    {"decoder_eval_unpaired", "points/s", DEFAULT_DECODER, 4, 3209, 0, prepare_evaluation, evaluate},
-    {"decoder_train_unpaired", "points/s", DEFAULT_DECODER, 2, 12852, 0, prepare_training, train},
-    {"decoder_train_small", "points/s", {33, 32, 128, 2, 4, true}, 8, 796, 16, prepare_training, train},
+static const shape_of_case shapes[DECO_DECODER_CASES] = {
+    {"GFLOP/s", {0}, 0, 0, 0, prepare_product, multiply},
+    {"points/s", DEFAULT_DECODER, 4, 3209, 32, prepare_evaluation, evaluate},
+    {"points/s", DEFAULT_DECODER, 2, 12852, 64, prepare_training, train},
+    {"points/s", DEFAULT_DECODER, 4, 3209, 0, prepare_evaluation, evaluate},
+    {"points/s", DEFAULT_DECODER, 2, 12852, 0, prepare_training, train},
+    {"points/s", {33, 32, 128, 2, 4, true}, 8, 796, 16, prepare_training, train},
 };
-enum { CASES = sizeof cases / sizeof *cases };
-
 /* ---- running ---------------------------------------------------------------------------------------------------- */
 
+deco_status deco_bench_stopped(const deco_bench_case *c, deco_monitor *m)
+{
+    return deco_monitor_stopped(m) ? deco_fail(DECO_E_STOPPED, "bench: stopped in %s", c->name) : DECO_OK;
+}
+
 /* The highest amount a second over rounds that last about `seconds` together. */
-static deco_status best_rate(double *out, const bench_case *c, work *w, double amount, double seconds, deco_monitor *m)
+static deco_status best_rate(double *out, const deco_bench_case *c, work *w, double amount, double seconds, deco_monitor *m)
 {
     deco_status st = DECO_OK;
+    const shape_of_case *shape = c->what;
     double best = 0, begin, now;
-    TRY(c->round(w)); /* primitives, packed weights and chunks are made */
+    TRY(shape->round(w)); /* primitives, packed weights and chunks are made */
     TRY(deco_device_wait(w->dev));
     begin = deco_seconds();
     do {
         double t = deco_seconds();
-        TRY(c->round(w));
+        TRY(shape->round(w));
         TRY(deco_device_wait(w->dev));
         now = deco_seconds();
         best = fmax(best, amount / fmax(now - t, 1e-9));
-        if (deco_monitor_stopped(m)) {
-            st = deco_fail(DECO_E_STOPPED, "bench: stopped in %s", c->name);
-            goto out;
-        }
+        TRY(deco_bench_stopped(c, m));
     } while (now - begin < seconds);
 out:
     *out = best;
     return st;
 }
 
-static void report(FILE *text, const bench_case *c, double value, const deco_options *o, deco_device *dev)
-{
-    int threads = deco_pool_threads(deco_device_pool(dev));
-    char shape[128];
-    if (c->P)
-        snprintf(shape, sizeof shape, "\"batch\": %lld, \"points\": %lld, \"z_dim\": %lld", (long long)c->B, (long long)c->P,
-                 (long long)c->h.Z);
-    else
-        snprintf(shape, sizeof shape, "\"n\": %d", PRODUCT);
-    if (o->json)
-        fprintf(text, "{\"case\": \"%s\", \"value\": %.3f, \"unit\": \"%s\", \"threads\": %d, \"device\": \"%s\", \"shape\": {%s}}\n",
-                c->name, value, c->unit, threads, deco_device_name(dev), shape);
-    else
-        fprintf(text, "%-24s %12.1f %s on %d threads\n", c->name, value, c->unit, threads);
-}
-
-static deco_status run_case(FILE *text, const bench_case *c, const deco_options *o, deco_device *dev, deco_monitor *m)
+static deco_status run_case(deco_bench_rate *out, const deco_bench_case *c, deco_device *dev, double seconds, deco_monitor *m)
 {
     deco_status st = DECO_OK;
+    const shape_of_case *s = c->what;
     work w = {
-        .dev = dev, .random = deco_random_at(BENCH_SEED, DECO_STREAM_SAMPLE, 0), .h = c->h, .B = c->B, .P = c->P, .radius = c->radius};
-    double rate = 0, product = 2.0 * PRODUCT * PRODUCT * PRODUCT / 1e9;
-    TRY(c->prepare(&w));
-    TRY(best_rate(&rate, c, &w, c->P ? (double)(c->B * c->P) : product, o->seconds, m));
-    report(text, c, rate, o, dev);
+        .dev = dev, .random = deco_random_at(BENCH_SEED, DECO_STREAM_SAMPLE, 0), .h = s->h, .B = s->B, .P = s->P, .radius = s->radius};
+    double product = 2.0 * PRODUCT * PRODUCT * PRODUCT / 1e9;
+    TRY(s->prepare(&w));
+    TRY(best_rate(&out->value, c, &w, s->P ? (double)(s->B * s->P) : product, seconds, m));
+    out->unit = s->unit;
+    if (s->P)
+        snprintf(out->shape, sizeof out->shape, "\"batch\": %lld, \"points\": %lld, \"z_dim\": %lld", (long long)s->B, (long long)s->P,
+                 (long long)s->h.Z);
+    else
+        snprintf(out->shape, sizeof out->shape, "\"n\": %d", PRODUCT);
 out:
     let_go(&w);
     return st;
 }
 
-static bool names(const char *list, const char *name)
-{
-    for (size_t n = strlen(name); list; list = strchr(list, ',') ? strchr(list, ',') + 1 : NULL)
-        if (!strncmp(list, name, n) && (!list[n] || list[n] == ','))
-            return true;
-    return false;
-}
-
-/* Every name of the list is a case's. */
-static deco_status check_names(const char *list)
-{
-    for (const char *at = list, *comma; at; at = comma ? comma + 1 : NULL) {
-        comma = strchr(at, ',');
-        char name[64];
-        bool known = false;
-        snprintf(name, sizeof name, "%.*s", (int)(comma ? comma - at : (long)strlen(at)), at);
-        for (int i = 0; i < CASES; i++)
-            known = known || !strcmp(name, cases[i].name);
-        if (!known) {
-            char all[256] = "";
-            for (int i = 0; i < CASES; i++)
-                snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", cases[i].name);
-            return deco_fail(DECO_E_ARGUMENT, "cases: no case \"%s\"; there are: %s", name, all);
-        }
-    }
-    return DECO_OK;
-}
-
-deco_status deco_bench_run(char **out, const deco_options *o, deco_monitor *m)
-{
-    deco_status st = DECO_OK;
-    deco_device *dev = NULL;
-    FILE *text = NULL;
-    char *buffer = NULL;
-    size_t size = 0;
-
-    *out = NULL;
-    TRY(check_names(o->cases));
-    TRY(deco_device_create(&dev, o->device, (int)o->threads));
-    text = open_memstream(&buffer, &size);
-    if (!text) {
-        st = deco_fail_memory(size, "benchmark");
-        goto out;
-    }
-    for (int i = 0; i < CASES; i++)
-        if (!o->cases || names(o->cases, cases[i].name))
-            TRY(run_case(text, &cases[i], o, dev, m));
-    if (fclose(text)) {
-        text = NULL;
-        st = deco_fail_memory(size, "benchmark");
-        goto out;
-    }
-    text = NULL;
-    *out = buffer;
-    buffer = NULL;
-out:
-    if (text)
-        fclose(text);
-    free(buffer);
-    deco_device_free(dev);
-    return st;
-}
+const deco_bench_case deco_decoder_cases[DECO_DECODER_CASES] = {
+    {"sgemm", run_case, &shapes[0]},
+    {"decoder_eval", run_case, &shapes[1]},
+    {"decoder_train", run_case, &shapes[2]},
+    {"decoder_eval_unpaired", run_case, &shapes[3]},
+    {"decoder_train_unpaired", run_case, &shapes[4]},
+    {"decoder_train_small", run_case, &shapes[5]},
+};

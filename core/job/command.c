@@ -1,6 +1,6 @@
 /* One place that knows the commands: each runs to its end and gives an exit code. */
 #include "base/file.h"
-#include "compute/bench.h"
+#include "job/bench.h"
 #include "job/job.h"
 #include "particles/particles.h"
 #include "particles/simulate.h"

@@ -1,17 +1,15 @@
-/* How fast this machine searches poses: the benchmark's cases that need more than compute/bench.h can see. */
+/* How fast this machine searches poses: the benchmark's cases of both engines, METHOD.md's grids on noise, box 128. */
 #ifndef DECO_TRAINING_BENCH_SEARCH_H
 #define DECO_TRAINING_BENCH_SEARCH_H
 
-#include "base/monitor.h"
-#include "compute/device.h"
+#include "compute/bench.h"
 
-typedef struct deco_search_rate {
-    double images_per_s;              /* the best round counts */
-    int64_t box, batch, z_dim, l_end; /* its shape */
-} deco_search_rate;
+/* pose_search_exact: the default decoder, batches of 8. pose_search_sliced: batches of 256 on four snapshots that are there already; their
+ * renewal, which batches of a search share, is not in it. */
+enum { DECO_SEARCH_CASES = 2 };
+extern const deco_bench_case deco_search_cases[DECO_SEARCH_CASES];
 
-/* Case pose_search_exact: METHOD.md's grids and the default decoder on noise, box 128. Rounds of one batch for about `seconds`, at least one.
- * Fails: STOPPED, MEMORY, DEVICE. */
-deco_status deco_bench_search_exact(deco_search_rate *out, deco_device *dev, double seconds, deco_monitor *m);
+/* The second of them. */
+deco_status deco_bench_search_sliced(deco_bench_rate *out, const deco_bench_case *c, deco_device *dev, double seconds, deco_monitor *m);
 
 #endif

@@ -1,6 +1,6 @@
 /* The benchmark says what it ran in the peers' words, and stops when asked. */
 #include "base/monitor.h"
-#include "compute/bench.h"
+#include "job/bench.h"
 
 #include <cjson/cJSON.h>
 #include <setjmp.h>
@@ -43,6 +43,25 @@ static void json_has_a_line_a_case_in_the_peers_words(void **state)
     deco_options_free(o);
 }
 
+static void searches_have_the_peers_shape(void **state)
+{
+    deco_options *o = options("pose_search_sliced", "true");
+    char *text;
+    (void)state;
+    assert_int_equal(deco_bench_run(&text, o, NULL), DECO_OK);
+    cJSON *c = cJSON_Parse(text), *shape = cJSON_GetObjectItem(c, "shape");
+    assert_string_equal(cJSON_GetObjectItem(c, "case")->valuestring, "pose_search_sliced");
+    assert_string_equal(cJSON_GetObjectItem(c, "unit")->valuestring, "images/s");
+    assert_true(cJSON_GetObjectItem(c, "value")->valuedouble > 0);
+    assert_int_equal(cJSON_GetObjectItem(shape, "box")->valueint, 128);
+    assert_int_equal(cJSON_GetObjectItem(shape, "z_dim")->valueint, 128);
+    assert_int_equal(cJSON_GetObjectItem(shape, "l_end")->valueint, 32);
+    assert_true(cJSON_GetObjectItem(shape, "batch")->valueint > 0);
+    cJSON_Delete(c);
+    free(text);
+    deco_options_free(o);
+}
+
 static void unknown_case_names_those_there_are(void **state)
 {
     deco_options *o = options("sgemm,sgem", "false");
@@ -51,6 +70,7 @@ static void unknown_case_names_those_there_are(void **state)
     assert_null(text);
     assert_non_null(strstr(deco_error(), "\"sgem\""));
     assert_non_null(strstr(deco_error(), "decoder_train"));
+    assert_non_null(strstr(deco_error(), "pose_search_exact, pose_search_sliced"));
     deco_options_free(o);
 }
 
@@ -72,6 +92,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_has_a_line_a_case_in_the_peers_words),
+        cmocka_unit_test(searches_have_the_peers_shape),
         cmocka_unit_test(unknown_case_names_those_there_are),
         cmocka_unit_test(stops_when_asked),
     };

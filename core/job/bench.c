@@ -1,0 +1,93 @@
+/* `cryodeco bench`: the cases of all folders, by name, each on its line. */
+#include "job/bench.h"
+
+#include "config/options.h"
+#include "training/bench_search.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CASES = DECO_DECODER_CASES + DECO_SEARCH_CASES };
+
+static const deco_bench_case *case_at(int i)
+{
+    return i < DECO_DECODER_CASES ? &deco_decoder_cases[i] : &deco_search_cases[i - DECO_DECODER_CASES];
+}
+
+static bool names(const char *list, const char *name)
+{
+    for (size_t n = strlen(name); list; list = strchr(list, ',') ? strchr(list, ',') + 1 : NULL)
+        if (!strncmp(list, name, n) && (!list[n] || list[n] == ','))
+            return true;
+    return false;
+}
+
+/* Every name of the list is a case's. */
+static deco_status check_names(const char *list)
+{
+    for (const char *at = list, *comma; at; at = comma ? comma + 1 : NULL) {
+        comma = strchr(at, ',');
+        char name[64];
+        bool known = false;
+        snprintf(name, sizeof name, "%.*s", (int)(comma ? comma - at : (long)strlen(at)), at);
+        for (int i = 0; i < CASES; i++)
+            known = known || !strcmp(name, case_at(i)->name);
+        if (!known) {
+            char all[512] = "";
+            for (int i = 0; i < CASES; i++)
+                snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", case_at(i)->name);
+            return deco_fail(DECO_E_ARGUMENT, "cases: no case \"%s\"; there are: %s", name, all);
+        }
+    }
+    return DECO_OK;
+}
+
+static void report(FILE *text, const deco_bench_case *c, const deco_bench_rate *r, const deco_options *o, deco_device *dev)
+{
+    int threads = deco_pool_threads(deco_device_pool(dev));
+    if (o->json)
+        fprintf(text, "{\"case\": \"%s\", \"value\": %.3f, \"unit\": \"%s\", \"threads\": %d, \"device\": \"%s\", \"shape\": {%s}}\n",
+                c->name, r->value, r->unit, threads, deco_device_name(dev), r->shape);
+    else
+        fprintf(text, "%-24s %12.*f %s on %d threads\n", c->name, r->value < 10 ? 3 : 1, r->value, r->unit, threads);
+}
+
+deco_status deco_bench_run(char **out, const deco_options *o, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    deco_device *dev = NULL;
+    FILE *text = NULL;
+    char *buffer = NULL;
+    size_t size = 0;
+
+    *out = NULL;
+    TRY(check_names(o->cases));
+    TRY(deco_device_create(&dev, o->device, (int)o->threads));
+    text = open_memstream(&buffer, &size);
+    if (!text) {
+        st = deco_fail_memory(size, "benchmark");
+        goto out;
+    }
+    for (int i = 0; i < CASES; i++) {
+        const deco_bench_case *c = case_at(i);
+        deco_bench_rate rate = {0};
+        if (o->cases && !names(o->cases, c->name))
+            continue;
+        TRY(c->run(&rate, c, dev, o->seconds, m));
+        report(text, c, &rate, o, dev);
+    }
+    if (fclose(text)) {
+        text = NULL;
+        st = deco_fail_memory(size, "benchmark");
+        goto out;
+    }
+    text = NULL;
+    *out = buffer;
+    buffer = NULL;
+out:
+    if (text)
+        fclose(text);
+    free(buffer);
+    deco_device_free(dev);
+    return st;
+}
