@@ -194,9 +194,10 @@ static void log_epoch(const trainer *t, const deco_epoch_record *r, double rate)
             r->seconds_snapshots, r->seconds_search, r->seconds_step, moved);
     else
         deco_info(t->mon,
-                  "epoch %lld: loss %.6f, %.0f images/s, %.1f s: %.1f reading, %.1f decoding and backward, %.1f the rest of the steps%s",
-                  (long long)r->epoch, r->loss, rate, r->seconds, r->seconds_waiting, r->seconds_slices,
-                  r->seconds_step - r->seconds_slices, moved);
+                  "epoch %lld: loss %.6f, %s to radius %lld, %.0f images/s, %.1f s: %.1f reading, %.1f decoding and backward, %.1f the "
+                  "rest of the steps%s",
+                  (long long)r->epoch, r->loss, kind_name(r->kind), (long long)r->radius, rate, r->seconds, r->seconds_waiting,
+                  r->seconds_slices, r->seconds_step - r->seconds_slices, moved);
 }
 
 static void tell(trainer *t, const deco_epoch_record *r)
