@@ -72,7 +72,7 @@ static deco_status check_poses(const deco_options *o)
     TRY(check_whole(&o->refine_radii, "refine_radii"));
     if (after && o->use_gt_trans && !strcmp(o->pose_refine, "gauss_newton"))
         TRY(deco_fail(DECO_E_ARGUMENT,
-                      "pose_refine gauss_newton moves shifts, but use_gt_trans keeps the input's: give --pose_refine none"));
+                      "pose_refine gauss_newton moves shifts, but use_gt_trans keeps the input's: give --pose_refine table or none"));
 out:
     return st;
 }

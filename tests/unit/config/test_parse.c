@@ -256,7 +256,7 @@ static void what_is_not_there_yet_is_refused_with_what_runs(void **state)
     check_refuses(SEARCH "--refine_gt_poses yes --use_gt_poses yes", DECO_FOR_RUN, DECO_E_ARGUMENT, "give one of them");
     check_refuses(SEARCH "--refine_gt_poses yes --pose_refine none", DECO_FOR_RUN, DECO_E_ARGUMENT, "--pose_refine table or gauss_newton");
     deco_options_free(accepted(SEARCH "--pose_search_engine exact", DECO_FOR_RUN));
-    check_refuses(SEARCH "--pose_refine gauss_newton --use_gt_trans yes", DECO_FOR_RUN, DECO_E_ARGUMENT, "--pose_refine none");
+    check_refuses(SEARCH "--pose_refine gauss_newton --use_gt_trans yes", DECO_FOR_RUN, DECO_E_ARGUMENT, "--pose_refine table or none");
     check_refuses(SEARCH "--search_radii 8,8 --hps_stop 1", DECO_FOR_RUN, DECO_E_ARGUMENT, "leave one of them out");
     check_refuses(SEARCH "--pose_refine none --search_radii 8,8.5", DECO_FOR_RUN, DECO_E_ARGUMENT, "search_radii holds 8.5");
     deco_options_free(accepted(SEARCH "--pose_refine gauss_newton", DECO_FOR_RUN));
