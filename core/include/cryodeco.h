@@ -111,7 +111,7 @@ DECO_API deco_status deco_command_run(const char *command, const deco_options *o
 /* The trained model of a run directory. */
 typedef struct deco_model deco_model;
 
-/* Open the newest weights.<epoch> of `outdir`, or that of `epoch` when it is not -2. `threads` 0: as many as this process
+/* Open the newest checkpoint of `outdir`, or the weights of `epoch` when it is not -2. `threads` 0: as many as this process
  * may use. Fails: FILE, FORMAT, MEMORY. */
 DECO_API deco_status deco_model_open(deco_model **out, const char *outdir, int64_t epoch, int threads);
 DECO_API void deco_model_free(deco_model *m);

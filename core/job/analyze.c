@@ -6,7 +6,7 @@
 #include "job/lock.h"
 #include "job/outdir.h"
 #include "job/record.h"
-#include <dirent.h>
+#include "model/checkpoints.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,34 +36,55 @@ out:
     return st;
 }
 
-/* The given epoch, or the newest that left its weights. */
-static deco_status find_epoch(int64_t *epoch, const deco_options *o)
+/* The weights of the given epoch, or the newest state there is: weights, or a checkpoint that a stopped run left. Its number is that of the
+ * file's name: the epoch that was done, or in which it stands. */
+static deco_status read_model(deco_model **model, deco_position *at, int64_t *epoch, deco_device *dev, const deco_options *o,
+                              deco_monitor *m)
 {
     deco_status st = DECO_OK;
-    char *folder = deco_path_join(o->outdir, "out");
-    DIR *d = folder ? opendir(folder) : NULL;
-    bool found = false;
+    deco_record_paths path = {0};
 
-    if (!d)
-        TRY(deco_fail_errno(DECO_E_FILE, "%s/out: cannot be read", o->outdir));
-    for (struct dirent *e; (e = readdir(d));) {
-        int64_t n;
-        int end = 0;
-        if (sscanf(e->d_name, "weights.%" SCNd64 ".safetensors%n", &n, &end) != 1 || !end || e->d_name[end])
-            continue;
-        if (deco_option_given(o, DECO_OPT_epoch) ? n == o->epoch : !found || n > *epoch) {
-            *epoch = n;
-            found = true;
-        }
+    if (deco_option_given(o, DECO_OPT_epoch)) {
+        *epoch = o->epoch;
+        TRY(deco_record_paths_of(&path, o->outdir, o->epoch));
+        if (!deco_path_exists(path.weights))
+            TRY(deco_fail(DECO_E_ARGUMENT, "%s/out holds no weights of epoch %" PRId64, o->outdir, o->epoch));
+        TRY(deco_checkpoint_read(model, at, dev, path.weights, true));
+        goto out;
     }
-    if (!found && deco_option_given(o, DECO_OPT_epoch))
-        TRY(deco_fail(DECO_E_ARGUMENT, "%s holds no weights of epoch %" PRId64, folder, o->epoch));
-    if (!found)
-        TRY(deco_fail(DECO_E_FILE, "%s holds no weights.<epoch>.safetensors; the run has not got to its first checkpoint", folder));
+    TRY(deco_checkpoints_read_newest(model, at, dev, o->outdir, NULL, m));
+    if (!*model)
+        TRY(deco_fail(DECO_E_FILE, "%s/out holds no weights.<epoch>.safetensors; the run has not got to its first checkpoint", o->outdir));
+    TRY(deco_record_paths_of(&path, o->outdir, at->epoch));
+    *epoch = at->step == 0 && deco_path_exists(path.weights) ? at->epoch : at->epoch + 1;
 out:
-    if (d)
-        closedir(d);
-    free(folder);
+    deco_record_paths_free(&path);
+    return st;
+}
+
+deco_status deco_job_analyze_model(char **summary, const char *directory, deco_model *m, const deco_particles *p, const deco_options *o,
+                                   deco_monitor *mon)
+{
+    deco_status st = DECO_OK;
+    int64_t N = p->N, Z = m->shape.Z;
+    float *z = NULL, *R = NULL, *shift = NULL;
+
+    TRY(deco_alloc(&z, (size_t)(N * Z) + 1, sizeof *z, "latents"));
+    if (Z)
+        TRY(deco_device_download(m->dev, z, m->latents.x, (size_t)(N * Z) * sizeof *z));
+    TRY(deco_alloc(&R, (size_t)N, 9 * sizeof *R, "rotations"));
+    TRY(deco_alloc(&shift, (size_t)N, 2 * sizeof *shift, "shifts"));
+    TRY(deco_poses_get(R, shift, m, NULL, N));
+    TRY(deco_analysis_write(
+        directory,
+        &(deco_analysis_input){
+            .model = m, .particles = p, .z = z, .R = R, .shift = shift, .poses_estimated = !o->use_gt_poses, .seed = (uint64_t)o->seed},
+        o, mon));
+    *summary = deco_job_summary(directory, o, Z);
+out:
+    free(z);
+    free(R);
+    free(shift);
     return st;
 }
 
@@ -75,7 +96,6 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     deco_particles *p = NULL;
     deco_model *model = NULL;
     deco_lock *lock = NULL;
-    deco_record record = {0};
     deco_record_paths path = {0};
     deco_position at;
     char *directory = NULL, digest[17];
@@ -85,20 +105,18 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     if (access(o->outdir, W_OK | X_OK))
         TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be written to", o->outdir));
     TRY(deco_lock_take(&lock, o->outdir, m));
-    TRY(find_epoch(&epoch, o));
     if (o->particles.count != 1)
         TRY(deco_fail(DECO_E_ARGUMENT, "particles is not given, and %s/job.yaml does not name one input", o->outdir));
-    TRY(deco_record_paths_of(&path, o->outdir, epoch));
+    TRY(deco_record_paths_of(&path, o->outdir, 0));
     TRY(deco_particles_open_rows(&p, o->particles.items[0], o->datadir, o->ind ? path.ind : NULL, 0, m));
     if (o->k_num > p->N)
         TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",
                       o->k_num, p->source, p->N));
     TRY(deco_device_create(&dev, o->device, (int)o->threads));
-    TRY(deco_checkpoint_read(&model, &at, dev, path.weights, false));
+    TRY(read_model(&model, &at, &epoch, dev, o, m));
     deco_particles_digest(digest, p);
     if (strcmp(digest, at.digest) != 0)
         TRY(deco_fail(DECO_E_FORMAT, "%s: the input changed since the run (its digest is %s, the run's %s)", p->source, digest, at.digest));
-    TRY(deco_record_read(&record, o->outdir, epoch, model->shape.Z, p));
     if (!(directory = deco_analysis_directory(o->outdir, epoch, o)))
         TRY(deco_fail_memory(strlen(o->outdir), "a folder's name"));
 
@@ -106,20 +124,13 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     deco_outdir_sweep(o->outdir);
     TRY(deco_monitor_attach(m, o->outdir));
     deco_log_head(m, dev, deco_pool_threads(deco_device_pool(dev)), (uint64_t)o->seed);
-    deco_info(m, "analysis of epoch %" PRId64, epoch);
-    TRY(deco_analysis_write(directory,
-                            &(deco_analysis_input){.model = model,
-                                                   .particles = p,
-                                                   .z = record.latents,
-                                                   .R = record.R,
-                                                   .shift = record.shift,
-                                                   .poses_estimated = !o->use_gt_poses,
-                                                   .seed = (uint64_t)o->seed},
-                            o, m));
-    *summary = deco_job_summary(directory, o, model->shape.Z);
+    if (epoch != at.epoch)
+        deco_info(m, "analysis of epoch %" PRId64 " as it stands after batch %" PRId64, epoch, at.step);
+    else
+        deco_info(m, "analysis of epoch %" PRId64, epoch);
+    TRY(deco_job_analyze_model(summary, directory, model, p, o, m));
 out:
     free(directory);
-    deco_record_free(&record);
     deco_record_paths_free(&path);
     deco_model_free(model);
     deco_device_free(dev);

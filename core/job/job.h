@@ -4,12 +4,18 @@
 
 #include "base/monitor.h"
 #include "config/options.h"
+#include "model/model.h"
+#include "particles/particles.h"
 
 /* `cryodeco run`. *wrote becomes true once something is written (exit code 1 instead of 2 from there on); *summary is for stdout. */
 deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, char **summary);
 
 /* `cryodeco analyze OUTDIR`, and run with skip_train: the analysis alone, of a run's newest or given epoch. */
 deco_status deco_job_analyze(const deco_options *o, deco_monitor *m, bool *wrote, char **summary);
+
+/* The analysis of a model with its tables, into `directory`. */
+deco_status deco_job_analyze_model(char **summary, const char *directory, deco_model *m, const deco_particles *p, const deco_options *o,
+                                   deco_monitor *mon);
 
 /* Where the maps, plots and subsets of an analysis are, a line each, and what their hand is; NULL without memory. Z: latent dimensions, 0 without states. */
 char *deco_job_summary(const char *directory, const deco_options *o, int64_t Z);

@@ -1,7 +1,7 @@
 /* What a run keeps while it trains: checkpoints on schedule and on request, whole records at the ends of phases. And back to the last of
  * them when training is lost. */
 #include "base/file.h"
-#include "job/checkpoints.h"
+#include "model/checkpoints.h"
 #include "job/metrics.h"
 #include "job/outdir.h"
 #include "job/record.h"

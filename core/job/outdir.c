@@ -1,7 +1,7 @@
 /* The run's directory: checked before anything is read, made after everything was checked. */
 #include "job/outdir.h"
 #include "base/file.h"
-#include "job/checkpoints.h"
+#include "model/checkpoints.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>

@@ -21,11 +21,4 @@ deco_status deco_record_map(float *map, const char *outdir, deco_model *m, int64
 /* weights, conf, pose, rotation, shift and reconstruct of the epoch that *at stands at. */
 deco_status deco_record_epoch(const char *outdir, deco_model *m, const deco_position *at);
 
-/* The same read back: latents [N,Z], R [N,9], shift [N,2], allocated. Fails: FORMAT when rows or uids are not those of `p`. */
-typedef struct deco_record {
-    float *latents, *R, *shift;
-} deco_record;
-deco_status deco_record_read(deco_record *out, const char *outdir, int64_t epoch, int64_t Z, const deco_particles *p);
-void deco_record_free(deco_record *r);
-
 #endif

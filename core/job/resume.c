@@ -1,6 +1,6 @@
 /* Going on with a run: its options, and the checkpoint to go on from. */
 #include "base/file.h"
-#include "job/checkpoints.h"
+#include "model/checkpoints.h"
 #include "job/forecast.h"
 #include "job/run_job.h"
 #include "training/train.h"

@@ -181,38 +181,17 @@ deco_status run_job_begin_model(run_job *j)
 static deco_status analyse(run_job *j, char **summary)
 {
     deco_status st = DECO_OK;
-    const deco_particles *p = j->particles;
-    int64_t N = p->N, Z = j->model->shape.Z;
-    float *z = NULL, *R = NULL, *shift = NULL;
     char *directory = deco_analysis_directory(j->o->outdir, j->at.epoch, j->o);
 
     deco_progress_page_analysis(j->page);
     if (!directory)
         TRY(deco_fail_memory(64, "a folder's name"));
-    TRY(deco_alloc(&z, (size_t)(N * Z) + 1, sizeof *z, "latents"));
-    if (Z)
-        TRY(deco_device_download(j->dev, z, j->model->latents.x, (size_t)(N * Z) * sizeof *z));
-    TRY(deco_alloc(&R, (size_t)N, 9 * sizeof *R, "rotations"));
-    TRY(deco_alloc(&shift, (size_t)N, 2 * sizeof *shift, "shifts"));
-    TRY(deco_poses_get(R, shift, j->model, NULL, N));
-    TRY(deco_analysis_write(directory,
-                            &(deco_analysis_input){.model = j->model,
-                                                   .particles = p,
-                                                   .z = z,
-                                                   .R = R,
-                                                   .shift = shift,
-                                                   .poses_estimated = !j->o->use_gt_poses,
-                                                   .seed = (uint64_t)j->o->seed},
-                            j->o, j->m));
-    *summary = deco_job_summary(directory, j->o, Z);
+    TRY(deco_job_analyze_model(summary, directory, j->model, j->particles, j->o, j->m));
     if (deco_searches_poses(j->o))
         deco_warn(
             j->m,
             "poses were found from one start, and this version cannot tell a wrong one: believe what runs with other --seed agree on");
 out:
-    free(z);
-    free(R);
-    free(shift);
     free(directory);
     return st;
 }

@@ -78,7 +78,7 @@ typedef struct deco_position {
  * Fails: DIVERGED (a number in it is none); FILE, MEMORY, DEVICE. */
 deco_status deco_checkpoint_write(const char *path, deco_model *m, const deco_position *at);
 
-/* The path of one: `epoch` -2 finds the newest, by number, in OUTDIR/out. Free with free(). Fails: FILE (there is none). */
+/* The path of one: weights of `epoch`, or with -2 the newest of all in OUTDIR/out. Free with free(). Fails: FILE (there is none). */
 deco_status deco_checkpoint_path(char **out, const char *outdir, int64_t epoch);
 
 /* `for_training`: moments and tables too. Makes the model of the file's own shape. Fails: FILE, FORMAT (tensors missing or

@@ -2,8 +2,7 @@
 #include "model/model.h"
 
 #include "base/file.h"
-#include <dirent.h>
-#include <errno.h>
+#include "model/checkpoints.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,62 +10,33 @@
 
 enum { NEWEST = -2 };
 
-/* The number of "weights.<epoch>.safetensors"; false for any other name. */
-static bool epoch_of_name(const char *name, int64_t *epoch)
+static deco_status newest_path(char **out, const char *outdir)
 {
-    long long e;
-    char again[64];
+    deco_checkpoint *list;
+    int64_t count;
+    deco_status st = deco_checkpoints_list(&list, &count, outdir);
 
-    if (sscanf(name, "weights.%lld.safetensors", &e) != 1)
-        return false;
-    snprintf(again, sizeof again, "weights.%lld.safetensors", e); /* sscanf takes more than it should: "weights.1.safetensors.old" */
-    if (strcmp(again, name) != 0)
-        return false;
-    *epoch = e;
-    return true;
-}
-
-static deco_status newest_epoch(int64_t *newest, const char *folder)
-{
-    DIR *d = opendir(folder);
-    bool found = false;
-
-    if (!d)
-        return deco_fail_errno(DECO_E_FILE,
-                               "%s: cannot look for weights.<epoch>.safetensors here; name the output directory of a finished run", folder);
-    for (struct dirent *e = readdir(d); e; e = readdir(d)) {
-        int64_t epoch;
-        if (epoch_of_name(e->d_name, &epoch) && (!found || epoch > *newest)) {
-            *newest = epoch;
-            found = true;
-        }
+    if (st)
+        return st;
+    if (count) {
+        *out = list[0].path;
+        list[0].path = NULL;
+    } else {
+        st = deco_fail(DECO_E_FILE,
+                       "%s/out: there is no weights.<epoch>.safetensors here; train first, or name the output directory of a finished run",
+                       outdir);
     }
-    closedir(d);
-    if (!found)
-        return deco_fail(DECO_E_FILE,
-                         "%s: there is no weights.<epoch>.safetensors here; train first, or name the output directory of a finished run",
-                         folder);
-    return DECO_OK;
+    deco_checkpoints_free(list, count);
+    return st;
 }
 
 deco_status deco_checkpoint_path(char **out, const char *outdir, int64_t epoch)
 {
-    deco_status st = DECO_OK;
-    char *folder = deco_path_join(outdir, "out");
-
     *out = NULL;
-    if (!folder) {
-        st = deco_fail_memory(strlen(outdir) + 5, "a path");
-        goto out;
-    }
     if (epoch == NEWEST)
-        TRY(newest_epoch(&epoch, folder));
-    *out = deco_format("%s/weights.%lld.safetensors", folder, (long long)epoch);
-    if (!*out)
-        st = deco_fail_memory(strlen(folder) + 40, "a path");
-out:
-    free(folder);
-    return st;
+        return newest_path(out, outdir);
+    *out = deco_format("%s/out/weights.%lld.safetensors", outdir, (long long)epoch);
+    return *out ? DECO_OK : deco_fail_memory(strlen(outdir) + 40, "a path");
 }
 
 deco_status deco_model_open(deco_model **out, const char *outdir, int64_t epoch, int threads)

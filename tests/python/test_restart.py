@@ -4,6 +4,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -193,6 +194,21 @@ def test_going_back_to_an_epoch_keeps_aside_what_lies_beyond(tmp_path, uninterru
     assert [x["epoch"] for x in metrics(outdir, "epoch")] == [x["epoch"] for x in metrics(whole, "epoch")]
     r = cryodeco("run", "--outdir", outdir, "--resume", "2", check=False)
     assert r.returncode == 2 and "weights.2.safetensors: not found" in r.stderr
+
+
+def test_a_stopped_run_can_be_analysed_as_it_stands_and_still_goes_on(tmp_path, uninterrupted):
+    whole, _ = uninterrupted("known poses")
+    outdir = stopped(tmp_path / "run", "known poses", after=3)
+    epoch = int(newest(outdir).name.split(".")[1])
+    r = cryodeco("analyze", outdir)
+    analysis = outdir / f"out/analysis_{epoch}"
+    assert "as it stands" in r.stderr and len(list(analysis.glob("clustering2/vol_*.mrc"))) == 2
+    shutil.rmtree(analysis)
+    cryodeco("run", "--outdir", outdir, "--resume", "auto")
+    same_results(whole, outdir)
+    before = results(outdir)
+    cryodeco("analyze", outdir)  # of a finished run, from its weights: the same again
+    assert results(outdir) == before
 
 
 def test_what_would_be_another_run_is_refused_by_name(tmp_path, tiny_copy):

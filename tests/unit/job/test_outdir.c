@@ -59,8 +59,45 @@ static void only_unfinished_files_of_dead_processes_are_swept(void **state)
     deco_outdir_sweep(scratch("nowhere")); /* nothing there, nothing done */
 }
 
+static bool is_at(const char *folder, const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "back/%s/%s", folder, name);
+    return deco_path_exists(scratch(path));
+}
+
+static void what_lies_beyond_an_earlier_checkpoint_is_kept_aside(void **state)
+{
+    static const char *const stays[] = {
+        "uid.npy", "weights.-1.safetensors", "conf.3.npy", "weights.3.safetensors", "checkpoint.4.5.safetensors", "analysis_3"};
+    static const char *const goes[] = {"checkpoint.4.6.safetensors", "weights.4.safetensors", "conf.4.npy", "reconstruct.10.mrc",
+                                       "analysis_4_flipped"};
+    char name[128];
+
+    assert_int_equal(deco_directory_make(scratch("back/out")), DECO_OK);
+    for (size_t i = 0; i < sizeof stays / sizeof *stays; i++) {
+        snprintf(name, sizeof name, "back/out/%s", stays[i]);
+        scratch_put(name, "x", 1);
+    }
+    scratch_put("back/out/conf.5.npy", "x", 1); /* of a run that was killed before its weights: nothing to go back from */
+    assert_int_equal(deco_outdir_leave_behind(scratch("back"), 3, 5, NULL), DECO_OK);
+    assert_true(is_at("out", "conf.5.npy") && !deco_path_exists(scratch("back/old-out_000")));
+
+    for (size_t i = 0; i < sizeof goes / sizeof *goes; i++) {
+        snprintf(name, sizeof name, "back/out/%s", goes[i]);
+        scratch_put(name, "x", 1);
+    }
+    assert_int_equal(deco_outdir_leave_behind(scratch("back"), 3, 5, NULL), DECO_OK);
+    for (size_t i = 0; i < sizeof stays / sizeof *stays; i++)
+        assert_true(is_at("out", stays[i]));
+    for (size_t i = 0; i < sizeof goes / sizeof *goes; i++)
+        assert_true(!is_at("out", goes[i]) && is_at("old-out_000/out", goes[i]));
+    assert_true(is_at("old-out_000/out", "conf.5.npy"));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(only_unfinished_files_of_dead_processes_are_swept)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(only_unfinished_files_of_dead_processes_are_swept),
+                                       cmocka_unit_test(what_lies_beyond_an_earlier_checkpoint_is_kept_aside)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

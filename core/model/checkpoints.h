@@ -1,8 +1,8 @@
 /* The checkpoints of a run, told by their names in OUTDIR/out. weights.<epoch>.safetensors stands behind the last epoch of a phase, with the
  * arrays of that epoch beside it (record.h); checkpoint.<epoch>.<batch>.safetensors inside an epoch, behind so many of its batches. Either
  * is enough to go on from. docs/formats.md. */
-#ifndef DECO_JOB_CHECKPOINTS_H
-#define DECO_JOB_CHECKPOINTS_H
+#ifndef DECO_MODEL_CHECKPOINTS_H
+#define DECO_MODEL_CHECKPOINTS_H
 
 #include "base/monitor.h"
 #include "model/model.h"

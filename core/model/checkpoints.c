@@ -1,5 +1,5 @@
 /* The checkpoints of a run, told by their names. */
-#include "job/checkpoints.h"
+#include "model/checkpoints.h"
 #include "base/file.h"
 #include <dirent.h>
 #include <errno.h>
