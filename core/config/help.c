@@ -24,7 +24,7 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static const char exit_codes[] = "Exit codes: 0 done; 1 failed while running, what was whole stays whole; 2 bad input or usage,\n"
                                  "nothing written; 3 stopped from CryoSPARC; 4 the CryoSPARC job could not start; 75 stopped with\n"
-                                 "a whole checkpoint; 128 + n killed by signal n.\n";
+                                 "a whole checkpoint (--resume auto goes on); 128 + n killed by signal n.\n";
 
 /* Columns a text takes: characters, not bytes ("Å"). */
 static int columns(const char *text, size_t bytes)

@@ -231,10 +231,11 @@ deco_status deco_outdir_prepare(const char *outdir, bool new_run, deco_monitor *
     char *out = NULL;
 
     TRY(deco_directory_make(outdir));
-    if (new_run)
-        TRY(keep_aside(outdir, m));
     if (!(out = deco_path_join(outdir, "out")))
         TRY(deco_fail_memory(strlen(outdir), "a folder's name"));
+    rmdir(out); /* where it is empty, a run was killed as it began: nothing to keep */
+    if (new_run)
+        TRY(keep_aside(outdir, m));
     TRY(deco_directory_make(out));
 out:
     free(out);

@@ -151,7 +151,7 @@ static deco_status begin_output(run_job *j)
     TRY(deco_monitor_attach(j->m, outdir));
     TRY(deco_record_uids(outdir, j->particles));
     TRY(deco_progress_page_create(&j->page, j->o, j->particles, j->forecast, j->m));
-    if (!unlink(j->stop_file))
+    if (j->stale_stop && !unlink(j->stop_file))
         deco_info(j->m, "%s was there before the run began, and is removed", j->stop_file);
 out:
     return st;
@@ -228,6 +228,7 @@ static deco_status resolve_options(run_job *j, const deco_options *given)
     make_absolute(&j->o->ind);
     if (!(j->stop_file = deco_path_join(j->o->outdir, "STOP")))
         TRY(deco_fail_memory(16, "a file's name"));
+    j->stale_stop = deco_path_exists(j->stop_file); /* one that is made from now on is meant for this run */
 out:
     return st;
 }

@@ -22,6 +22,7 @@ typedef struct run_job {
     double forecast; /* seconds of training; 0: not measured */
     deco_progress_page *page;
     char *stop_file;        /* OUTDIR/STOP */
+    bool stale_stop;        /* it was there before the run began */
     bool rolled_back;       /* training diverged once, ... */
     deco_position back;     /* ... and went on from here */
     double last_checkpoint; /* deco_seconds() */

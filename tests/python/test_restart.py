@@ -131,6 +131,19 @@ def test_stopped_by_signal_or_file_leaves_a_checkpoint_and_goes_on_to_the_bit(tm
     same_results(whole, outdir)
 
 
+def test_stopped_in_the_analysis_only_the_analysis_is_missing(tmp_path):
+    outdir = tmp_path / "run"
+    p = start(outdir, *BRIEF, "--k_num", "60", "--seed", 3)
+    wait_for(p, lambda: (outdir / "run.log").exists() and "clustering 1000 latents" in (outdir / "run.log").read_text())
+    p.send_signal(signal.SIGTERM)
+    text = p.communicate(timeout=60)[1]
+    assert p.returncode == 75 and "stopped during the analysis" in text, text
+    assert not list((outdir / "out").glob("analysis_*"))
+    r = cryodeco("run", "--outdir", outdir, "--resume", "auto")
+    assert "only its analysis is missing" in r.stderr and (outdir / "out/analysis_1/clustering60").exists()
+    assert not list((outdir / "out").glob(".analysis*"))
+
+
 def test_stop_file_of_before_stops_nothing(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/STOP").touch()

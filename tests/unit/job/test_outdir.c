@@ -95,9 +95,23 @@ static void what_lies_beyond_an_earlier_checkpoint_is_kept_aside(void **state)
     assert_true(is_at("old-out_000/out", "conf.5.npy"));
 }
 
+static void an_empty_out_of_a_killed_start_is_not_kept_aside(void **state)
+{
+    assert_int_equal(deco_directory_make(scratch("began/out")), DECO_OK);
+    assert_int_equal(deco_outdir_prepare(scratch("began"), true, NULL), DECO_OK);
+    assert_true(deco_path_exists(scratch("began/out")) && !deco_path_exists(scratch("began/old-out_000")));
+    scratch_put("began/out/uid.npy", "x", 1);
+    assert_int_equal(deco_outdir_prepare(scratch("began"), true, NULL), DECO_OK);
+    assert_true(deco_path_exists(scratch("began/old-out_000/out/uid.npy")));
+    scratch_put("began/out/uid.npy", "x", 1);
+    assert_int_equal(deco_outdir_prepare(scratch("began"), false, NULL), DECO_OK); /* a resumed run's stay */
+    assert_true(deco_path_exists(scratch("began/out/uid.npy")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(only_unfinished_files_of_dead_processes_are_swept),
-                                       cmocka_unit_test(what_lies_beyond_an_earlier_checkpoint_is_kept_aside)};
+                                       cmocka_unit_test(what_lies_beyond_an_earlier_checkpoint_is_kept_aside),
+                                       cmocka_unit_test(an_empty_out_of_a_killed_start_is_not_kept_aside)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
