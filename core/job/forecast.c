@@ -138,10 +138,11 @@ deco_status deco_forecast_measure(deco_forecast *out, const deco_options *o, con
     for (int64_t c = 0; c < p->rows->columns; c++)
         table += (double)p->rows->column[c].item * (double)p->rows->column[c].cells * N;
     double maps = (double)(o->k_num + 2 * 10 + 1 + deco_heavy_count(o, p->N, p->D)) * D * D * D * sizeof(float);
+    double checkpoint = 16 * parameters + N * (12.0 * (double)shape.Z + (deco_trains_poses(o) ? 96 : 32));
     out->memory_bytes = program_bytes + table + (double)deco_train_bytes(o, &shape, p->N, p->D, deco_pool_threads(deco_device_pool(dev))) +
+                        checkpoint +                   /* put together before it is written */
                         6 * D * D * D * sizeof(float); /* maps being decoded, and compared */
     /* The ends of at most three phases with their arrays, two checkpoints between them. */
-    double checkpoint = 16 * parameters + N * (12.0 * (double)shape.Z + (deco_trains_poses(o) ? 96 : 32));
     out->disk_bytes = 5 * checkpoint + 3 * N * (4.0 * (double)shape.Z + 88) + N * 8 + maps + table;
 out:
     return st;
