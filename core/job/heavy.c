@@ -2,11 +2,14 @@
 #include "analysis/agreement.h"
 #include "analysis/figures.h"
 #include "base/file.h"
+#include "formats/mrc.h"
 #include "job/record.h"
 #include "training/search_stop.h"
 #include "training/train.h"
 #include <cjson/cJSON.h>
+#include <dirent.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,30 +50,85 @@ static deco_status path_of(char **out, const char *outdir, const char *what, int
     return *out ? DECO_OK : deco_fail_memory(strlen(outdir), "a file's name");
 }
 
-/* The map's transform takes the place of the last one's; *radius: how far out the two agree, NAN for the first. */
-static deco_status compare(deco_heavy *h, double *radius, deco_model *m)
+static deco_status transform(float **out, const float *map, deco_model *m)
 {
     deco_status st = DECO_OK;
     int64_t D = m->D;
     size_t bytes = (size_t)(D * D * D) * sizeof(float);
-    float *on_device = NULL, *now = NULL;
+    float *on_device = NULL;
     deco_array volume;
 
-    *radius = 0;
-    TRY(deco_alloc(&now, (size_t)(D * D * D), sizeof *now, "a map's transform"));
+    TRY(deco_alloc(out, (size_t)(D * D * D), sizeof **out, "a map's transform"));
     TRY(deco_device_alloc(m->dev, &on_device, bytes, "a map's transform"));
-    TRY(deco_device_upload(m->dev, on_device, h->map, bytes));
+    TRY(deco_device_upload(m->dev, on_device, map, bytes));
     volume = deco_f32_3(on_device, D, D, D);
     TRY(deco_hartley_3d(m->dev, volume, volume, false));
-    TRY(deco_device_download(m->dev, now, on_device, bytes));
+    TRY(deco_device_download(m->dev, *out, on_device, bytes));
+out:
+    deco_device_release(m->dev, on_device);
+    return st;
+}
+
+/* The epoch of the last map before `epoch` in OUTDIR/out; INT64_MIN: there is none. */
+static int64_t map_before(const char *outdir, int64_t epoch)
+{
+    char *folder = deco_path_join(outdir, "out"), again[64];
+    DIR *d = folder ? opendir(folder) : NULL;
+    int64_t last = INT64_MIN, e;
+
+    for (struct dirent *f; d && (f = readdir(d));) {
+        if (sscanf(f->d_name, "reconstruct.%" SCNd64, &e) != 1 || e >= epoch || e <= last)
+            continue;
+        snprintf(again, sizeof again, "reconstruct.%" PRId64 ".mrc", e);
+        if (!strcmp(again, f->d_name))
+            last = e;
+    }
+    if (d)
+        closedir(d);
+    free(folder);
+    return last;
+}
+
+/* A run that goes on compares with the map that it had made before: that of the file. Without one there is nothing to compare with. */
+static deco_status recall(deco_heavy *h, const char *outdir, deco_model *m, int64_t epoch)
+{
+    deco_status st = DECO_OK;
+    int64_t D = m->D, last = map_before(outdir, epoch);
+    deco_mrc *file = NULL;
+    float *map = NULL;
+    char *path = last == INT64_MIN ? NULL : deco_format("%s/out/reconstruct.%" PRId64 ".mrc", outdir, last);
+
+    if (!path)
+        goto out;
+    TRY(deco_mrc_open(&file, path));
+    if (file->nx != D || file->ny != D || file->nz != D)
+        goto out;
+    TRY(deco_alloc(&map, (size_t)(D * D * D), sizeof *map, "a map"));
+    TRY(deco_mrc_read(file, map, 0, D));
+    TRY(transform(&h->before, map, m));
+    h->compared = true;
+out:
+    deco_mrc_close(file);
+    free(map);
+    free(path);
+    return st;
+}
+
+/* The map's transform takes the place of the last one's; *radius: how far out the two agree, 0 for the first. */
+static deco_status compare(deco_heavy *h, double *radius, deco_model *m)
+{
+    deco_status st = DECO_OK;
+    float *now = NULL;
+
+    *radius = 0;
+    TRY(transform(&now, h->map, m));
     if (h->compared)
-        *radius = deco_agreement_radius(now, h->before, D, m->radius, agreement_fsc);
+        *radius = deco_agreement_radius(now, h->before, m->D, m->radius, agreement_fsc);
     free(h->before);
     h->before = now;
     now = NULL;
     h->compared = true;
 out:
-    deco_device_release(m->dev, on_device);
     free(now);
     return st;
 }
@@ -129,6 +187,8 @@ deco_status deco_heavy_write(deco_heavy *h, const char *outdir, deco_model *m, i
     if (Z)
         TRY(deco_device_download(m->dev, z, m->latents.x, (size_t)(N * Z) * sizeof *z));
     TRY(deco_record_map(h->map, outdir, m, epoch, z));
+    if (!h->compared)
+        TRY(recall(h, outdir, m, epoch));
     TRY(compare(h, &agreement, m));
     TRY(draw(outdir, m, epoch, h->map, z));
     tell(m, epoch, agreement, deco_seconds() - start, mon);

@@ -106,6 +106,8 @@ def test_killed_at_any_moment_and_resumed_ends_to_the_bit_as_without(tmp_path, u
         assert [x["epoch"] for x in told] == [x["epoch"] for x in expected]  # each once
         for name in ("loss", "images", "lr_decoder", "lr_latents", "radius", "kind"):
             assert [x[name] for x in told] == [x[name] for x in expected], name
+        maps = [[(x["epoch"], x.get("agreement_A")) for x in metrics(run, "map")] for run in (outdir, whole)]
+        assert maps[0] == maps[1]  # also the first after a restart is compared with the one before
         assert not (outdir / "old-out_000").exists() and not (outdir / "run.lock").exists()
         assert not list(outdir.rglob(".*.tmp-*"))
         assert len(on_the_way(outdir)) <= 2
