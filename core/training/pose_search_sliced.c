@@ -173,8 +173,8 @@ static deco_status check_input(const deco_search_sliced *s, const deco_search_in
     if (in->B < 1 || in->B > s->batch)
         return deco_fail(DECO_E_ARGUMENT, "pose search: a batch of %lld images; this search takes 1 to %lld", (long long)in->B,
                          (long long)s->batch);
-    if (s->m->shape.Z && !in->z)
-        return deco_fail(DECO_E_ARGUMENT, "pose search: a batch without latents; the model has %lld", (long long)s->m->shape.Z);
+    if (s->Z && !in->z)
+        return deco_fail(DECO_E_ARGUMENT, "pose search: a batch without latents; the model has %lld", (long long)s->Z);
     if (!s->renewed)
         return deco_fail(DECO_E_ARGUMENT, "pose search: no snapshot has been taken yet");
     for (int64_t i = 0; in->shift && i < 2 * in->B; i++)

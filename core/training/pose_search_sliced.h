@@ -52,6 +52,7 @@ struct deco_search_sliced {
     deco_search_grid grid;
     deco_search_sliced_config config;
     int64_t batch, P, room, threads; /* room: poses kept at most, finalists among them */
+    int64_t Z;                       /* of the latents that choose a snapshot; 0: one for all images */
     bool renewed;
 
     int64_t levels, widest; /* n_iter + 1; the level of the largest radius */

@@ -6,7 +6,7 @@
 
 static int32_t nearest_centroid(const deco_search_sliced *s, int64_t image)
 {
-    int64_t Z = s->m->shape.Z;
+    int64_t Z = s->Z;
     int32_t nearest = 0;
     double least = INFINITY;
 
@@ -76,7 +76,7 @@ void deco_sliced_image_begin(deco_search_sliced *s, int64_t image, deco_sliced_s
     int64_t padded = s->level[0].half.padded;
     float middle[2], *to = s->level0 + image * 3 * padded;
 
-    s->centroid[image] = nearest_centroid(s, image);
+    s->centroid[image] = s->in->snapshot ? s->in->snapshot[image] : nearest_centroid(s, image);
     fill_ctf(s, image, &s->level[s->widest]);
     deco_sliced_image_load(s, image, 0, true, w);
     base_middle(middle, s, image);

@@ -106,7 +106,8 @@ deco_status deco_search_sliced_create(deco_search_sliced **out, deco_model *m, c
     s->kernels = deco_snapshot_best();
     s->grid = *grid;
     s->config = *c;
-    s->config.centroids = m->shape.Z ? c->centroids : 1;
+    s->Z = c->chosen ? 0 : m->shape.Z;
+    s->config.centroids = s->Z || c->chosen ? c->centroids : 1;
     s->batch = batch;
     s->P = mask->P;
     s->room = grid->n_kept > c->rescore ? grid->n_kept : c->rescore;

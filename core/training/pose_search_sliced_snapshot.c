@@ -58,7 +58,7 @@ static void put_value(float *quad, const deco_snapshot *shape, int64_t reach, co
 deco_status deco_sliced_snapshots_create(deco_search_sliced *s)
 {
     deco_status st = DECO_OK;
-    int64_t os = s->config.oversampling, K = s->config.centroids, Z = s->m->shape.Z;
+    int64_t os = s->config.oversampling, K = s->config.centroids, Z = s->Z;
 
     s->reach = s->level[s->widest].half.radius * os + 1;
     int64_t n = 2 * s->reach + 2, planes = s->reach + 2; /* one more than the ball: a point on the rim may round past it */
@@ -85,7 +85,7 @@ void deco_sliced_snapshots_free(deco_search_sliced *s)
 static void set_centroid(deco_search_sliced *s, int64_t centroid, const float *z)
 {
     if (z)
-        memcpy(s->z + centroid * s->m->shape.Z, z, (size_t)s->m->shape.Z * sizeof *z);
+        memcpy(s->z + centroid * s->Z, z, (size_t)s->Z * sizeof *z);
 }
 
 deco_status deco_search_sliced_fill(deco_search_sliced *s, int64_t centroid, const float *z,
@@ -156,7 +156,7 @@ static deco_status renew_one(deco_search_sliced *s, int64_t centroid, const floa
 
     set_centroid(s, centroid, z);
     if (z)
-        TRY(deco_device_upload(s->m->dev, b->dev_z, z, (size_t)s->m->shape.Z * sizeof *z));
+        TRY(deco_device_upload(s->m->dev, b->dev_z, z, (size_t)s->Z * sizeof *z));
     for (bool more = true; more;) {
         int64_t n = 0;
         while (n < BLOCK && (more = ball_next(&w))) {
@@ -182,11 +182,11 @@ deco_status deco_search_sliced_renew(deco_search_sliced *s, const float *z)
     decode_block b = {0};
 
     s->renewed = false;
-    if (s->m->shape.Z && !z)
-        TRY(deco_fail(DECO_E_ARGUMENT, "pose search: no centroids of the latents; the model has %lld", (long long)s->m->shape.Z));
+    if (s->Z && !z)
+        TRY(deco_fail(DECO_E_ARGUMENT, "pose search: no centroids of the latents; the model has %lld", (long long)s->Z));
     TRY(block_create(&b, s->m));
     for (int64_t i = 0; i < s->config.centroids; i++)
-        TRY(renew_one(s, i, s->m->shape.Z ? z + i * s->m->shape.Z : NULL, &b));
+        TRY(renew_one(s, i, s->Z ? z + i * s->Z : NULL, &b));
     s->renewed = true;
 out:
     block_free(&b, s->m->dev);
