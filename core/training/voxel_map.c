@@ -1,0 +1,218 @@
+/* Weighted back-projection into a small ball of Fourier space. */
+#include "training/voxel_map.h"
+
+#include "compute/ops.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The mask falls off over three points of its grid: as sharp as the grid can hold. */
+static const double mask_edge = 3;
+
+static int64_t cells(const deco_voxel_map *v) { return v->side * v->side * v->side; }
+
+/* 1 in the sphere, 0 outside, times 1/grid³ of the inverse transform. */
+static void fill_mask(deco_voxel_map *v, double mask_px)
+{
+    int64_t n = v->grid;
+    double per = (double)n / (double)v->D;
+
+    for (int64_t i = 0; i < n * n * n; i++) {
+        int64_t x = i % n - n / 2, y = i / n % n - n / 2, z = i / n / n - n / 2;
+        double edge = (mask_px * per - sqrt((double)(x * x + y * y + z * z))) / mask_edge + 0.5;
+        v->mask[i] = (float)fmax(0, fmin(1, edge));
+    }
+}
+
+deco_status deco_voxel_map_create(deco_voxel_map **out, deco_device *dev, int64_t D, int64_t radius, double mask_px, int64_t chunks)
+{
+    deco_status st = DECO_OK;
+    deco_voxel_map *v = NULL;
+
+    *out = NULL;
+    TRY(deco_alloc(&v, 1, sizeof *v, "a map of voxels"));
+    v->dev = dev;
+    v->D = D;
+    v->radius = radius;
+    v->gain = 1;
+    v->reach = radius + 1;
+    v->side = 2 * v->reach + 1;
+    v->chunks = chunks;
+    v->grid = 2 * ((5 * v->side + 7) / 8); /* a quarter wider than the ball, so that the mask's edge has room */
+    size_t n = (size_t)cells(v), g = (size_t)(v->grid * v->grid * v->grid);
+    TRY(deco_alloc(&v->chunk, 2 * n * (size_t)chunks, sizeof *v->chunk, "a map of voxels"));
+    TRY(deco_alloc(&v->value, n, sizeof *v->value, "a map of voxels"));
+    TRY(deco_alloc(&v->weight, n, sizeof *v->weight, "a map of voxels"));
+    TRY(deco_alloc(&v->map, n, sizeof *v->map, "a map of voxels"));
+    TRY(deco_alloc(&v->power, (size_t)radius + 2, sizeof *v->power, "a map of voxels"));
+    TRY(deco_alloc(&v->mask, g, sizeof *v->mask, "a map of voxels"));
+    TRY(deco_device_alloc(dev, &v->field, g * sizeof *v->field, "a map of voxels"));
+    fill_mask(v, mask_px);
+    *out = v;
+    v = NULL;
+out:
+    deco_voxel_map_free(v);
+    return st;
+}
+
+void deco_voxel_map_copy(deco_voxel_map *to, const deco_voxel_map *from)
+{
+    size_t n = (size_t)cells(from);
+
+    memcpy(to->value, from->value, n * sizeof *to->value);
+    memcpy(to->weight, from->weight, n * sizeof *to->weight);
+    memcpy(to->map, from->map, n * sizeof *to->map);
+}
+
+void deco_voxel_map_free(deco_voxel_map *v)
+{
+    if (!v)
+        return;
+    free(v->chunk);
+    free(v->value);
+    free(v->weight);
+    free(v->map);
+    free(v->power);
+    free(v->mask);
+    deco_device_release(v->dev, v->field);
+    free(v);
+}
+
+/* The transpose of a trilinear slice. The point opposite to cell i is cell side³ - 1 - i. */
+void deco_voxel_map_add(deco_voxel_map *v, int64_t chunk, const float R[9], double weight, deco_half_image image, const float *half_ctf2,
+                        const deco_half_plane *half)
+{
+    int64_t n = v->side, last = cells(v) - 1;
+    float *value = v->chunk + 2 * chunk * (last + 1), *weights = value + last + 1, w = (float)weight;
+
+    for (int64_t j = 0; j < half->points; j++) {
+        float x = half->kx[j] * R[0] + half->ky[j] * R[3] + (float)v->reach, y = half->kx[j] * R[1] + half->ky[j] * R[4] + (float)v->reach,
+              z = half->kx[j] * R[2] + half->ky[j] * R[5] + (float)v->reach;
+        int64_t ix = (int64_t)x, iy = (int64_t)y, iz = (int64_t)z, at = (iz * n + iy) * n + ix;
+        float fx = x - (float)ix, fy = y - (float)iy, fz = z - (float)iz;
+        float c2 = 2 * w * half_ctf2[j], here = w * image.at[j], there = w * image.opposite[j];
+        for (int corner = 0; corner < 8; corner++) {
+            int64_t cell = at + (corner & 1) + n * (corner >> 1 & 1) + n * n * (corner >> 2);
+            float share = (corner & 1 ? fx : 1 - fx) * (corner & 2 ? fy : 1 - fy) * (corner & 4 ? fz : 1 - fz);
+            value[cell] += share * here;
+            value[last - cell] += share * there;
+            weights[cell] += share * c2;
+            weights[last - cell] += share * c2;
+        }
+    }
+}
+
+/* Chunks in their order, whoever filled them. */
+static void gather(deco_voxel_map *v, double fade)
+{
+    int64_t n = cells(v);
+    float keep = (float)fade;
+
+    for (int64_t i = 0; i < n; i++)
+        v->value[i] *= keep, v->weight[i] *= keep;
+    for (int64_t c = 0; c < v->chunks; c++) {
+        const float *value = v->chunk + 2 * c * n, *weight = value + n;
+        for (int64_t i = 0; i < n; i++)
+            v->value[i] += value[i], v->weight[i] += weight[i];
+    }
+    memset(v->chunk, 0, (size_t)(2 * v->chunks * n) * sizeof *v->chunk);
+}
+
+/* Squared distance of a cell from the centre. */
+static int64_t distance2(const deco_voxel_map *v, int64_t cell)
+{
+    int64_t x = cell % v->side - v->reach, y = cell / v->side % v->side - v->reach, z = cell / v->side / v->side - v->reach;
+    return x * x + y * y + z * z;
+}
+
+/* The signal's power by shell, from the sums themselves: E value² = weight² power + weight, as the noise of a whitened image is 1. */
+static void find_power(deco_voxel_map *v, int64_t radius, double *sums)
+{
+    int64_t shells = v->radius + 2;
+
+    memset(sums, 0, (size_t)(2 * shells) * sizeof *sums);
+    for (int64_t i = 0; i < cells(v); i++) {
+        int64_t r = (int64_t)lrint(sqrt((double)distance2(v, i)));
+        if (r < 1 || r > radius)
+            continue;
+        double value = v->value[i], weight = v->weight[i];
+        sums[2 * r] += value * value - weight;
+        sums[2 * r + 1] += weight * weight;
+    }
+    for (int64_t r = 0; r < shells; r++)
+        v->power[r] = sums[2 * r + 1] > 0 ? fmax(sums[2 * r] / sums[2 * r + 1], 0) : 0;
+}
+
+static void wiener(deco_voxel_map *v, int64_t radius)
+{
+    for (int64_t i = 0; i < cells(v); i++) {
+        int64_t d2 = distance2(v, i), r = (int64_t)lrint(sqrt((double)d2));
+        double power = r <= radius ? v->gain * v->power[r] : 0;
+        v->map[i] = d2 > 0 && power > 0 ? (float)(power * v->value[i] / (power * v->weight[i] + 1)) : 0;
+    }
+}
+
+/* Copies the cube between its own array and the middle of the mask's grid. */
+static void copy_cube(const deco_voxel_map *v, float *grid, bool back)
+{
+    int64_t n = v->grid, first = n / 2 - v->reach;
+
+    for (int64_t z = 0; z < v->side; z++)
+        for (int64_t y = 0; y < v->side; y++) {
+            float *line = grid + ((z + first) * n + y + first) * n + first, *own = v->map + (z * v->side + y) * v->side;
+            memcpy(back ? own : line, back ? line : own, (size_t)v->side * sizeof *own);
+        }
+}
+
+/* The density outside the mask is none. */
+static deco_status mask_density(deco_voxel_map *v, float *grid)
+{
+    deco_status st = DECO_OK;
+    int64_t n = v->grid, points = n * n * n;
+    deco_array field = deco_f32_3(v->field, n, n, n);
+
+    memset(grid, 0, (size_t)points * sizeof *grid);
+    copy_cube(v, grid, false);
+    TRY(deco_device_upload(v->dev, v->field, grid, (size_t)points * sizeof *grid));
+    TRY(deco_hartley_3d(v->dev, field, field, true));
+    TRY(deco_device_download(v->dev, grid, v->field, (size_t)points * sizeof *grid));
+    for (int64_t i = 0; i < points; i++)
+        grid[i] *= v->mask[i];
+    TRY(deco_device_upload(v->dev, v->field, grid, (size_t)points * sizeof *grid));
+    TRY(deco_hartley_3d(v->dev, field, field, false));
+    TRY(deco_device_download(v->dev, grid, v->field, (size_t)points * sizeof *grid));
+    copy_cube(v, grid, true);
+out:
+    return st;
+}
+
+deco_status deco_voxel_map_update(deco_voxel_map *v, double fade, int64_t radius)
+{
+    deco_status st = DECO_OK;
+    float *grid = NULL;
+    double *sums = NULL;
+
+    TRY(deco_alloc(&grid, (size_t)(v->grid * v->grid * v->grid), sizeof *grid, "a map of voxels"));
+    TRY(deco_alloc(&sums, 2 * (size_t)(v->radius + 2), sizeof *sums, "a map of voxels"));
+    gather(v, fade);
+    find_power(v, radius, sums);
+    wiener(v, radius);
+    TRY(mask_density(v, grid));
+out:
+    free(grid);
+    free(sums);
+    return st;
+}
+
+float deco_voxel_map_value(void *map, const double k[3])
+{
+    const deco_voxel_map *v = map;
+    int64_t at[3];
+
+    for (int i = 0; i < 3; i++) {
+        at[i] = lrint(k[i]) + v->reach;
+        if (at[i] < 0 || at[i] >= v->side)
+            return 0;
+    }
+    return v->map[(at[2] * v->side + at[1]) * v->side + at[0]];
+}
