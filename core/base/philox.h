@@ -19,7 +19,10 @@ typedef enum deco_stream {
     DECO_STREAM_SEED,
     DECO_STREAM_POSE,
     DECO_STREAM_CENTROIDS,
-    DECO_STREAM_MINIBATCH
+    DECO_STREAM_MINIBATCH,
+    DECO_STREAM_INITIAL,
+    DECO_STREAM_INITIAL_ORDER,
+    DECO_STREAM_INITIAL_STATE
 } deco_stream;
 
 /* Position `index` of sub-sequence `sub` (an epoch, a particle) of a stream. */

@@ -67,6 +67,11 @@ static deco_status check_poses(const deco_options *o)
         TRY(deco_fail(DECO_E_ARGUMENT,
                       "hps_stop ends a search of n_imgs_pose_search images early, but search_radii (of a preset, perhaps) lists the "
                       "epochs: leave one of them out"));
+    if (o->initial_radii.count && !o->n_imgs_pretrain && !o->use_gt_poses && !o->refine_gt_poses)
+        TRY(deco_fail(DECO_E_ARGUMENT, "initial_radii (of a preset, perhaps) asks for an initial model, which pretraining begins with, but "
+                                       "n_imgs_pretrain is 0: give at least 1"));
+    TRY(check_whole(&o->initial_radii, "initial_radii"));
+    TRY(check_whole(&o->initial_state_radii, "initial_state_radii"));
     TRY(check_whole(&o->search_radii, "search_radii"));
     TRY(check_whole(&o->search_n_iter, "search_n_iter"));
     TRY(check_whole(&o->refine_radii, "refine_radii"));

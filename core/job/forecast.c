@@ -3,6 +3,7 @@
 #include "job/heavy.h"
 #include "geometry/lattice.h"
 #include "particles/loader.h"
+#include "training/initial_model.h"
 #include "training/step.h"
 #include "training/train.h"
 #include <math.h>
@@ -97,6 +98,18 @@ static deco_status seconds_of_search(double *snapshots, double *image, const dec
     return st;
 }
 
+static deco_status seconds_of_initial_model(double *out, const deco_hypervolume *shape, const deco_options *o, const deco_particles *p,
+                                            deco_device *dev)
+{
+    deco_model *model = NULL;
+    deco_status st = toy_model(&model, shape, o, p, p->N, dev);
+
+    if (!st)
+        st = deco_initial_model_seconds(out, model, p, o);
+    deco_model_free(model);
+    return st;
+}
+
 /* The time of all epochs. Steps and searches go with the points of the mask, snapshots with those of the ball. */
 static deco_status sum_epochs(deco_forecast *out, const deco_hypervolume *shape, const deco_options *o, const deco_particles *p,
                               deco_device *dev)
@@ -111,6 +124,8 @@ static deco_status sum_epochs(deco_forecast *out, const deco_hypervolume *shape,
     TRY(seconds_a_point(&point, shape, o, p, &first, dev));
     if (last.search_batch)
         TRY(seconds_of_search(&snapshots, &image, shape, o, p, &last, dev));
+    if (deco_epoch_plan_of(o, p->N, p->D, -1).initial_model)
+        TRY(seconds_of_initial_model(&out->seconds, shape, o, p, dev));
     for (int64_t i = s.pretrain_images ? -1 : 0; i < s.total; i++) {
         deco_epoch_plan e = deco_epoch_plan_of(o, p->N, p->D, i);
         double images = (double)e.images, wider = e.search_batch ? (double)e.search_radius / (double)last.search_radius : 0;

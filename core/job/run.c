@@ -9,6 +9,7 @@
 #include "job/progress_page.h"
 #include "job/record.h"
 #include "job/run_job.h"
+#include "training/initial_model.h"
 #include "training/search_stop.h"
 #include "training/train.h"
 #include <cjson/cJSON.h>
@@ -99,6 +100,8 @@ static deco_status log_plan(run_job *j)
     else if (deco_searches_poses(o) && o->search_radii.count)
         deco_info(j->m, "%" PRId64 " epochs: %" PRId64 " of search_radii, and %" PRId64 " after them", s.total, s.search_epochs,
                   s.sgd_epochs);
+    else if (deco_searches_poses(o) && o->initial_radii.count)
+        deco_info(j->m, "%" PRId64 " epochs after an initial model", s.total);
     else if (o->n_imgs_pose_search)
         deco_info(j->m,
                   "%" PRId64 " epochs: the published n_imgs_pose_search = %" PRId64 " images are %" PRId64 " epochs of %" PRId64
@@ -178,6 +181,40 @@ deco_status run_job_begin_model(run_job *j)
     return deco_poses_start(j->model, j->particles, j->o);
 }
 
+/* May one believe what was found? A confident wrong map is the worst that this program can give. */
+static void tell_convergence(run_job *j, char **summary)
+{
+    double share = j->at.agreement;
+    bool agreed = share >= DECO_INITIAL_AGREES;
+    cJSON *fields = cJSON_CreateObject();
+    char *longer = NULL;
+
+    if (agreed)
+        deco_info(j->m, "converged: starts from two seeds found the same structure (%.0f %% of the poses within 20 deg, beyond chance)",
+                  100 * share);
+    else if (share > 0)
+        deco_warn(j->m,
+                  "NOT CONVERGED: no two starts found the same structure (%.0f %% of the poses alike, beyond chance). Do "
+                  "not believe "
+                  "these maps. More particles, cleaner ones (2D classes) or more initial_starts may help",
+                  100 * share);
+    else
+        deco_warn(
+            j->m,
+            "poses were found from one start, and one start cannot tell a wrong structure: believe what runs with other --seed agree on");
+    cJSON_AddBoolToObject(fields, "converged", agreed);
+    cJSON_AddBoolToObject(fields, "compared", share > 0);
+    cJSON_AddNumberToObject(fields, "agreement", share);
+    deco_metric(j->m, "convergence", fields);
+    if (*summary && (longer = deco_format("%sconverged %s\n", *summary,
+                                          agreed      ? "yes: two starts agree"
+                                          : share > 0 ? "NO: no two starts agree; do not believe these maps"
+                                                      : "not known: there was one start"))) {
+        free(*summary);
+        *summary = longer;
+    }
+}
+
 static deco_status analyse(run_job *j, char **summary)
 {
     deco_status st = DECO_OK;
@@ -188,9 +225,7 @@ static deco_status analyse(run_job *j, char **summary)
         TRY(deco_fail_memory(64, "a folder's name"));
     TRY(deco_job_analyze_model(summary, directory, j->model, j->particles, j->o, j->m));
     if (deco_searches_poses(j->o))
-        deco_warn(
-            j->m,
-            "poses were found from one start, and this version cannot tell a wrong one: believe what runs with other --seed agree on");
+        tell_convergence(j, summary);
 out:
     free(directory);
     return st;

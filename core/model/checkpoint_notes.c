@@ -48,6 +48,7 @@ deco_status deco_notes_of(deco_notes *n, const deco_model *m, const deco_positio
     note_whole(n, "moved_little", at->moved_little);
     note_whole(n, "still", at->still);
     note_whole(n, "skipped", at->skipped);
+    deco_notes_add(n, "agreement", "%.17g", at->agreement);
     note_whole(n, "box", m->D);
     note_whole(n, "radius", m->radius);
     deco_notes_add(n, "psize_A", "%.17g", m->psize_A);
@@ -134,6 +135,7 @@ static void read_position(reader *r, deco_position *at)
     at->moved_little = next_whole(r, "moved_little", 0, MOST);
     at->still = next_whole(r, "still", 0, MOST);
     at->skipped = next_whole(r, "skipped", 0, MOST);
+    at->agreement = next_real(r, "agreement");
 }
 
 static void read_facts(reader *r, deco_model *f, bool *pose_moments)

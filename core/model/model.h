@@ -72,6 +72,7 @@ typedef struct deco_position {
     /* hps_stop (training/search_stop.h): particles of those batches that turned, and moved, by less than the limits; search epochs running in
      * which most did; epochs of the search that were left out because of it. */
     int64_t turned_little, moved_little, still, skipped;
+    double agreement; /* share of the poses that two starts of the initial model found alike; 0: not compared */
 } deco_position;
 
 /* OUTDIR/out/weights.<epoch>.safetensors: tensors, moments, tables, position, everything needed to go on exactly. Whole or absent.

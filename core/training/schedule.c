@@ -28,6 +28,8 @@ deco_schedule deco_schedule_of(const deco_options *o, int64_t N)
     bool listed = !o->use_gt_poses;
 
     s.search_epochs = listed && o->search_radii.count ? o->search_radii.count : larger(passes, 2);
+    if (listed && o->initial_radii.count && !o->search_radii.count)
+        s.search_epochs = 0; /* the initial model's poses are refined as they are */
     s.sgd_epochs = listed && o->refine_radii.count ? o->refine_radii.count : o->epochs_sgd;
     if (o->refine_gt_poses) { /* as many as with known poses, unless they are listed */
         s.sgd_epochs = o->refine_radii.count ? o->refine_radii.count : larger(passes, 2) + o->epochs_sgd;
@@ -83,6 +85,8 @@ static void plan_after_search(deco_epoch_plan *e, const deco_options *o, int64_t
 {
     e->batch = batch_of(o->batch_size_sgd, N);
     e->radius = smaller(entry(&o->refine_radii, epoch, most), most);
+    if (epoch < o->settle_epochs)
+        return; /* poses as they stand */
     if (!strcmp(o->pose_refine, "table")) {
         e->kind = DECO_EPOCH_TABLE;
         e->lr_poses = o->lr_pose_table;
@@ -103,6 +107,7 @@ deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, 
         e.kind = DECO_EPOCH_PRETRAIN;
         e.images = s.pretrain_images;
         e.batch = s.pretrain_batch;
+        e.initial_model = !o->use_gt_poses && !o->refine_gt_poses && o->initial_radii.count > 0;
         if (!o->use_gt_poses && o->pretrain_radius)
             e.radius = smaller(o->pretrain_radius, most);
         return e;

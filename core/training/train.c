@@ -1,4 +1,5 @@
 /* The epochs of METHOD.md section 5 with known poses: pretraining, then every image once an epoch in an order of its own. */
+#include "training/initial_model.h"
 #include "training/trainer.h"
 
 #include "training/search_stop.h"
@@ -251,6 +252,16 @@ static void draw_order(trainer *t)
     deco_random_permutation(&order, t->order, t->p->N);
 }
 
+static deco_status make_initial_model(trainer *t)
+{
+    deco_initial_result r;
+    deco_status st = deco_initial_model_run(&r, t->m, t->p, t->stats, t->o, t->at->seed, t->mon);
+
+    if (!st)
+        t->at->agreement = r.starts > 1 ? fmax(r.agreement, 1e-9) : 0; /* compared, and nothing alike */
+    return st;
+}
+
 static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
 {
     deco_status st = DECO_OK;
@@ -261,6 +272,8 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
 
     *r = (deco_epoch_record){.epoch = epoch, .kind = plan.kind, .radius = plan.radius, .images_before = t->at->images};
     TRY(check_position(t, (plan.images + each - 1) / each, each));
+    if (epoch < 0 && plan.initial_model && !t->at->step)
+        TRY(make_initial_model(t));
     TRY(phase_begin(t, &plan));
     draw_order(t);
     TRY(deco_changes_begin(t->changes));
@@ -406,6 +419,8 @@ size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, int64_
     for (int64_t i = s.pretrain_images ? -1 : 0; i < s.total; i++) {
         deco_epoch_plan e = deco_epoch_plan_of(o, N, D, i);
         size_t bytes = epoch_bytes(o, &e, h, N, D, threads);
+        if (e.initial_model) /* before the epoch's own memory is taken */
+            epoch = deco_initial_model_bytes(o, N, D) > epoch ? deco_initial_model_bytes(o, N, D) : epoch;
         epoch = bytes > epoch ? bytes : epoch;
     }
     return 3 * (decoder + table) + epoch + (size_t)N * (sizeof(int64_t) + (deco_trains_poses(o) ? 24 : 8) * sizeof(float)) +

@@ -36,15 +36,16 @@ typedef struct deco_epoch_plan {
     int64_t search_radius; /* l_end; at most `radius` */
     int64_t n_iter;
     bool latents_frozen;
+    bool initial_model;  /* pretraining on poses of an initial model, which is made first */
     double lr, lr_poses; /* of the decoder, and of the pose table where it is trained */
 } deco_epoch_plan;
 deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, int64_t epoch);
 
-/* The poses of a fresh model: those of the input where they are asked for (use_gt_poses, refine_gt_poses, use_gt_trans); the others stay as they were drawn.
- * Fails: ARGUMENT (asked for, and there are none), MEMORY. */
 /* Does a run with these options train its pose table? Then its model holds moments for it. */
 bool deco_trains_poses(const deco_options *o);
 
+/* The poses of a fresh model: those of the input where they are asked for (use_gt_poses, refine_gt_poses, use_gt_trans); the others stay as they were drawn.
+ * Fails: ARGUMENT (asked for, and there are none), MEMORY. */
 deco_status deco_poses_start(deco_model *m, const deco_particles *p, const deco_options *o);
 
 /* lr·½(1 + cos(πe/30)) for 0 <= e < 30, then the minimum: the latent table. And the encoder's. e: fractional epoch. METHOD.md section 5. */

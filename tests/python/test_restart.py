@@ -21,9 +21,13 @@ OFTEN = 0.002  # minutes between checkpoints: 0.12 s, several an epoch
 SEARCH = """--use_conf_encoder False --k_num 2 --conf_table_dim 2 --hypervolume_layers 1 --feat_sigma 1 --lr 1e-3 --lr_conf_table 1e-2
             --hypervolume_dim 32 --pe_dim 8 --search_radii 6,8,10 --l_start 6 --base_healpy 1 --search_n_iter 1,2 --batch_size_hps 32
             --batch_size_pretrain 32 --batch_size_sgd 32 --snapshot_centroids 2""".split()
+# The same with an initial model in their place.
+INITIAL = [x for x in SEARCH if x not in ("--search_radii", "6,8,10")] + """--initial_radii 6,8 --initial_state_radii 8,8 --initial_states 2
+            --initial_starts 2 --settle_epochs 1 --pose_refine gauss_newton --refine_radii 8,8,10""".split()
 PLANS = {
     "known poses": [*BRIEF, "--n_imgs_pretrain", "1000", "--epochs_sgd", "3"],
     "search, table": [*SEARCH, "--epochs_sgd", "3"],
+    "initial model": INITIAL,
     "search, Gauss-Newton": [*SEARCH, "--pose_refine", "gauss_newton", "--refine_radii", "8,10"],
 }
 

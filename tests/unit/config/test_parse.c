@@ -212,7 +212,7 @@ static void the_quick_look_runs_as_it_stands(void **state)
     blueprints();
     deco_options *o = accepted("run J12 --outdir o --preset quick_look --k_num 2", DECO_FOR_RUN);
     assert_false(o->use_gt_poses || o->use_gt_trans || o->use_conf_encoder);
-    assert_int_equal(o->search_radii.count, 10);
+    assert_true(o->initial_radii.count > 0 && o->initial_state_radii.count > 0 && o->search_radii.count == 0);
     assert_string_equal(o->pose_refine, "gauss_newton");
     deco_options_free(o);
 }
@@ -258,6 +258,7 @@ static void what_is_not_there_yet_is_refused_with_what_runs(void **state)
     deco_options_free(accepted(SEARCH "--pose_search_engine exact", DECO_FOR_RUN));
     check_refuses(SEARCH "--pose_refine gauss_newton --use_gt_trans yes", DECO_FOR_RUN, DECO_E_ARGUMENT, "--pose_refine table or none");
     check_refuses(SEARCH "--search_radii 8,8 --hps_stop 1", DECO_FOR_RUN, DECO_E_ARGUMENT, "leave one of them out");
+    check_refuses(SEARCH "--initial_radii 8,8 --n_imgs_pretrain 0", DECO_FOR_RUN, DECO_E_ARGUMENT, "n_imgs_pretrain is 0");
     check_refuses(SEARCH "--pose_refine none --search_radii 8,8.5", DECO_FOR_RUN, DECO_E_ARGUMENT, "search_radii holds 8.5");
     deco_options_free(accepted(SEARCH "--pose_refine gauss_newton", DECO_FOR_RUN));
     deco_options_free(accepted(SEARCH "--pose_refine none --use_gt_trans yes", DECO_FOR_RUN));

@@ -162,6 +162,29 @@ static void no_radius_is_beyond_max_freq(void **state)
     assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 3).radius, 32);
 }
 
+/* Its poses are left alone at first, then improved; there is no search but one that is asked for. */
+static void after_an_initial_model_poses_are_refined(void **state)
+{
+    (void)state;
+    put("initial_radii", "8,9,10");
+    put("search_radii", "");
+    put("refine_radii", "10,10,12");
+    put("settle_epochs", "1");
+    put("pose_refine", "gauss_newton");
+    put("n_imgs_pretrain", "1000");
+    assert_true(deco_epoch_plan_of(o, 1000, 64, -1).initial_model);
+    assert_int_equal(deco_schedule_of(o, 1000).search_epochs, 0);
+    assert_int_equal(deco_schedule_of(o, 1000).total, 3);
+    assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 0).kind, DECO_EPOCH_FIXED);
+    assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 0).radius, 10);
+    assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 1).kind, DECO_EPOCH_REFINE);
+    put("search_radii", "10,12");
+    assert_int_equal(deco_schedule_of(o, 1000).search_epochs, 2);
+    assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 1).kind, DECO_EPOCH_SEARCH);
+    put("use_gt_poses", "true");
+    assert_false(deco_epoch_plan_of(o, 1000, 64, -1).initial_model);
+}
+
 static void without_lists_a_search_is_the_methods(void **state)
 {
     (void)state;
@@ -222,6 +245,7 @@ int main(void)
         cmocka_unit_test(known_poses_take_as_many_epochs_as_a_search),
         cmocka_unit_test(pretraining_is_whole_batches_beyond_what_is_asked_and_one_pass_at_most),
         cmocka_unit_test(lists_of_radii_are_the_epochs_of_a_search),
+        cmocka_unit_test(after_an_initial_model_poses_are_refined),
         cmocka_unit_test(known_poses_take_no_notice_of_the_lists),
         cmocka_unit_test(poses_of_the_input_are_refined_in_every_epoch),
         cmocka_unit_test(the_mask_grows_with_the_images_seen),
