@@ -10,7 +10,8 @@
 #include <string.h>
 
 enum {
-    RENEWALS = 80, /* new densities a pass */
+    RENEWALS = 80,    /* new densities a pass, ... */
+    LEAST_BATCH = 25, /* ... but each for so many images, of which it takes its own time */
     MOST_STARTS = 16,
     SETTLING = 4, /* passes a split is given: states are balanced in the first ones, and split off again where they stayed empty */
 };
@@ -337,6 +338,7 @@ deco_status deco_initial_model_run(deco_initial_result *out, deco_model *m, cons
 
     *out = (deco_initial_result){0};
     r.batch = (r.images + RENEWALS - 1) / RENEWALS;
+    r.batch = r.batch > LEAST_BATCH ? r.batch : LEAST_BATCH;
     r.passes = o->initial_radii.count + o->initial_state_radii.count;
     TRY(deco_alloc(&r.rows, (size_t)p->N, sizeof *r.rows, "the initial model"));
     TRY(deco_alloc(&r.order, (size_t)p->N, sizeof *r.order, "the initial model"));
@@ -365,7 +367,7 @@ size_t deco_initial_model_bytes(const deco_options *o, int64_t N, int64_t D)
 {
     double side = 2.0 * (double)widest_of(o, D) + 3, cells = side * side * side,
            points = 3.1416 * (double)(widest_of(o, D) * widest_of(o, D));
-    double batch = (double)images_of(o, N) / RENEWALS + 1, states = (double)o->initial_states;
+    double batch = (double)images_of(o, N) / RENEWALS + LEAST_BATCH, states = (double)o->initial_states;
 
     return (size_t)(states * cells * 4 * (2 * INITIAL_CHUNKS + 3 + 4) + batch * points * 4 * 4 + (double)N * 61 +
                     (double)o->initial_starts * (double)images_of(o, N) * 36);
