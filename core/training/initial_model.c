@@ -199,8 +199,9 @@ static void tell_start(const initial_run *r, int64_t start, double likelihood, d
     deco_metric(r->job.mon, "initial_start", fields);
 }
 
-/* Starts until two agree, at most initial_starts; what the likelier of the two found (of all, when none agree) is left in `d`. Each start's
- * seed is its own; the poses of the one kept are in the job again. */
+/* Starts until two agree, at most initial_starts. What one of the two found is left in `d`: the newest, or the other where that was the
+ * likeliest so far and still is; of starts that do not agree, what the likeliest found. Each start's seed is its own; the job's poses are
+ * those of the last one. */
 static deco_status run_starts(initial_run *r, deco_initial_state *d, deco_initial_result *out)
 {
     deco_status st = DECO_OK;
@@ -222,14 +223,15 @@ static deco_status run_starts(initial_run *r, deco_initial_state *d, deco_initia
         out->starts = s + 1;
         out->agreement = agreement > out->agreement ? agreement : out->agreement;
         out->spread = rec.spread;
-        if (rec.likelihood > best) {
+        bool agrees = agreement >= DECO_INITIAL_AGREES;
+        if (rec.likelihood > best || (agrees && kept != with)) { /* a third start, however likely, is not what two agreed on */
             state_free(d);
             *d = now;
             now = (deco_initial_state){0};
             best = rec.likelihood, kept = s;
         }
         state_free(&now);
-        if (agreement >= DECO_INITIAL_AGREES && (kept == s || kept == with))
+        if (agrees)
             break;
     }
     if (r->job.o->initial_starts > 1)
@@ -269,11 +271,12 @@ static deco_status run_states(initial_run *r, deco_initial_state *d, deco_initia
     const deco_options *o = r->job.o;
     deco_initial_record rec = {0};
 
+    if (!o->initial_state_radii.count)
+        return DECO_OK;
     while (d->states < o->initial_states)
         TRY(add_map(d, r));
     TRY(run_passes(r, d, out->starts - 1, &o->initial_state_radii, o->initial_radii.count, prepare_states, &rec));
-    if (o->initial_state_radii.count)
-        out->spread = rec.spread;
+    out->spread = rec.spread;
 out:
     return st;
 }
@@ -309,19 +312,19 @@ out:
     return st;
 }
 
-/* Poses for the images that took no part. */
+/* Poses for the images that took no part; for all, where no pass came after the starts: the poses there are may be another start's. */
 static deco_status place_others(initial_run *r, deco_initial_state *d)
 {
     deco_status st = DECO_OK;
     deco_initial_pass *pass = NULL;
     deco_initial_record rec;
-    int64_t others = r->job.m->N - r->images;
+    int64_t first = r->job.o->initial_state_radii.count ? r->images : 0, others = r->job.m->N - first;
 
     if (!others)
         return DECO_OK;
-    deco_progress_begin(r->job.mon, "poses of the other particles", others, "images");
+    deco_progress_begin(r->job.mon, "poses of the particles", others, "images");
     TRY(deco_initial_pass_create(&pass, &r->job, widest_of(r->job.o, r->job.m->D), d->states, r->batch));
-    TRY(deco_initial_pass_run(&rec, pass, d, r->rows + r->images, others, 0));
+    TRY(deco_initial_pass_run(&rec, pass, d, r->rows + first, others, 0));
 out:
     deco_progress_end(r->job.mon);
     deco_initial_pass_free(pass);
