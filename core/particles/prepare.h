@@ -3,7 +3,7 @@
 #ifndef DECO_PARTICLES_PREPARE_H
 #define DECO_PARTICLES_PREPARE_H
 
-#include "base/status.h"
+#include "particles/hartley.h"
 
 /* What all threads share, read-only: window and plan for one box. */
 typedef struct prepare prepare;
@@ -11,11 +11,7 @@ typedef struct prepare prepare;
 deco_status prepare_create(prepare **out, int64_t D); /* D even */
 void prepare_free(prepare *q);
 
-/* Floats of the workspace of one call; 64-byte aligned memory from prepare_workspace. The first D*D of it hold the image. */
-size_t prepare_workspace_floats(int64_t D);
-deco_status prepare_workspace(float **out, int64_t D); /* free with free() */
-
-/* The image in `work` [D,D] is windowed and becomes its centred Hartley transform. */
+/* The image in `work` [D,D], a workspace of hartley.h, is windowed and becomes its centred Hartley transform. */
 void prepare_image(const prepare *q, float *work);
 
 #endif

@@ -31,7 +31,7 @@ deco_status image_reader_create(image_reader **out, const deco_particles *p, con
     r->stacks = stacks;
     r->p = p;
     r->q = q;
-    TRY(prepare_workspace(&r->work, p->D));
+    TRY(hartley_workspace(&r->work, p->D));
     *out = r;
     r = NULL;
 out:
@@ -51,7 +51,7 @@ void image_reader_free(image_reader *r)
 
 size_t image_reader_bytes(int64_t D, int stacks)
 {
-    return sizeof(image_reader) + (size_t)stacks * sizeof(open_stack) + prepare_workspace_floats(D) * sizeof(float);
+    return sizeof(image_reader) + (size_t)stacks * sizeof(open_stack) + hartley_workspace_floats(D) * sizeof(float);
 }
 
 /* The stack, open: as it is, or in the place of the one not used for longest. */
