@@ -111,6 +111,11 @@ static deco_status check_device(const deco_options *o)
     return deco_fail(DECO_E_ARGUMENT, "device is '%s'; it must be cpu, cuda, cuda:N (N counts from 0) or auto", d);
 }
 
+static deco_status check_box(const deco_options *o)
+{
+    return o->box % 2 ? deco_fail(DECO_E_ARGUMENT, "box is %" PRId64 "; it must be even", o->box) : DECO_OK;
+}
+
 static deco_status check_run(const deco_options *o)
 {
     deco_status st = DECO_OK;
@@ -127,6 +132,7 @@ static deco_status check_run(const deco_options *o)
         return deco_fail(DECO_E_ARGUMENT, "particles is not given: name a CryoSPARC job directory or .cs file with --particles PATH");
     if (deco_option_given(o, DECO_OPT_epoch))
         return deco_fail(DECO_E_ARGUMENT, "epoch names a checkpoint to analyse, with --skip_train True; the length of a run is epochs_sgd");
+    TRY(check_box(o));
     TRY(check_decay(o));
     TRY(check_meaning(o));
     TRY(check_ability(o));
@@ -149,18 +155,20 @@ out:
 /* Lengths are given in pixels of the box, so they can only be judged together. */
 static deco_status check_simulated_box(const deco_options *o)
 {
-    if (o->box % 2)
-        return deco_fail(DECO_E_ARGUMENT, "box is %" PRId64 "; it must be even", o->box);
-    if (o->mask_radius_px > (double)o->box / 2)
+    int64_t box = deco_simulated_box(o);
+
+    if (box > 1024)
+        return deco_fail(DECO_E_ARGUMENT, "box is %" PRId64 "; at most 1024 px are simulated", box);
+    if (o->mask_radius_px > (double)box / 2)
         return deco_fail(DECO_E_ARGUMENT, "mask_radius_px is %g; in a box of %" PRId64 " it must be at most %" PRId64, o->mask_radius_px,
-                         o->box, o->box / 2);
-    if (o->shift_max_px >= (double)o->box / 2)
-        return deco_fail(DECO_E_ARGUMENT, "shift_max_px is %g; in a box of %" PRId64 " it must be below %" PRId64, o->shift_max_px, o->box,
-                         o->box / 2);
+                         box, box / 2);
+    if (o->shift_max_px >= (double)box / 2)
+        return deco_fail(DECO_E_ARGUMENT, "shift_max_px is %g; in a box of %" PRId64 " it must be below %" PRId64, o->shift_max_px, box,
+                         box / 2);
     if (o->shift_sigma_px > o->shift_max_px)
         return deco_fail(DECO_E_ARGUMENT, "shift_sigma_px is %g, above shift_max_px, %g; hardly any shift would be allowed",
                          o->shift_sigma_px, o->shift_max_px);
-    return DECO_OK;
+    return check_box(o);
 }
 
 static deco_status check_simulate(const deco_options *o)
@@ -199,7 +207,7 @@ deco_status deco_options_check(const deco_options *o, int command)
         if (o->particles.count != 1)
             return deco_fail(DECO_E_ARGUMENT, "particles names %" PRId64 " inputs; info looks at one job directory or .cs file",
                              o->particles.count);
-        return DECO_OK;
+        return check_box(o);
     case DECO_FOR_BENCH: return check_device(o);
     default: return DECO_OK;
     }

@@ -61,6 +61,9 @@ static inline bool deco_option_given(const deco_options *o, deco_option_id id) {
 /* Are poses searched for? Otherwise they start from the input's. */
 static inline bool deco_searches_poses(const deco_options *o) { return !o->use_gt_poses && !o->refine_gt_poses; }
 
+/* The box of simulated images. */
+static inline int64_t deco_simulated_box(const deco_options *o) { return o->box ? o->box : 64; }
+
 /* Number i of a list whose range made sure that it is one. */
 double deco_list_number(const deco_list *l, int64_t i);
 

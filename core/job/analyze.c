@@ -98,6 +98,7 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     deco_lock *lock = NULL;
     deco_record_paths path = {0};
     deco_position at;
+    deco_input in;
     char *directory = NULL, digest[17];
     int64_t epoch = 0;
 
@@ -108,7 +109,10 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     if (o->particles.count != 1)
         TRY(deco_fail(DECO_E_ARGUMENT, "particles is not given, and %s/job.yaml does not name one input", o->outdir));
     TRY(deco_record_paths_of(&path, o->outdir, 0));
-    TRY(deco_particles_open_rows(&p, o->particles.items[0], o->datadir, o->ind ? path.ind : NULL, 0, m));
+    in = deco_input_of(o);
+    if (in.ind)
+        in.ind = path.ind;
+    TRY(deco_particles_open_input(&p, &in, 0, m));
     if (o->k_num > p->N)
         TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",
                       o->k_num, p->source, p->N));

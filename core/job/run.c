@@ -52,7 +52,10 @@ static deco_status open_particles(run_job *j, int need)
 
     TRY(deco_record_paths_of(&path, o->outdir, 0));
     bool kept = j->resumed && o->ind && o->origin[DECO_OPT_ind] != DECO_FROM_COMMAND && deco_path_exists(path.ind);
-    TRY(deco_particles_open_rows(&j->particles, o->particles.items[0], o->datadir, kept ? path.ind : o->ind, need, j->m));
+    deco_input in = deco_input_of(o);
+    if (kept)
+        in.ind = path.ind;
+    TRY(deco_particles_open_input(&j->particles, &in, need, j->m));
 out:
     deco_record_paths_free(&path);
     return st;

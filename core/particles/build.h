@@ -18,8 +18,11 @@ deco_status particles_check_uids(deco_particles *p);
 /* From here on only the rows that the file `ind` names; NULL: all. */
 deco_status particles_keep_rows(deco_particles *p, const char *ind);
 
-/* The blob columns: box, pixel size, sign, and which image of which stack each row is. */
-deco_status particles_read_images(deco_particles *p, deco_monitor *m);
+/* The blob columns: which image of which stack each row is, boxes, pixel sizes, sign. `box` as in deco_input. */
+deco_status particles_read_images(deco_particles *p, int64_t box, deco_monitor *m);
+
+/* The sizes there are, and how they become one: p->size, size_of, D and psize_A. `shape` [2] and `psize` have been checked row by row. */
+deco_status particles_settle_sizes(deco_particles *p, const deco_column *shape, const deco_column *psize, int64_t box, deco_monitor *m);
 
 deco_status particles_read_ctf(deco_particles *p, deco_monitor *m);
 

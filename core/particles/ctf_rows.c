@@ -70,7 +70,8 @@ deco_status particles_read_ctf(deco_particles *p, deco_monitor *m)
                                    .astig_rad = (float)v[ANGLE],
                                    .amp_contrast = (float)v[AMPLITUDE],
                                    .phase_rad = (float)v[PHASE],
-                                   .psize_A = psize ? (float)deco_cell_real(psize, i, 0) : 0, /* the row's own; the box is the stack's */
+                                   /* the row's own, of the training box */
+                                   .psize_A = psize ? (float)(deco_cell_real(psize, i, 0) * deco_particles_shift_unit(p, i)) : 0,
                                    .cs_A = (float)(1e7 * v[CS]),
                                    .lambda_A = deco_wavelength_A(v[KV])};
     }

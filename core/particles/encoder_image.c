@@ -130,14 +130,13 @@ static const double *enlarge(const encoder_image *e, const float *image, double 
 /* `work`: the workspaces of both transforms. Gives the image times a constant, which bytes do not see. */
 static const float *reduce(const encoder_image *e, const float *image, float *work)
 {
-    int64_t D = e->D, from = D / 2 - SIDE / 2;
+    int64_t D = e->D;
     float *small = work + hartley_workspace_floats(D);
 
     memcpy(work, image, (size_t)(D * D) * sizeof *work);
-    hartley_transform(e->whole, work);
-    for (int64_t y = 0; y < SIDE; y++)
-        memcpy(small + y * SIDE, work + (from + y) * D + from, SIDE * sizeof *small);
-    hartley_transform(e->cropped, small);
+    hartley_transform(e->whole, work, SIDE);
+    memcpy(small, work, sizeof *small * SIDE * SIDE);
+    hartley_transform(e->cropped, small, SIDE);
     return small;
 }
 

@@ -60,27 +60,28 @@ void hartley_free(hartley_plan *h)
     free(h);
 }
 
-/* Row `y` of H = Re F - Im F with DC in the middle. Transforming about pixel (D/2, D/2) instead of (0, 0) is a factor (-1)^(kx+ky). */
-static void hartley_row(float *out, const fftwf_complex *F, int64_t D, int64_t y)
+/* Row `y` of the middle of H = Re F - Im F with DC in its middle. Transforming about pixel (D/2, D/2) instead of (0, 0) is a factor
+ * (-1)^(kx+ky). */
+static void hartley_row(float *out, const fftwf_complex *F, int64_t D, int64_t middle, int64_t y)
 {
-    int64_t c = D / 2, half = c + 1, up = (y - c + D) % D, down = (c - y + D) % D;
+    int64_t c = middle / 2, half = D / 2 + 1, up = (y - c + D) % D, down = (c - y + D) % D;
     const fftwf_complex *here = F + up * half, *opposite = F + down * half;
 
     for (int64_t x = 0; x < c; x++) { /* F(-k) is the conjugate of F(k): columns of negative kx are not stored */
         float h = opposite[c - x][0] + opposite[c - x][1];
         out[x] = (x + y) & 1 ? -h : h;
     }
-    for (int64_t x = c; x < D; x++) {
+    for (int64_t x = c; x < middle; x++) {
         float h = here[x - c][0] - here[x - c][1];
         out[x] = (x + y) & 1 ? -h : h;
     }
 }
 
-void hartley_transform(const hartley_plan *h, float *work)
+void hartley_transform(const hartley_plan *h, float *work, int64_t middle)
 {
     fftwf_complex *F = transform_of(work, h->D);
 
     fftwf_execute_dft_r2c(h->plan, work, F);
-    for (int64_t y = 0; y < h->D; y++)
-        hartley_row(work + y * h->D, F, h->D, y);
+    for (int64_t y = 0; y < middle; y++)
+        hartley_row(work + y * middle, F, h->D, middle, y);
 }

@@ -14,7 +14,8 @@ void hartley_free(hartley_plan *h);
 size_t hartley_workspace_floats(int64_t D);
 deco_status hartley_workspace(float **out, int64_t D); /* free with free() */
 
-/* The image in `work` [D,D] becomes its transform. Unscaled: twice gives the image times D². */
-void hartley_transform(const hartley_plan *h, float *work);
+/* The image in `work` [D,D] becomes the middle [middle,middle] of its transform (middle even, at most D). Unscaled: twice, whole, gives the
+ * image times D². */
+void hartley_transform(const hartley_plan *h, float *work, int64_t middle);
 
 #endif

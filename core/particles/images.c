@@ -1,13 +1,10 @@
-/* The blob columns: which image of which stack each row is, and what all images share: box and pixel size. */
+/* The blob columns: which image of which stack each row is, of what box, pixel size and contrast. */
 #include "particles/build.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows whose pixel sizes differ by less are one set: half a box of 256 px is then off by an eighth of a pixel. Merged imports differ in the
- * last digits; different magnifications by a percent. */
-static const double psize_tolerance = 1e-3;
 static const int64_t largest_box = 16384;
 
 /* The distinct texts of blob/path, numbered as they come. Open addressing, at most half full. */
@@ -107,7 +104,8 @@ out:
     return st;
 }
 
-static deco_status read_box(deco_particles *p, const deco_column *shape)
+/* Each row by itself; whether they go together is particles_settle_sizes' business. */
+static deco_status check_boxes(const deco_particles *p, const deco_column *shape)
 {
     for (int64_t i = 0; i < p->N; i++) {
         double h = deco_cell_real(shape, i, 0), w = deco_cell_real(shape, i, 1);
@@ -119,32 +117,17 @@ static deco_status read_box(deco_particles *p, const deco_column *shape)
                              "%s: row %lld: blob/shape is %.0f×%.0f, an odd box; crop or downsample to an even one in CryoSPARC "
                              "(Downsample Particles)",
                              p->cs_path, file_row(p, i), h, w);
-        if (i == 0)
-            p->D = (int64_t)h;
-        if ((int64_t)h != p->D)
-            return deco_fail(
-                DECO_E_FORMAT,
-                "%s: row %lld: the box is %.0f px, that of row %lld is %lld px; all images must have one box: bring them to it "
-                "with CryoSPARC's Downsample Particles",
-                p->cs_path, file_row(p, i), h, file_row(p, 0), (long long)p->D);
     }
     return DECO_OK;
 }
 
-static deco_status read_psize(deco_particles *p, const deco_column *psize)
+static deco_status check_psizes(const deco_particles *p, const deco_column *psize)
 {
     for (int64_t i = 0; i < p->N; i++) {
         double A = deco_cell_real(psize, i, 0);
         if (!(A > 0 && A < 1e6)) /* this way round, NaN is caught too */
             return deco_fail(DECO_E_FORMAT, "%s: row %lld: blob/psize_A is %g; a pixel size in Å must be above 0 (and below 1e6)",
                              p->cs_path, file_row(p, i), A);
-        if (i == 0)
-            p->psize_A = A;
-        if (fabs(A - p->psize_A) > psize_tolerance * p->psize_A)
-            return deco_fail(DECO_E_FORMAT,
-                             "%s: row %lld: blob/psize_A is %.7g Å, that of row %lld is %.7g Å; images of one set may differ by %g %%: "
-                             "train on each magnification by itself, or resample to one",
-                             p->cs_path, file_row(p, i), A, file_row(p, 0), p->psize_A, 100 * psize_tolerance);
     }
     return DECO_OK;
 }
@@ -170,7 +153,7 @@ out:
     return st;
 }
 
-deco_status particles_read_images(deco_particles *p, deco_monitor *m)
+deco_status particles_read_images(deco_particles *p, int64_t box, deco_monitor *m)
 {
     static const wanted_column want[COLUMNS] = {
         {"blob/path", 'S', 1}, {"blob/idx", 'n', 1}, {"blob/shape", 'n', 2}, {"blob/psize_A", 'n', 1}};
@@ -183,9 +166,10 @@ deco_status particles_read_images(deco_particles *p, deco_monitor *m)
         "imported particles"));
     TRY(deco_alloc(&p->image, (size_t)p->N, sizeof *p->image, "image places"));
     TRY(deco_alloc(&p->sign, (size_t)p->N, sizeof *p->sign, "image signs"));
-    TRY(read_box(p, c[SHAPE]));
-    TRY(read_psize(p, c[PSIZE]));
+    TRY(check_boxes(p, c[SHAPE]));
+    TRY(check_psizes(p, c[PSIZE]));
     TRY(read_refs(p, c));
+    TRY(particles_settle_sizes(p, c[SHAPE], c[PSIZE], box, m));
     TRY(read_sign(p, m));
 out:
     return st;

@@ -86,17 +86,19 @@ out:
 static void forecast(findings *f, const deco_options *o)
 {
     const deco_particles *p = f->p;
-    int64_t Z = o->conf_table_dim, D = p->D, P = (int64_t)(0.7854 * (double)(D * D));
+    int64_t Z = o->conf_table_dim, D = p->D, largest = D, P = (int64_t)(0.7854 * (double)(D * D));
     deco_hypervolume h = {
         .L = D + 1, .pe_dim = o->pe_dim, .H = o->hypervolume_dim, .n = o->hypervolume_layers, .Z = Z, .layer_norm = o->decoder_ln};
 
+    for (int64_t k = 0; k < p->sizes; k++)
+        largest = p->size[k].box > largest ? p->size[k].box : largest;
     for (int64_t i = 0; i < p->rows->columns; i++)
         f->table_bytes += (double)p->rows->column[i].item * (double)p->rows->column[i].cells * (double)p->N;
     f->batch = o->batch_size_known_poses;
     f->row_bytes =
         (double)p->N * (double)(sizeof(deco_image_ref) + sizeof(float) + sizeof(deco_ctf_row) + 11 * sizeof(float) + 2 * sizeof(double) +
                                 (4 * (size_t)Z) * sizeof(float)); /* latents: value, gradient, two moments */
-    f->loader_bytes = (double)deco_loader_bytes(D, P, f->batch, 2, 0);
+    f->loader_bytes = (double)deco_loader_bytes(largest, P, f->batch, 2, 0);
     f->training_bytes = 4.0 * sizeof(float) * (double)deco_hypervolume_parameters(&h);
 }
 
@@ -120,7 +122,7 @@ static deco_status find_out(findings *f, const char *path, const deco_options *o
         goto out;
     TRY(particles_keep_rows(p, o->ind));
     TRY(count_groups(f));
-    TRY(take(f, &f->images_known, particles_read_images(p, m)));
+    TRY(take(f, &f->images_known, particles_read_images(p, o->box, m)));
     TRY(take(f, &f->ctf_known, particles_read_ctf(p, m)));
     if (!f->images_known)
         goto out;

@@ -43,14 +43,32 @@ static void put_ranges(cJSON *to, const deco_table *t, const char *prefix)
     }
 }
 
+static void put_sizes(cJSON *root, const findings *f)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "image_sizes");
+
+    for (int64_t k = 0; f->images_known && k < f->p->sizes; k++) {
+        const deco_image_size *s = &f->p->size[k];
+        cJSON *one = cJSON_CreateObject();
+        put_number(one, "box", (double)s->box, true);
+        put_number(one, "psize_A", s->psize_A, true);
+        put_number(one, "particles", (double)s->rows, true);
+        put_number(one, "cut", (double)s->cut, true);
+        cJSON_AddItemToArray(list, one);
+    }
+}
+
 static void put_images(cJSON *root, const findings *f)
 {
     const deco_particles *p = f->p;
     const char *contrast = f->dark && f->light ? "mixed" : f->dark ? "dark_on_light" : f->light ? "light_on_dark" : NULL;
 
     put_number(root, "particles", (double)p->N, true);
-    put_number(root, "box", (double)p->D, f->images_known);
-    put_number(root, "psize_A", p->psize_A, f->images_known);
+    put_number(root, "box", p->sizes ? (double)p->size->box : 0, f->images_known && p->sizes == 1);
+    put_number(root, "psize_A", p->sizes ? p->size->psize_A : 0, f->images_known && p->sizes == 1);
+    put_number(root, "training_box", (double)p->D, f->images_known);
+    put_number(root, "training_psize_A", p->psize_A, f->images_known);
+    put_sizes(root, f);
     put_text(root, "contrast", contrast);
     cJSON_AddBoolToObject(root, "contrast_stated", deco_table_find(p->rows, "blob/sign") != NULL);
 }

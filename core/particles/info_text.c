@@ -76,15 +76,30 @@ static void say_source(FILE *to, const findings *f)
 
 static void say_images(FILE *to, const findings *f)
 {
-    char dark[32], light[32];
+    char dark[32], light[32], n[32];
 
     head(to, "images");
-    fprintf(to, "box %lld px, %.5g Å per pixel, ", (long long)f->p->D, f->p->psize_A);
+    for (int64_t k = 0; k < f->p->sizes; k++) {
+        const deco_image_size *s = &f->p->size[k];
+        fprintf(to, "box %lld px, %.5g Å per pixel, ", (long long)s->box, s->psize_A);
+        if (f->p->sizes > 1) {
+            fprintf(to, "%s particles, %s %lld px\n", count_text(n, s->rows),
+                    s->cut < s->box   ? "cut to"
+                    : s->cut > s->box ? "padded to"
+                                      : "kept at",
+                    (long long)s->cut);
+            next_line(to);
+        }
+    }
     if (f->dark && f->light)
         fprintf(to, "mixed contrast: %s dark on light, %s light on dark\n", count_text(dark, f->dark), count_text(light, f->light));
     else
         fprintf(to, "%s%s\n", f->dark ? "dark on light" : "light on dark",
                 deco_table_find(f->p->rows, "blob/sign") ? "" : " (assumed: there is no blob/sign)");
+    if (f->p->sizes > 1 || f->p->D < f->p->size->box) {
+        next_line(to);
+        fprintf(to, "trained at %lld px, %.5g Å per pixel (--box gives another)\n", (long long)f->p->D, f->p->psize_A);
+    }
 }
 
 static void say_microscope(FILE *to, const findings *f)

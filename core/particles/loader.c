@@ -56,11 +56,11 @@ static int threads_for(int pool_threads)
     return n < FEWEST_THREADS ? FEWEST_THREADS : n > MOST_THREADS ? MOST_THREADS : n;
 }
 
-size_t deco_loader_bytes(int64_t D, int64_t P, int64_t batch, int ahead, int threads)
+size_t deco_loader_bytes(int64_t box, int64_t P, int64_t batch, int ahead, int threads)
 {
     size_t slot_bytes = (size_t)batch * ((size_t)P * sizeof(float) + sizeof(int64_t));
-    return (size_t)(ahead + 1) * slot_bytes + (size_t)threads_for(threads) * image_reader_bytes(D, OPEN_STACKS) +
-           (size_t)P * sizeof(int32_t) + (size_t)(D * D) * sizeof(float);
+    return (size_t)(ahead + 1) * slot_bytes + (size_t)threads_for(threads) * image_reader_bytes(box, OPEN_STACKS) +
+           (size_t)P * sizeof(int32_t) + (size_t)(box * box) * sizeof(float);
 }
 
 /* ---- the threads ------------------------------------------------------------------------------------------------- */
@@ -219,7 +219,7 @@ deco_status deco_loader_create(deco_loader **out, const deco_particles *p, const
     l->batch = batch;
     l->std = std;
     l->slots = ahead + 1; /* one is in the caller's hands */
-    TRY(prepare_create(&l->q, p->D));
+    TRY(prepare_create(&l->q, p));
     TRY(make_gather(l, mask));
     TRY(make_ring(l));
     TRY(start_threads(l, threads_for(deco_pool_threads(deco_device_pool(dev)))));

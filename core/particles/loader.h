@@ -34,7 +34,7 @@ typedef struct deco_batch {
 } deco_batch;
 deco_status deco_loader_next(deco_loader *l, deco_batch *out, double *waited);
 
-/* Its memory, for the forecast; `threads` of the device's pool. */
-size_t deco_loader_bytes(int64_t D, int64_t P, int64_t batch, int ahead, int threads);
+/* Its memory, for the forecast; `box` of the largest images, `threads` of the device's pool. */
+size_t deco_loader_bytes(int64_t box, int64_t P, int64_t batch, int ahead, int threads);
 
 #endif

@@ -28,8 +28,12 @@ out:
     return st;
 }
 
-deco_status deco_particles_open_rows(deco_particles **out, const char *path, const char *datadir, const char *ind, int need,
-                                     deco_monitor *m)
+deco_input deco_input_of(const deco_options *o)
+{
+    return (deco_input){.path = o->particles.count ? o->particles.items[0] : NULL, .datadir = o->datadir, .ind = o->ind, .box = o->box};
+}
+
+deco_status deco_particles_open_input(deco_particles **out, const deco_input *in, int need, deco_monitor *m)
 {
     deco_status st = DECO_OK;
     deco_particles *p = NULL;
@@ -38,17 +42,17 @@ deco_status deco_particles_open_rows(deco_particles **out, const char *path, con
     char *blob_directory = NULL;
 
     *out = NULL;
-    TRY(job_files_find(&files, path, m));
+    TRY(job_files_find(&files, in->path, m));
     TRY(deco_alloc(&p, 1, sizeof *p, "particles"));
-    TRY(take_names(p, path, &files));
+    TRY(take_names(p, in->path, &files));
     TRY(particles_read_rows(p, &files, &blob_directory));
     TRY(particles_check_uids(p));
-    TRY(particles_keep_rows(p, ind));
-    TRY(particles_read_images(p, m));
+    TRY(particles_keep_rows(p, in->ind));
+    TRY(particles_read_images(p, in->box, m));
     TRY(particles_read_ctf(p, m));
     TRY(particles_read_poses(p, need, m));
     if (need & DECO_NEED_STACKS) {
-        TRY(stack_places_set(&places, datadir, &files, blob_directory));
+        TRY(stack_places_set(&places, in->datadir, &files, blob_directory));
         TRY(open_stacks(p, &places, m));
     }
     *out = p;
@@ -63,7 +67,7 @@ out:
 
 deco_status deco_particles_open(deco_particles **out, const char *path, const char *datadir, int need, deco_monitor *m)
 {
-    return deco_particles_open_rows(out, path, datadir, NULL, need, m);
+    return deco_particles_open_input(out, &(deco_input){.path = path, .datadir = datadir}, need, m);
 }
 
 void deco_particles_free(deco_particles *p)
@@ -80,6 +84,8 @@ void deco_particles_free(deco_particles *p)
     free(p->stack_name);
     free(p->input_row);
     free(p->image);
+    free(p->size);
+    free(p->size_of);
     free(p->sign);
     free(p->ctf);
     free(p->R);

@@ -13,19 +13,31 @@ typedef struct deco_image_ref {
     int32_t index; /* 0-based in the stack */
 } deco_image_ref;
 
+/* Images of one box and pixel size, and what they go through to become D×D: METHOD.md 1.2. */
+typedef struct deco_image_size {
+    int64_t box;         /* px in the stack, even */
+    double psize_A;      /* there; rows may differ from it by 0.1 % */
+    int64_t cut;         /* px after cutting or padding in real space; their transform is cropped to D. box where nothing is cut */
+    float scale;         /* the transform times this */
+    int64_t rows, first; /* how many, and the first of them */
+} deco_image_size;
+
 typedef struct deco_particles {
     char *source;       /* what the user named */
     char *cs_path;      /* the .cs file the rows (and their order) come from */
     char *project;      /* directory that blob/path counts from */
     char *version;      /* CryoSPARC's, from job.json; NULL when unknown */
     deco_table *rows;   /* every column, joined */
-    int64_t N, D;       /* rows in use; box of the stacks, even */
+    int64_t N, D;       /* rows in use; the training box, even: the stacks' own, or what they are brought to */
     int64_t *input_row; /* [N] which row of cs_path each is, for messages too; NULL: all, in its order */
-    double psize_A;
+    double psize_A;     /* of the training box */
     const deco_column *uid;
     int64_t stacks;
-    char **stack_name;     /* as blob/path has them, without '>' */
-    char **stack;          /* paths that exist; NULL when stacks were not asked for */
+    char **stack_name; /* as blob/path has them, without '>' */
+    char **stack;      /* paths that exist; NULL when stacks were not asked for */
+    int64_t sizes;
+    deco_image_size *size; /* [sizes] */
+    int32_t *size_of;      /* [stacks] the size of a stack's images */
     deco_image_ref *image; /* [N] */
     float *sign;           /* [N] -blob/sign: what the Hartley data are multiplied by */
     deco_ctf_row *ctf;     /* [N] */
@@ -33,18 +45,36 @@ typedef struct deco_particles {
     const char *poses;     /* prefix they came from, "alignments3D"; NULL */
 } deco_particles;
 
+/* What the user asked for. */
+typedef struct deco_input {
+    const char *path;
+    const char *datadir, *ind; /* NULL: not given */
+    int64_t box;               /* 0: 128, or the stacks' own where that is smaller */
+} deco_input;
+deco_input deco_input_of(const deco_options *o);
+
 /* What to look for while opening. */
 enum { DECO_NEED_POSES = 1, DECO_NEED_SHIFTS = 2, DECO_NEED_STACKS = 4 };
 
-/* Opens a job directory or one .cs file and checks every row: columns, uids, CTF ranges, one box, one pixel size (to 0.1 %), and when
- * asked for stacks (header and index range) and poses (else they are taken where they are sound). ctf/bfactor and ctf/scale are not
- * applied. Pixels are not read. `datadir` may be NULL. Fails: FILE, FORMAT, STOPPED; every message names file and row, and for a missing
- * stack all places tried. */
+/* Opens a job directory or one .cs file and checks every row: columns, uids, CTF ranges, boxes and pixel sizes (one to 0.1 %, unless `box`
+ * is given), and when asked for stacks (header and index range) and poses (else they are taken where they are sound). With `ind`
+ * (selection.h) those rows alone, in that order; the others are not looked at. ctf/bfactor and ctf/scale are not applied. Pixels are not
+ * read. Fails: FILE, FORMAT, STOPPED; every message names file and row, and for a missing stack all places tried. */
+deco_status deco_particles_open_input(deco_particles **out, const deco_input *in, int need, deco_monitor *m);
+/* The same of a path, and nothing else asked for. */
 deco_status deco_particles_open(deco_particles **out, const char *path, const char *datadir, int need, deco_monitor *m);
-/* The same of some rows alone, in the order of the file `ind` (selection.h; NULL: all). The others are not looked at. */
-deco_status deco_particles_open_rows(deco_particles **out, const char *path, const char *datadir, const char *ind, int need,
-                                     deco_monitor *m);
 void deco_particles_free(deco_particles *p);
+
+static inline const deco_image_size *deco_particles_size(const deco_particles *p, int64_t row)
+{
+    return &p->size[p->size_of[p->image[row].stack]];
+}
+
+/* Shifts in pixels of the row's own stack are those in pixels of D times this. */
+static inline double deco_particles_shift_unit(const deco_particles *p, int64_t row)
+{
+    return (double)deco_particles_size(p, row)->cut / (double)p->D;
+}
 
 static inline uint64_t deco_particles_uid(const deco_particles *p, int64_t row) { return deco_cell_u64(p->uid, row, 0); }
 

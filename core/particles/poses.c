@@ -75,7 +75,7 @@ out:
     return st;
 }
 
-/* Shifts count in pixels of the alignment's own box: `psize`, or where the input does not say, the images'. */
+/* Shifts count in pixels of the alignment's own box: `psize`, or where the input does not say, the stacks'. They become pixels of D. */
 static deco_status read_shifts(deco_particles *p, const deco_column *shift, const deco_column *psize)
 {
     deco_status st = DECO_OK;
@@ -85,12 +85,13 @@ static deco_status read_shifts(deco_particles *p, const deco_column *shift, cons
     for (int64_t i = 0; i < p->N; i++) {
         double here = deco_cell_real(used, i, 0), A = psize ? deco_cell_real(psize, i, 0) : here, x = deco_cell_real(shift, i, 0),
                y = deco_cell_real(shift, i, 1);
-        if (!(A > 0 && A < 1e6))
+        if (!(A > 0 && A < 1e6)) /* only the column's own: the images' has been checked */
             TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is %g; a pixel size in Å must be above 0", p->cs_path, file_row(p, i),
                           psize->name, A));
         if (!(fabs(x) < 1e6 && fabs(y) < 1e6))
             TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is (%g, %g); two numbers of pixels are needed", p->cs_path, file_row(p, i),
                           shift->name, x, y));
+        here *= deco_particles_shift_unit(p, i);
         p->shift[2 * i] = (float)(x * A / here);
         p->shift[2 * i + 1] = (float)(y * A / here);
     }

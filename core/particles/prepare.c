@@ -1,26 +1,59 @@
-/* Window and centred Hartley transform of one image. */
+/* Cut or padded, window, and centred Hartley transform of one image. */
 #include "particles/prepare.h"
 #include "geometry/lattice.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+/* What is done to images of one size. */
+typedef struct way {
+    int64_t box, cut;
+    float scale;
+    float *window; /* [cut,cut]; with the plan, that of an earlier size with the same cut, where there is one */
+    hartley_plan *transform;
+    bool own; /* window and plan are this one's to free */
+} way;
 
 struct prepare {
-    int64_t D;
-    float *window;
-    hartley_plan *transform;
+    int64_t D, largest;
+    int64_t ways;
+    way way[];
 };
 
-deco_status prepare_create(prepare **out, int64_t D)
+static deco_status make_way(prepare *q, way *w)
+{
+    deco_status st = DECO_OK;
+
+    for (const way *before = q->way; before < w; before++)
+        if (before->cut == w->cut) {
+            w->window = before->window;
+            w->transform = before->transform;
+            return DECO_OK;
+        }
+    w->own = true;
+    TRY(deco_alloc(&w->window, (size_t)(w->cut * w->cut), sizeof *w->window, "window"));
+    deco_window_fill(w->window, w->cut);
+    TRY(hartley_create(&w->transform, w->cut));
+out:
+    return st;
+}
+
+deco_status prepare_create(prepare **out, const deco_particles *p)
 {
     deco_status st = DECO_OK;
     prepare *q = NULL;
 
     *out = NULL;
-    TRY(deco_alloc(&q, 1, sizeof *q, "window"));
-    q->D = D;
-    TRY(deco_alloc(&q->window, (size_t)(D * D), sizeof *q->window, "window"));
-    deco_window_fill(q->window, D);
-    TRY(hartley_create(&q->transform, D));
+    TRY(deco_alloc(&q, 1, sizeof *q + (size_t)p->sizes * sizeof *q->way, "image sizes"));
+    q->D = p->D;
+    for (int64_t k = 0; k < p->sizes; k++) {
+        const deco_image_size *s = &p->size[k];
+        q->largest = s->box > q->largest ? s->box : q->largest;
+        q->largest = s->cut > q->largest ? s->cut : q->largest;
+        q->way[k] = (way){.box = s->box, .cut = s->cut, .scale = s->scale};
+        q->ways = k + 1; /* from here on what it holds is freed */
+        TRY(make_way(q, &q->way[k]));
+    }
     *out = q;
     q = NULL;
 out:
@@ -32,14 +65,63 @@ void prepare_free(prepare *q)
 {
     if (!q)
         return;
-    hartley_free(q->transform);
-    free(q->window);
+    for (int64_t k = 0; k < q->ways; k++)
+        if (q->way[k].own) {
+            hartley_free(q->way[k].transform);
+            free(q->way[k].window);
+        }
     free(q);
 }
 
-void prepare_image(const prepare *q, float *work)
+int64_t prepare_largest_box(const prepare *q) { return q->largest; }
+
+/* Pixel (box/2, box/2) stays the middle. */
+static void cut_image(float *image, int64_t box, int64_t cut)
 {
-    for (int64_t i = 0; i < q->D * q->D; i++)
-        work[i] *= q->window[i];
-    hartley_transform(q->transform, work);
+    int64_t off = box / 2 - cut / 2;
+
+    for (int64_t y = 0; y < cut; y++)
+        memmove(image + y * cut, image + (y + off) * box + off, (size_t)cut * sizeof *image);
+}
+
+/* The mean of the outermost pixels: what a particle's surroundings are like. */
+static float border_mean(const float *image, int64_t box)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < box - 1; i++) /* along all four sides, each corner once */
+        sum += (double)image[i] + (double)image[box * box - 1 - i] + (double)image[(i + 1) * box] + (double)image[(i + 1) * box - 1];
+    return (float)(sum / (4 * (double)(box - 1)));
+}
+
+/* From the last row to the first, so that nothing is overwritten before it has moved. */
+static void pad_image(float *image, int64_t box, int64_t cut)
+{
+    int64_t off = cut / 2 - box / 2, end = off + box;
+    float around = border_mean(image, box);
+
+    for (int64_t y = cut - 1; y >= 0; y--) {
+        float *row = image + y * cut;
+        bool inside = y >= off && y < end;
+        if (inside)
+            memmove(row + off, image + (y - off) * box, (size_t)box * sizeof *image);
+        for (int64_t x = 0; x < cut; x++)
+            if (!inside || x < off || x >= end)
+                row[x] = around;
+    }
+}
+
+void prepare_image(const prepare *q, int64_t size, float *work)
+{
+    const way *w = &q->way[size];
+
+    if (w->cut < w->box)
+        cut_image(work, w->box, w->cut);
+    else if (w->cut > w->box)
+        pad_image(work, w->box, w->cut);
+    for (int64_t i = 0; i < w->cut * w->cut; i++)
+        work[i] *= w->window[i];
+    hartley_transform(w->transform, work, q->D);
+    for (int64_t i = 0; w->scale != 1 && i < q->D * q->D; i++)
+        work[i] *= w->scale;
 }

@@ -1,17 +1,21 @@
-/* One image made ready on the thread at hand: window and Hartley transform. METHOD.md 1.1 and 1.3. The survey and the loader both use
- * this, so that they agree bit for bit. */
+/* One image made ready on the thread at hand: brought to the field of view of all, windowed, transformed, its transform cropped. METHOD.md
+ * 1.1 to 1.3. The survey and the loader both use this, so that they agree bit for bit. */
 #ifndef DECO_PARTICLES_PREPARE_H
 #define DECO_PARTICLES_PREPARE_H
 
 #include "particles/hartley.h"
+#include "particles/particles.h"
 
-/* What all threads share, read-only: window and plan for one box. */
+/* What all threads share, read-only: windows and plans for the sizes of a set. */
 typedef struct prepare prepare;
 
-deco_status prepare_create(prepare **out, int64_t D); /* D even */
+deco_status prepare_create(prepare **out, const deco_particles *p); /* reads its sizes and D, and keeps nothing of it */
 void prepare_free(prepare *q);
 
-/* The image in `work` [D,D], a workspace of hartley.h, is windowed and becomes its centred Hartley transform. */
-void prepare_image(const prepare *q, float *work);
+/* The largest of all boxes, cut or not: a workspace of hartley.h for it serves every image. */
+int64_t prepare_largest_box(const prepare *q);
+
+/* The image of size number `size` in `work` [box,box] becomes its windowed, centred Hartley transform [D,D]. */
+void prepare_image(const prepare *q, int64_t size, float *work);
 
 #endif

@@ -31,7 +31,7 @@ deco_status image_reader_create(image_reader **out, const deco_particles *p, con
     r->stacks = stacks;
     r->p = p;
     r->q = q;
-    TRY(hartley_workspace(&r->work, p->D));
+    TRY(hartley_workspace(&r->work, prepare_largest_box(q)));
     *out = r;
     r = NULL;
 out:
@@ -49,9 +49,9 @@ void image_reader_free(image_reader *r)
     free(r);
 }
 
-size_t image_reader_bytes(int64_t D, int stacks)
+size_t image_reader_bytes(int64_t box, int stacks)
 {
-    return sizeof(image_reader) + (size_t)stacks * sizeof(open_stack) + hartley_workspace_floats(D) * sizeof(float);
+    return sizeof(image_reader) + (size_t)stacks * sizeof(open_stack) + hartley_workspace_floats(box) * sizeof(float);
 }
 
 /* The stack, open: as it is, or in the place of the one not used for longest. */
@@ -59,6 +59,7 @@ static deco_status open_one(const deco_mrc **out, image_reader *r, int32_t stack
 {
     deco_status st = DECO_OK;
     open_stack *s = &r->open[0];
+    int64_t box = r->p->size[r->p->size_of[stack]].box;
 
     for (int i = 0; i < r->stacks; i++) {
         if (r->open[i].mrc && r->open[i].stack == stack) {
@@ -72,11 +73,11 @@ static deco_status open_one(const deco_mrc **out, image_reader *r, int32_t stack
     s->mrc = NULL;
     TRY(deco_mrc_open(&s->mrc, r->p->stack[stack]));
     s->stack = stack;
-    if (s->mrc->nx != r->p->D || s->mrc->ny != r->p->D) {
+    if (s->mrc->nx != box || s->mrc->ny != box) {
         st = deco_fail(DECO_E_FORMAT,
                        "%s: its images have %lld×%lld px now, %lld×%lld when the particles were opened; do not change the input of a "
                        "running job",
-                       s->mrc->path, (long long)s->mrc->nx, (long long)s->mrc->ny, (long long)r->p->D, (long long)r->p->D);
+                       s->mrc->path, (long long)s->mrc->nx, (long long)s->mrc->ny, (long long)box, (long long)box);
         deco_mrc_close(s->mrc);
         s->mrc = NULL;
         goto out;
@@ -90,7 +91,7 @@ out:
 
 static deco_status look_at_pixels(const image_reader *r, int64_t row, const char *path)
 {
-    int64_t D = r->p->D;
+    int64_t D = deco_particles_size(r->p, row)->box;
     float least = r->work[0], most = least;
 
     for (int64_t i = 0; i < D * D; i++) {
@@ -120,7 +121,7 @@ deco_status image_reader_hartley(const float **out, image_reader *r, int64_t row
     TRY(deco_mrc_read(mrc, r->work, image->index, 1));
     if (look)
         TRY(look_at_pixels(r, row, mrc->path));
-    prepare_image(r->q, r->work);
+    prepare_image(r->q, r->p->size_of[image->stack], r->work);
     *out = r->work;
 out:
     return st;

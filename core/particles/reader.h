@@ -11,10 +11,12 @@ typedef struct image_reader image_reader;
 deco_status image_reader_create(image_reader **out, const deco_particles *p, const prepare *q, int stacks);
 void image_reader_free(image_reader *r);
 
-/* The windowed transform of row's image, [D,D], without its sign; good until the next call. With `look`, its pixels are checked first.
+/* The windowed transform of row's image, brought to [D,D], without its sign; good until the next call. With `look`, its pixels are checked
+ * first.
  * Fails: FILE, FORMAT (NaN, infinite or equal pixels: file, row, image). */
 deco_status image_reader_hartley(const float **out, image_reader *r, int64_t row, bool look);
 
-size_t image_reader_bytes(int64_t D, int stacks);
+/* `box`: the largest of the stacks, cut or not. */
+size_t image_reader_bytes(int64_t box, int stacks);
 
 #endif

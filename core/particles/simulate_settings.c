@@ -79,7 +79,7 @@ static deco_status check_numbers(const sim_settings *s)
 deco_status sim_settle(sim_settings *s, const deco_options *o)
 {
     deco_status st = DECO_OK;
-    *s = (sim_settings){.o = o, .D = o->box, .N = o->n_particles, .psize_A = o->psize_A, .continuous = o->motion};
+    *s = (sim_settings){.o = o, .D = deco_simulated_box(o), .N = o->n_particles, .psize_A = o->psize_A, .continuous = o->motion};
     s->seed = deco_option_given(o, DECO_OPT_seed) ? (uint64_t)o->seed : 0;
     TRY(check_inputs(s));
     s->psize_align_A = o->psize_align_A > 0 ? o->psize_align_A : s->psize_A;

@@ -189,11 +189,16 @@ deco_status particles_check_stacks(const deco_particles *p, const found_stack *f
             return missing(p, places, image->stack, i);
         if (f->problem)
             return deco_fail(DECO_E_FORMAT, "%s (row %lld of %s)", f->problem, file_row(p, i), p->cs_path);
-        if (f->nx != p->D || f->ny != p->D)
+        int64_t box = deco_particles_size(p, i)->box;
+        if (f->nx != f->ny)
+            return deco_fail(DECO_E_FORMAT,
+                             "%s: its images have %lld×%lld px; particles must be square: extract them again in a square box", path,
+                             (long long)f->nx, (long long)f->ny);
+        if (f->nx != box)
             return deco_fail(DECO_E_FORMAT,
                              "%s: its images have %lld×%lld px, but row %lld of %s says %lld×%lld (blob/shape); the stack and the .cs file "
                              "do not belong together",
-                             path, (long long)f->nx, (long long)f->ny, file_row(p, i), p->cs_path, (long long)p->D, (long long)p->D);
+                             path, (long long)f->nx, (long long)f->ny, file_row(p, i), p->cs_path, (long long)box, (long long)box);
         if (image->index >= f->nz)
             return deco_fail(DECO_E_FORMAT,
                              "%s: row %lld: blob/idx is %d, but %s holds %lld images (0 to %lld); the stack and the .cs file do not belong "

@@ -120,7 +120,7 @@ deco_status deco_images_survey(deco_image_stats *out, const deco_particles *p, d
     int64_t *order = NULL;
     survey s = {.p = p, .m = m};
 
-    TRY(prepare_create(&q, p->D));
+    TRY(prepare_create(&q, p));
     TRY(file_order(&order, p));
     TRY(deco_alloc(&s.sum, (size_t)p->N, sizeof *s.sum, "image sums"));
     TRY(deco_alloc(&s.reader, (size_t)threads, sizeof(image_reader *), "image readers"));

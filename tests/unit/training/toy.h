@@ -58,6 +58,10 @@ static inline toy toy_make(int64_t N)
     t.path = strdup(scratch("toy.mrc"));
     p->stack = calloc(1, sizeof *p->stack);
     p->stack[0] = t.path;
+    p->sizes = 1;
+    p->size = calloc(1, sizeof *p->size);
+    p->size[0] = (deco_image_size){.box = TOY_BOX, .psize_A = 3, .cut = TOY_BOX, .scale = 1, .rows = N};
+    p->size_of = calloc(1, sizeof *p->size_of);
     p->image = calloc((size_t)N, sizeof *p->image);
     p->sign = calloc((size_t)N, sizeof *p->sign);
     p->ctf = calloc((size_t)N, sizeof *p->ctf);
@@ -88,6 +92,8 @@ static inline void toy_free(toy *t)
     free(t->p.cs_path);
     free(t->p.project);
     free(t->p.stack);
+    free(t->p.size);
+    free(t->p.size_of);
     free(t->p.image);
     free(t->p.sign);
     free(t->p.ctf);
