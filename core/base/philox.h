@@ -22,7 +22,8 @@ typedef enum deco_stream {
     DECO_STREAM_MINIBATCH,
     DECO_STREAM_INITIAL,
     DECO_STREAM_INITIAL_ORDER,
-    DECO_STREAM_INITIAL_STATE
+    DECO_STREAM_INITIAL_STATE,
+    DECO_STREAM_ENCODER
 } deco_stream;
 
 /* Position `index` of sub-sequence `sub` (an epoch, a particle) of a stream. */
