@@ -21,6 +21,14 @@ deco_status deco_figure_map(const char *path, const float *map, int64_t D, doubl
  * in units of what even views would give. */
 deco_status deco_figure_views(const char *path, const float *R, int64_t N);
 
+/* Curves [shells] over the spatial frequencies of a box of `box_A`, at most eight, with the levels 0.143 and 0.5. */
+typedef struct deco_fsc_line {
+    const char *name; /* at most 31 bytes */
+    const double *fsc;
+    int64_t colour; /* of the palette */
+} deco_fsc_line;
+deco_status deco_figure_fsc(const char *path, const char *title, const deco_fsc_line *line, int lines, int64_t shells, double box_A);
+
 /* "1,234,567" */
 const char *deco_grouped(char out[32], int64_t n);
 

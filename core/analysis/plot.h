@@ -38,6 +38,10 @@ deco_status deco_plot_numbers(deco_plot *p, const double *x, const double *y, in
 /* The same in rings joined by a line, each at its very place. */
 void deco_plot_path(deco_plot *p, const double *x, const double *y, int64_t n);
 
+/* A line through (x[i], y[i]), cut off at the axes. Dashes tell lines apart without colour. */
+typedef enum deco_dash { DECO_DASH_NONE, DECO_DASH_LONG, DECO_DASH_DOTS, DECO_DASH_MIXED } deco_dash;
+void deco_plot_curve(deco_plot *p, const double *x, const double *y, int64_t n, deco_colour colour, deco_dash dash);
+
 /* A line in the lower corner of the axes. */
 void deco_plot_note(deco_plot *p, const char *text);
 

@@ -232,3 +232,21 @@ void deco_plot_path(deco_plot *p, const double *x, const double *y, int64_t n)
         }
     }
 }
+
+void deco_plot_curve(deco_plot *p, const double *x, const double *y, int64_t n, deco_colour colour, deco_dash dash)
+{
+    static const double pattern[][4] = {{0}, {7, 4}, {2, 3}, {9, 3, 2, 3}};
+    static const int parts[] = {0, 2, 2, 4};
+
+    cairo_save(p->c);
+    cairo_rectangle(p->c, p->left, p->top, p->width, p->height);
+    cairo_clip(p->c);
+    for (int64_t i = 0; i < n; i++)
+        cairo_line_to(p->c, deco_plot_x(p, x[i]), deco_plot_y(p, y[i]));
+    cairo_set_source_rgb(p->c, colour.r, colour.g, colour.b);
+    cairo_set_line_width(p->c, 2);
+    cairo_set_line_join(p->c, CAIRO_LINE_JOIN_ROUND);
+    cairo_set_dash(p->c, pattern[dash], parts[dash], 0);
+    cairo_stroke(p->c);
+    cairo_restore(p->c);
+}

@@ -5,6 +5,7 @@
 #include "analysis/hand.h"
 #include "analysis/staging.h"
 #include "analysis/subsets.h"
+#include "analysis/validation.h"
 #include "analysis/volumes.h"
 #include "base/file.h"
 #include "formats/npy.h"
@@ -173,15 +174,45 @@ static deco_status write_maps(const analysis *a, const deco_clustering *c)
     return st;
 }
 
+/* The maps in `directory` held against the images; `c` NULL: one map of all particles. */
+static deco_status validate(const analysis *a, const char *directory, const deco_clustering *c)
+{
+    deco_status st = DECO_OK;
+    deco_validation v = {0};
+    deco_validation_input in = {.particles = a->in->particles,
+                                .R = a->R,
+                                .shift = a->shift,
+                                .label = c ? c->found.label : NULL,
+                                .probability = c ? c->found.probability : NULL,
+                                .K = c ? c->found.K : 1,
+                                .radius = a->in->model->radius,
+                                .pose_radius = a->in->pose_radius,
+                                .poses_given = a->in->poses_given,
+                                .agreement = a->in->starts_agree,
+                                .psize_A = a->in->model->psize_A,
+                                .seed = a->in->seed,
+                                .dev = a->in->model->dev};
+
+    if (a->o->back_projection && a->R && a->shift)
+        st = deco_validation_write(&v, directory, &in, a->m);
+    deco_validation_free(&v);
+    return st;
+}
+
 static deco_status write_heterogeneous(analysis *a)
 {
     deco_status st = DECO_OK;
     deco_clustering c = {0};
+    char *directory = NULL;
 
     TRY(find_components(a));
     TRY(deco_clustering_find(&c, a->in->z, a->scores, a->N, a->Z, a->o, a->in->seed, a->pool, a->m));
     TRY(write_maps(a, &c));
+    if (!(directory = deco_format("%s/clustering%lld", a->directory, (long long)a->o->k_num)))
+        TRY(deco_fail_memory(strlen(a->directory), "a folder's name"));
+    TRY(validate(a, directory, &c));
 out:
+    free(directory);
     deco_clustering_free(&c);
     return st;
 }
@@ -214,8 +245,10 @@ deco_status deco_analysis_write(const char *directory, const deco_analysis_input
     TRY(write_poses(&a));
     if (a.Z)
         TRY(write_heterogeneous(&a));
-    else /* one state: one map, nothing to cluster */
+    else { /* one state: one map, nothing to cluster */
         TRY(deco_volumes_write(staging.path, in->model, NULL, 1, o->flip_hand, m));
+        TRY(validate(&a, staging.path, NULL));
+    }
     TRY(deco_staging_publish(&staging));
 out:
     deco_pca_free(&a.pca);

@@ -23,7 +23,10 @@ typedef enum deco_stream {
     DECO_STREAM_INITIAL,
     DECO_STREAM_INITIAL_ORDER,
     DECO_STREAM_INITIAL_STATE,
-    DECO_STREAM_ENCODER
+    DECO_STREAM_HALVES,
+    DECO_STREAM_PHASES,
+    DECO_STREAM_RESAMPLE,
+    DECO_STREAM_PERMUTE
 } deco_stream;
 
 /* Position `index` of sub-sequence `sub` (an epoch, a particle) of a stream. */

@@ -7,6 +7,8 @@
 #include "job/outdir.h"
 #include "job/record.h"
 #include "model/checkpoints.h"
+#include "training/search_stop.h"
+#include "training/train.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,8 +64,29 @@ out:
     return st;
 }
 
-deco_status deco_job_analyze_model(char **summary, const char *directory, deco_model *m, const deco_particles *p, const deco_options *o,
-                                   deco_monitor *mon)
+/* The outermost shell that any epoch up to this one has looked for poses with; 0: none has. */
+static int64_t pose_radius(const deco_options *o, int64_t N, int64_t D, int64_t epoch)
+{
+    int64_t most = 0;
+
+    if (o->use_gt_poses)
+        return 0;
+    for (int64_t i = 0; i < o->initial_radii.count && !o->refine_gt_poses; i++)
+        most = most > atoll(o->initial_radii.items[i]) ? most : atoll(o->initial_radii.items[i]);
+    for (int64_t i = 0; i < o->initial_state_radii.count && !o->refine_gt_poses; i++)
+        most = most > atoll(o->initial_state_radii.items[i]) ? most : atoll(o->initial_state_radii.items[i]);
+    for (int64_t e = 0; e <= epoch; e++) {
+        deco_epoch_plan plan = deco_epoch_plan_of(o, N, D, e);
+        int64_t here = plan.kind == DECO_EPOCH_TABLE                                      ? plan.radius
+                       : plan.kind == DECO_EPOCH_SEARCH || plan.kind == DECO_EPOCH_REFINE ? plan.search_radius
+                                                                                          : 0;
+        most = most > here ? most : here;
+    }
+    return most;
+}
+
+deco_status deco_job_analyze_model(char **summary, const char *directory, deco_model *m, const deco_position *at, const deco_particles *p,
+                                   const deco_options *o, deco_monitor *mon)
 {
     deco_status st = DECO_OK;
     int64_t N = p->N, Z = m->shape.Z;
@@ -75,16 +98,38 @@ deco_status deco_job_analyze_model(char **summary, const char *directory, deco_m
     TRY(deco_alloc(&R, (size_t)N, 9 * sizeof *R, "rotations"));
     TRY(deco_alloc(&shift, (size_t)N, 2 * sizeof *shift, "shifts"));
     TRY(deco_poses_get(R, shift, m, NULL, N));
-    TRY(deco_analysis_write(
-        directory,
-        &(deco_analysis_input){
-            .model = m, .particles = p, .z = z, .R = R, .shift = shift, .poses_estimated = !o->use_gt_poses, .seed = (uint64_t)o->seed},
-        o, mon));
+    TRY(deco_analysis_write(directory,
+                            &(deco_analysis_input){.model = m,
+                                                   .particles = p,
+                                                   .z = z,
+                                                   .R = R,
+                                                   .shift = shift,
+                                                   .poses_estimated = !o->use_gt_poses,
+                                                   .poses_given = o->use_gt_poses || o->refine_gt_poses,
+                                                   .pose_radius = pose_radius(o, N, m->D, deco_scheduled_epoch(at->epoch, at->skipped)),
+                                                   .starts_agree = at->agreement,
+                                                   .seed = (uint64_t)o->seed},
+                            o, mon));
     *summary = deco_job_summary(directory, o, Z);
 out:
     free(z);
     free(R);
     free(shift);
+    return st;
+}
+
+/* With the images where they are still there: all but the back-projection does without. */
+static deco_status open_particles(deco_particles **p, const deco_input *in, const deco_options *o, deco_monitor *m)
+{
+    deco_status st = deco_particles_open_input(p, in, o->back_projection ? DECO_NEED_STACKS : 0, m);
+
+    if (o->back_projection && (st == DECO_E_FILE || st == DECO_E_FORMAT)) {
+        char *why = strdup(deco_error());
+        st = deco_particles_open_input(p, in, 0, m);
+        if (!st)
+            deco_warn(m, "the images cannot be read (%s)", why ? why : "no memory for the reason");
+        free(why);
+    }
     return st;
 }
 
@@ -112,7 +157,7 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     in = deco_input_of(o);
     if (in.ind)
         in.ind = path.ind;
-    TRY(deco_particles_open_input(&p, &in, 0, m));
+    TRY(open_particles(&p, &in, o, m));
     if (o->k_num > p->N)
         TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",
                       o->k_num, p->source, p->N));
@@ -132,7 +177,7 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
         deco_info(m, "analysis of epoch %" PRId64 " as it stands after batch %" PRId64, epoch, at.step);
     else
         deco_info(m, "analysis of epoch %" PRId64, epoch);
-    TRY(deco_job_analyze_model(summary, directory, model, p, o, m));
+    TRY(deco_job_analyze_model(summary, directory, model, &at, p, o, m));
 out:
     free(directory);
     deco_record_paths_free(&path);

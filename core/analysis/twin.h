@@ -1,0 +1,20 @@
+/* A decoder map and its twin, the back-projection of the same particles: do they show the same, everywhere? */
+#ifndef DECO_ANALYSIS_TWIN_H
+#define DECO_ANALYSIS_TWIN_H
+
+#include "analysis/backproject.h"
+
+typedef struct deco_twin {
+    bool made;
+    int64_t shells;      /* compared: up to where the half maps' FSC is 0.5 */
+    double fsc;          /* mean FSC of the two over these shells, each counted by its points ... */
+    double expected;     /* ... and of a perfect map */
+    double disagreeing;  /* share of the density that stands where they differ beyond noise by more than half of their power */
+    double local_median; /* median of the local correlation where there is density */
+} deco_twin;
+
+/* Also `agreement` [D,D,D]: the local correlation, 0 where neither has density. decoder [D/2+1]: FSC of the two. Fails: MEMORY, DEVICE. */
+deco_status deco_twin_compare(deco_twin *out, float *agreement, double *decoder, const float *decoded, const deco_back_projection *b,
+                              deco_device *dev);
+
+#endif
