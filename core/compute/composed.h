@@ -16,5 +16,11 @@ deco_status composed_hypervolume_bank(deco_device *dev, const deco_hypervolume *
 deco_status composed_slice_loss(deco_device *dev, const deco_hypervolume *h, deco_array loss, deco_array dparams, deco_array dz,
                                 deco_array dR, deco_array dpred, deco_array params, deco_array freqs, deco_array k, deco_array R,
                                 deco_array z, deco_array ctf, deco_array target);
+deco_status composed_vit_attention(deco_device *dev, int64_t heads, deco_array y, deco_array saved, deco_array x, deco_array params);
+deco_status composed_vit_attention_backward(deco_device *dev, int64_t heads, deco_array dx, deco_array dparams, deco_array dy,
+                                            deco_array saved, deco_array x, deco_array params);
+deco_status composed_vit_mlp(deco_device *dev, deco_array y, deco_array saved, deco_array x, deco_array stats, deco_array params);
+deco_status composed_vit_mlp_backward(deco_device *dev, deco_array dx, deco_array dparams, deco_array dy, deco_array saved, deco_array x,
+                                      deco_array stats, deco_array params);
 
 #endif

@@ -1,5 +1,5 @@
 /* The wrappers: shapes and dtypes are checked here, once, so that layers and backends never do; then the call is timed. */
-#include "compute/table.h"
+#include "compute/ops_check.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -34,7 +34,7 @@ static bool is_empty(deco_array x)
     return false;
 }
 
-static deco_status check(const char *op, const char *argument, deco_array x, deco_array like)
+deco_status op_check(const char *op, const char *argument, deco_array x, deco_array like)
 {
     char is[96], must[96];
     if (!same_shape(x, like))
@@ -44,46 +44,14 @@ static deco_status check(const char *op, const char *argument, deco_array x, dec
     return DECO_OK;
 }
 
-/* An argument that must be there, and one that may be none. */
-#define NEED(x, ...) \
-    do { \
-        deco_status refused = check(__func__, #x, (x), (__VA_ARGS__)); \
-        if (refused) \
-            return refused; \
-    } while (0)
-#define MAY(x, ...) \
-    do { \
-        if ((x).data) \
-            NEED(x, __VA_ARGS__); \
-    } while (0)
-
-static inline deco_array f32_1(int64_t a) { return deco_f32_1(NULL, a); }
-static inline deco_array f32_2(int64_t a, int64_t b) { return deco_f32_2(NULL, a, b); }
-static inline deco_array f32_3(int64_t a, int64_t b, int64_t c) { return deco_f32_3(NULL, a, b, c); }
-static inline deco_array like_f32(deco_array x)
-{
-    x.dtype = DECO_F32;
-    return x;
-}
-static inline deco_array records(size_t item, int64_t n) { return (deco_array){NULL, DECO_BYTES, 1, {n, 1, 1, 1}, item}; }
-
 /* ---- timing ---------------------------------------------------------------------------------------------------- */
 
-static int64_t clock_ns(void)
+int64_t op_clock_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
-
-#define RUN(op, ...) \
-    do { \
-        int64_t begun = clock_ns(); \
-        deco_status status = dev->ops->op(dev, __VA_ARGS__); \
-        atomic_fetch_add(&dev->time[DECO_OP_##op].nanoseconds, clock_ns() - begun); \
-        atomic_fetch_add(&dev->time[DECO_OP_##op].calls, 1); \
-        return status; \
-    } while (0)
 
 const char *deco_op_timing(const deco_device *dev, int i, double *seconds, int64_t *calls)
 {
@@ -409,16 +377,16 @@ static deco_status check_hypervolume(const char *op, const deco_hypervolume *h, 
 {
     deco_status st = DECO_OK;
     TRY(deco_hypervolume_check(h));
-    TRY(check(op, "params", params, f32_1(deco_hypervolume_parameters(h))));
-    TRY(check(op, "freqs", freqs, f32_2(3 * h->pe_dim, 3)));
+    TRY(op_check(op, "params", params, f32_1(deco_hypervolume_parameters(h))));
+    TRY(op_check(op, "freqs", freqs, f32_2(3 * h->pe_dim, 3)));
     if (R.data) {
-        TRY(check(op, "R", R, f32_3(B, 3, 3)));
-        TRY(check(op, "x (k, with R)", x, f32_2(P, 2)));
+        TRY(op_check(op, "R", R, f32_3(B, 3, 3)));
+        TRY(op_check(op, "x (k, with R)", x, f32_2(P, 2)));
     } else {
-        TRY(check(op, "x (points, without R)", x, f32_3(B, P, 3)));
+        TRY(op_check(op, "x (points, without R)", x, f32_3(B, P, 3)));
     }
     if (h->Z)
-        TRY(check(op, "z", z, f32_2(B, h->Z)));
+        TRY(op_check(op, "z", z, f32_2(B, h->Z)));
     else if (z.data)
         st = deco_fail(DECO_E_ARGUMENT, "%s: z is given, but the decoder has no latent (Z = 0)", op);
 out:

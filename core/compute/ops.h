@@ -12,6 +12,7 @@
 #include "compute/array.h"
 #include "compute/device.h"
 #include "compute/hypervolume.h"
+#include "compute/vit.h"
 #include "formulas/ctf.h"
 
 typedef enum deco_activation { DECO_LINEAR, DECO_RELU } deco_activation;
@@ -44,6 +45,42 @@ deco_status deco_positional_encoding_backward(deco_device *dev, deco_array dx, d
 deco_status deco_append_latent(deco_device *dev, deco_array y, deco_array x, deco_array z);
 /* dx [B,P,F], dz [B,Z] = sum over the points, each or none */
 deco_status deco_append_latent_backward(deco_device *dev, deco_array dx, deco_array dz, deco_array dy);
+
+/* ---- primitives: the encoder's ---------------------------------------------------------------------------------- */
+
+/* Rows of patches: bytes as formulas/encoder_pixel.h has them, patches row by row of the image, pixels row by row of the patch.
+ *   rows [B·N,patch²]   pixels [B,side,side] U8, N = (side / patch)² */
+deco_status deco_patches(deco_device *dev, deco_array rows, deco_array pixels, int64_t patch);
+
+/* The class token in front, positions added.  x [B,T,C]  patch [B·(T-1),C]  cls [C]  pos [T,C];  backward: dcls [C] from dx [B,T,C] */
+deco_status deco_tokens(deco_device *dev, deco_array x, deco_array patch, deco_array cls, deco_array pos);
+deco_status deco_tokens_backward(deco_device *dev, deco_array dcls, deco_array dx);
+
+/* y [B,C] = token 0 of x [B,T,C].  dx [B,T,C]: dy [B,C] there, 0 elsewhere. */
+deco_status deco_class_token(deco_device *dev, deco_array y, deco_array x);
+deco_status deco_class_token_backward(deco_device *dev, deco_array dx, deco_array dy);
+
+/* y = x·Φ(x), any equal shapes; y may be x.  dx = dy·(Φ(x) + x·φ(x)); dx may be dy. */
+deco_status deco_gelu(deco_device *dev, deco_array y, deco_array x);
+deco_status deco_gelu_backward(deco_device *dev, deco_array dx, deco_array dy, deco_array x);
+
+/* stats [2,C]: mean and 1/σ over the rows of x [M,C], M at least 1. `running` [2,C], mean and variance, moves towards the batch's by
+ * `momentum`, the variance to its unbiased estimate; none: left alone. And the stats that running ones amount to. */
+deco_status deco_batch_statistics(deco_device *dev, deco_array stats, deco_array running, deco_array x, float eps, float momentum);
+deco_status deco_running_statistics(deco_device *dev, deco_array stats, deco_array running, float eps);
+
+/* y = (x - mean)/σ·γ + β, column by column.  x, y [M,C]  stats [2,C]  gamma, beta [C]; y may be x */
+deco_status deco_batch_norm(deco_device *dev, deco_array y, deco_array x, deco_array stats, deco_array gamma, deco_array beta);
+/* With stats those of x itself.  dx [M,C], dgamma, dbeta [C], each or none */
+deco_status deco_batch_norm_backward(deco_device *dev, deco_array dx, deco_array dgamma, deco_array dbeta, deco_array dy, deco_array x,
+                                     deco_array stats, deco_array gamma);
+
+/* o = softmax(q kᵀ / √(C/heads)) v, head by head.  o [B,T,C]  qkv [B,T,3C], q, k, v behind one another, each head by head.
+ * log_sum [B,heads,T] keeps the logarithm of each row's sum for backward, or none. */
+deco_status deco_attention(deco_device *dev, deco_array o, deco_array log_sum, deco_array qkv, int64_t heads);
+/* dqkv [B,T,3C] from dout [B,T,C] */
+deco_status deco_attention_backward(deco_device *dev, deco_array dqkv, deco_array dout, deco_array qkv, deco_array o, deco_array log_sum,
+                                    int64_t heads);
 
 /* ---- primitives: images ---------------------------------------------------------------------------------------- */
 
@@ -147,6 +184,18 @@ deco_status deco_hypervolume_bank(deco_device *dev, const deco_hypervolume *h, d
 deco_status deco_slice_loss(deco_device *dev, const deco_hypervolume *h, deco_array loss, deco_array dparams, deco_array dz, deco_array dR,
                             deco_array dpred, deco_array params, deco_array freqs, deco_array k, deco_array R, deco_array z, deco_array ctf,
                             deco_array target);
+
+/* The halves of an encoder's block. Parameters, their gradients and what is kept are runs of numbers laid out as vit.h says.
+ *   attention   y = x + proj(attention(qkv(LayerNorm(x))))           y, x [B,T,C]
+ *   MLP         y = x + fc2(GELU(fc1(BatchNorm(x))))                  stats [2,C] of the norm; y none: only `saved`, which backward needs
+ * `saved` none: no backward follows. In backward stats are those of x itself; dx [B,T,C] and dparams are all overwritten, and dx is
+ * not dy's memory. Images are worked on in groups, so that what is in between never exists for all of them. */
+deco_status deco_vit_attention(deco_device *dev, int64_t heads, deco_array y, deco_array saved, deco_array x, deco_array params);
+deco_status deco_vit_attention_backward(deco_device *dev, int64_t heads, deco_array dx, deco_array dparams, deco_array dy, deco_array saved,
+                                        deco_array x, deco_array params);
+deco_status deco_vit_mlp(deco_device *dev, deco_array y, deco_array saved, deco_array x, deco_array stats, deco_array params);
+deco_status deco_vit_mlp_backward(deco_device *dev, deco_array dx, deco_array dparams, deco_array dy, deco_array saved, deco_array x,
+                                  deco_array stats, deco_array params);
 
 /* ---- timing ---------------------------------------------------------------------------------------------------- */
 

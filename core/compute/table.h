@@ -11,11 +11,14 @@
 /* clang-format off */
 #define DECO_OPS(OP) \
     OP(linear) OP(linear_backward) OP(layer_norm) OP(layer_norm_backward) OP(add) OP(add_relu) OP(relu_backward) \
+    OP(patches) OP(tokens) OP(tokens_backward) OP(class_token) OP(class_token_backward) OP(gelu) OP(gelu_backward) \
+    OP(batch_statistics) OP(running_statistics) OP(batch_norm) OP(batch_norm_backward) OP(attention) OP(attention_backward) \
     OP(positional_encoding) OP(positional_encoding_backward) OP(append_latent) OP(append_latent_backward) \
     OP(slice_points) OP(slice_points_backward) OP(six_rotations) OP(six_rotations_backward) OP(ctf_values) OP(multiply) \
     OP(shift) OP(shift_backward) OP(squared_error) OP(hartley_2d) OP(hartley_3d) OP(mask_gather) OP(lattice_sums) \
     OP(rows_gather) OP(rows_put) OP(clear) OP(adam) OP(adam_rows) OP(blend) \
-    OP(hypervolume_values) OP(hypervolume_backward) OP(hypervolume_bank) OP(pose_score) OP(slice_loss)
+    OP(hypervolume_values) OP(hypervolume_backward) OP(hypervolume_bank) OP(pose_score) OP(slice_loss) \
+    OP(vit_attention) OP(vit_attention_backward) OP(vit_mlp) OP(vit_mlp_backward)
 /* clang-format on */
 
 #define DECO_OP_ENUM(op) DECO_OP_##op,
@@ -47,6 +50,19 @@ typedef struct deco_ops {
     deco_status (*positional_encoding)(deco_device *, deco_array pe, deco_array x, deco_array freqs, int64_t L);
     deco_status (*positional_encoding_backward)(deco_device *, deco_array dx, deco_array dpe, deco_array x, deco_array freqs, int64_t L);
     deco_op_3 *append_latent, *append_latent_backward;
+
+    /* the encoder's */
+    deco_status (*patches)(deco_device *, deco_array rows, deco_array pixels, int64_t patch);
+    deco_op_4 *tokens;
+    deco_op_2 *tokens_backward, *class_token, *class_token_backward, *gelu;
+    deco_op_3 *gelu_backward;
+    deco_status (*batch_statistics)(deco_device *, deco_array stats, deco_array running, deco_array x, float eps, float momentum);
+    deco_status (*running_statistics)(deco_device *, deco_array stats, deco_array running, float eps);
+    deco_op_5 *batch_norm;
+    deco_op_7 *batch_norm_backward;
+    deco_status (*attention)(deco_device *, deco_array o, deco_array log_sum, deco_array qkv, int64_t heads);
+    deco_status (*attention_backward)(deco_device *, deco_array dqkv, deco_array dout, deco_array qkv, deco_array o, deco_array log_sum,
+                                      int64_t heads);
 
     /* images */
     deco_op_3 *slice_points, *slice_points_backward, *ctf_values, *multiply;
@@ -81,6 +97,11 @@ typedef struct deco_ops {
     deco_status (*slice_loss)(deco_device *, const deco_hypervolume *h, deco_array loss, deco_array dparams, deco_array dz, deco_array dR,
                               deco_array dpred, deco_array params, deco_array freqs, deco_array k, deco_array R, deco_array z,
                               deco_array ctf, deco_array target);
+    deco_status (*vit_attention)(deco_device *, int64_t heads, deco_array y, deco_array saved, deco_array x, deco_array params);
+    deco_status (*vit_attention_backward)(deco_device *, int64_t heads, deco_array dx, deco_array dparams, deco_array dy, deco_array saved,
+                                          deco_array x, deco_array params);
+    deco_op_5 *vit_mlp;
+    deco_op_7 *vit_mlp_backward;
 } deco_ops;
 
 typedef struct deco_op_time {

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define HEADER_LIMIT ((uint64_t)100 << 20) /* the reference library's */
 
@@ -51,8 +52,8 @@ static deco_status read_shape(deco_tensor *t, const cJSON *shape, const char *pa
     return DECO_OK;
 }
 
-/* `data` begins `bytes` bytes before the end of the file. */
-static deco_status read_tensor(deco_tensor *t, const cJSON *entry, const unsigned char *data, uint64_t bytes, const char *path)
+/* The data begin at byte `at` of the file, `bytes` before its end, and in memory at `data`, if not NULL. */
+static deco_status read_tensor(deco_tensor *t, const cJSON *entry, const unsigned char *data, uint64_t at, uint64_t bytes, const char *path)
 {
     const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(entry, "dtype"),
                 *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
@@ -76,7 +77,8 @@ static deco_status read_tensor(deco_tensor *t, const cJSON *entry, const unsigne
     if (__builtin_mul_overflow(t->count, (int64_t)t->item, &size) || size != end - begin)
         return deco_fail(DECO_E_FORMAT, "%s: tensor '%s': its shape has %lld values of %zu bytes, its data_offsets span %lld bytes", path,
                          t->name, (long long)t->count, t->item, (long long)(end - begin));
-    t->data = data + begin;
+    t->place = at + (uint64_t)begin;
+    t->data = data ? data + begin : NULL;
     return DECO_OK;
 }
 
@@ -85,8 +87,8 @@ static int by_name(const void *a, const void *b) { return strcmp(((const deco_te
 static int by_place(const void *a, const void *b)
 {
     const deco_tensor *x = a, *y = b;
-    if (x->data != y->data)
-        return (const char *)x->data < (const char *)y->data ? -1 : 1;
+    if (x->place != y->place)
+        return x->place < y->place ? -1 : 1;
     return x->count < y->count ? -1 : x->count > y->count; /* the empty ones of a place first */
 }
 
@@ -97,7 +99,7 @@ static deco_status sort_distinct(deco_tensors *t)
         qsort(t->tensor, (size_t)t->count, sizeof *t->tensor, by_place);
     for (int64_t i = 1; i < t->count; i++) {
         const deco_tensor *a = &t->tensor[i - 1], *b = &t->tensor[i];
-        if (b->count && (const char *)b->data < (const char *)a->data + (size_t)a->count * a->item)
+        if (b->count && b->place < a->place + (uint64_t)a->count * a->item)
             return deco_fail(DECO_E_FORMAT, "%s: tensors '%s' and '%s' overlap", t->path, a->name, b->name);
     }
     if (t->count)
@@ -132,7 +134,7 @@ out:
     return st;
 }
 
-static deco_status read_header(deco_tensors *t, const cJSON *header, const unsigned char *data, uint64_t bytes)
+static deco_status read_header(deco_tensors *t, const cJSON *header, const unsigned char *data, uint64_t at, uint64_t bytes)
 {
     deco_status st = DECO_OK;
     const cJSON *entry;
@@ -151,36 +153,50 @@ static deco_status read_header(deco_tensors *t, const cJSON *header, const unsig
         if (!one->name)
             TRY(deco_fail_memory(strlen(entry->string), "tensor name"));
         t->count++;
-        TRY(read_tensor(one, entry, data, bytes, t->path));
+        TRY(read_tensor(one, entry, data, at, bytes, t->path));
     }
     TRY(sort_distinct(t));
 out:
     return st;
 }
 
-/* The header's JSON, which ends where the data begin. */
-static deco_status parse_json(cJSON **out, uint64_t *data, const deco_tensors *t)
+/* Length of the header's JSON, from the file's first 8 bytes. */
+static deco_status header_length(uint64_t *n, const unsigned char *b, uint64_t size, const char *path)
 {
-    const unsigned char *b = t->buffer;
-    uint64_t n = 0;
-
-    if (t->size < 8)
-        return deco_fail(DECO_E_FORMAT, "%s: ends at byte %zu; a safetensors file begins with 8 bytes of header length", t->path, t->size);
+    *n = 0;
+    if (size < 8)
+        return deco_fail(DECO_E_FORMAT, "%s: ends at byte %llu; a safetensors file begins with 8 bytes of header length", path,
+                         (unsigned long long)size);
     for (int i = 7; i >= 0; i--)
-        n = n << 8 | b[i];
-    if (n > t->size - 8 || n > HEADER_LIMIT)
-        return deco_fail(DECO_E_FORMAT, "%s: the header's length is given as %llu bytes, the file has %zu: truncated, or not safetensors",
-                         t->path, (unsigned long long)n, t->size);
-    const char *text = (const char *)b + 8, *end = NULL;
+        *n = *n << 8 | b[i];
+    if (*n > size - 8 || *n > HEADER_LIMIT)
+        return deco_fail(DECO_E_FORMAT, "%s: the header's length is given as %llu bytes, the file has %llu: truncated, or not safetensors",
+                         path, (unsigned long long)*n, (unsigned long long)size);
+    return DECO_OK;
+}
+
+/* The header's JSON: `n` bytes from byte 8 on, behind which the data begin. */
+static deco_status parse_json(cJSON **out, const char *text, uint64_t n, const char *path)
+{
+    const char *end = NULL;
     *out = cJSON_ParseWithLengthOpts(text, (size_t)n, &end, false);
     if (!cJSON_IsObject(*out))
-        return deco_fail(DECO_E_FORMAT, "%s: the header (bytes 8 to %llu) is not a JSON object", t->path, (unsigned long long)n + 8);
+        return deco_fail(DECO_E_FORMAT, "%s: the header (bytes 8 to %llu) is not a JSON object", path, (unsigned long long)n + 8);
     for (; end < text + n; end++)
         if (*end != ' ')
-            return deco_fail(DECO_E_FORMAT, "%s: byte %zu, behind the header's JSON, is not the space that fills it up", t->path,
+            return deco_fail(DECO_E_FORMAT, "%s: byte %zu, behind the header's JSON, is not the space that fills it up", path,
                              (size_t)(end - text) + 8);
-    *data = n + 8;
     return DECO_OK;
+}
+
+static deco_status begin(deco_tensors **out, const char *path)
+{
+    deco_status st = deco_alloc(out, 1, sizeof **out, "tensors");
+    if (st)
+        return st;
+    (*out)->fd = -1;
+    (*out)->path = deco_path_is_directory(path) ? deco_path_join(path, "model.safetensors") : strdup(path);
+    return (*out)->path ? DECO_OK : deco_fail_memory(strlen(path), "path");
 }
 
 deco_status deco_safetensors_read(deco_tensors **out, const char *path)
@@ -188,17 +204,42 @@ deco_status deco_safetensors_read(deco_tensors **out, const char *path)
     deco_status st = DECO_OK;
     deco_tensors *t = NULL;
     cJSON *header = NULL;
-    uint64_t data = 0;
+    uint64_t n;
 
     *out = NULL;
-    TRY(deco_alloc(&t, 1, sizeof *t, "tensors"));
-    t->path = deco_path_is_directory(path) ? deco_path_join(path, "model.safetensors") : strdup(path);
-    if (!t->path)
-        TRY(deco_fail_memory(strlen(path), "path"));
+    TRY(begin(&t, path));
     /* Read, not mapped: a mapped file that is cut short while in use kills the process. */
     TRY(deco_file_get((char **)&t->buffer, &t->size, t->path, 0));
-    TRY(parse_json(&header, &data, t));
-    TRY(read_header(t, header, (const unsigned char *)t->buffer + data, t->size - data));
+    TRY(header_length(&n, t->buffer, t->size, t->path));
+    TRY(parse_json(&header, (const char *)t->buffer + 8, n, t->path));
+    TRY(read_header(t, header, (const unsigned char *)t->buffer + 8 + n, 8 + n, t->size - 8 - n));
+    *out = t;
+    t = NULL;
+out:
+    cJSON_Delete(header);
+    deco_safetensors_free(t);
+    return st;
+}
+
+deco_status deco_safetensors_open(deco_tensors **out, const char *path)
+{
+    deco_status st = DECO_OK;
+    deco_tensors *t = NULL;
+    cJSON *header = NULL;
+    unsigned char first[8] = {0};
+    uint64_t size = 0, n;
+
+    *out = NULL;
+    TRY(begin(&t, path));
+    TRY(deco_file_open(&t->fd, &size, t->path));
+    if (size >= sizeof first)
+        TRY(deco_read_at(t->fd, t->path, first, sizeof first, 0));
+    TRY(header_length(&n, first, size, t->path));
+    TRY(deco_alloc(&t->buffer, (size_t)n + 1, 1, "a header"));
+    t->size = (size_t)n;
+    TRY(deco_read_at(t->fd, t->path, t->buffer, (size_t)n, 8));
+    TRY(parse_json(&header, t->buffer, n, t->path));
+    TRY(read_header(t, header, NULL, 8 + n, size - 8 - n));
     *out = t;
     t = NULL;
 out:
@@ -220,6 +261,8 @@ void deco_safetensors_free(deco_tensors *t)
     free(t->tensor);
     free(t->metadata_key);
     free(t->metadata_value);
+    if (t->fd >= 0)
+        close(t->fd);
     free(t->buffer);
     free(t->path);
     free(t);
@@ -239,18 +282,19 @@ const char *deco_safetensors_metadata(const deco_tensors *t, const char *key)
     return NULL;
 }
 
-deco_status deco_tensor_floats(float *out, const deco_tensor *t, const char *path)
+/* n values at d, as f32. */
+static deco_status floats_of(float *out, const unsigned char *d, int64_t n, const deco_tensor *t, const char *path)
 {
-    const unsigned char *d = t->data;
     if (!strcmp(t->dtype, "F32")) {
-        memcpy(out, d, (size_t)t->count * sizeof *out);
+        if (n)
+            memcpy(out, d, (size_t)n * sizeof *out);
         return DECO_OK;
     }
     bool f64 = !strcmp(t->dtype, "F64"), f16 = !strcmp(t->dtype, "F16");
     if (!f64 && !f16 && strcmp(t->dtype, "BF16") != 0)
         return deco_fail(DECO_E_FORMAT, "%s: tensor '%s' is %s; a floating type was expected (F32, F16, BF16, F64)", path, t->name,
                          t->dtype);
-    for (int64_t i = 0; i < t->count; i++) {
+    for (int64_t i = 0; i < n; i++) {
         double wide;
         uint16_t narrow;
         if (f64)
@@ -260,4 +304,22 @@ deco_status deco_tensor_floats(float *out, const deco_tensor *t, const char *pat
         out[i] = f64 ? (float)wide : f16 ? deco_float_from_half(narrow) : deco_float_from_bits((uint32_t)narrow << 16);
     }
     return DECO_OK;
+}
+
+deco_status deco_tensor_floats(float *out, const deco_tensor *t, const char *path) { return floats_of(out, t->data, t->count, t, path); }
+
+deco_status deco_tensor_read(float *out, const deco_tensors *file, const deco_tensor *t, int64_t first, int64_t n)
+{
+    deco_status st = DECO_OK;
+    unsigned char *raw = NULL;
+    uint64_t at = t->place + (uint64_t)first * t->item;
+
+    if (!strcmp(t->dtype, "F32"))
+        return deco_read_at(file->fd, file->path, out, (size_t)n * sizeof *out, at);
+    TRY(deco_alloc(&raw, (size_t)n + 1, t->item, t->name));
+    TRY(deco_read_at(file->fd, file->path, raw, (size_t)n * t->item, at));
+    TRY(floats_of(out, raw, n, t, file->path));
+out:
+    free(raw);
+    return st;
 }

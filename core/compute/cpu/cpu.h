@@ -31,6 +31,10 @@ void cpu_plans_free(cpu_plan *plans);
 typedef struct cpu_decoder cpu_decoder;
 void cpu_decoders_free(cpu_decoder *first);
 
+/* Matrix products of one shape of encoder (vit_plan.h), kept for the life of the device. */
+typedef struct cpu_vit_plan cpu_vit_plan;
+void cpu_vit_plans_free(cpu_vit_plan *first);
+
 typedef struct cpu_worker {
     unsigned char *buffer;
     size_t size;
@@ -42,6 +46,7 @@ typedef struct cpu_device {
     cpu_worker *worker; /* [threads of the pool] */
     cpu_plan *plans;
     cpu_decoder *decoders; /* under base.scratch_lock */
+    cpu_vit_plan *vits;    /* so too */
 } cpu_device;
 
 /* The primitives, as in ops.h. */
@@ -70,5 +75,23 @@ deco_op_3 cpu_rows_gather, cpu_rows_put;
 deco_op_5 cpu_adam;
 deco_op_6 cpu_adam_rows;
 deco_op_3 cpu_blend;
+deco_status cpu_patches(deco_device *dev, deco_array rows, deco_array pixels, int64_t patch);
+deco_op_4 cpu_tokens;
+deco_op_2 cpu_tokens_backward, cpu_class_token, cpu_class_token_backward, cpu_gelu;
+deco_op_3 cpu_gelu_backward;
+deco_status cpu_batch_statistics(deco_device *dev, deco_array stats, deco_array running, deco_array x, float eps, float momentum);
+deco_status cpu_running_statistics(deco_device *dev, deco_array stats, deco_array running, float eps);
+deco_op_5 cpu_batch_norm;
+deco_op_7 cpu_batch_norm_backward;
+deco_status cpu_attention_forward(deco_device *dev, deco_array o, deco_array log_sum, deco_array qkv, int64_t heads);
+deco_status cpu_attention_backward(deco_device *dev, deco_array dqkv, deco_array dout, deco_array qkv, deco_array o, deco_array log_sum,
+                                   int64_t heads);
+
+/* The encoder's half blocks, an image a task. */
+deco_status cpu_vit_attention(deco_device *dev, int64_t heads, deco_array y, deco_array saved, deco_array x, deco_array params);
+deco_status cpu_vit_attention_backward(deco_device *dev, int64_t heads, deco_array dx, deco_array dparams, deco_array dy, deco_array saved,
+                                       deco_array x, deco_array params);
+deco_op_5 cpu_vit_mlp;
+deco_op_7 cpu_vit_mlp_backward;
 
 #endif

@@ -47,6 +47,7 @@ void cpu_device_destroy(deco_device *dev)
     free(cpu->worker);
     cpu_plans_free(cpu->plans);
     cpu_decoders_free(cpu->decoders);
+    cpu_vit_plans_free(cpu->vits);
     deco_device_end(dev);
     free(cpu);
 }

@@ -1,5 +1,6 @@
 /* Which of the row kernels this processor runs. */
 #include "compute/cpu/rows.h"
+#include "compute/cpu/vit_rows.h"
 
 const cpu_rows *cpu_rows_best(void)
 {
@@ -10,4 +11,15 @@ const cpu_rows *cpu_rows_best(void)
         return &cpu_rows_avx2;
 #endif
     return &cpu_rows_plain;
+}
+
+const cpu_vit_rows *cpu_vit_rows_best(void)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512f"))
+        return &cpu_vit_rows_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return &cpu_vit_rows_avx2;
+#endif
+    return &cpu_vit_rows_plain;
 }

@@ -1,12 +1,14 @@
 /* The row kernels for x86-64 with AVX2 and FMA. */
 #ifdef __x86_64__
 #include "compute/cpu/rows.h"
+#include "compute/cpu/vit_rows.h"
 #include <immintrin.h>
 
 #define VN           8
 #define KERNEL       __attribute__((target("avx2,fma"))) static
 #define KERNELS      cpu_rows_avx2
 #define KERNELS_NAME "avx2"
+#define VIT_KERNELS  cpu_vit_rows_avx2
 typedef __m256 vec;
 typedef int32_t ivec __attribute__((vector_size(32)));
 
@@ -20,5 +22,8 @@ KERNEL inline float sum_(vec a)
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
 
+/* clang-format off: the second needs the first */
 #include "compute/cpu/rows_kernels.h"
+#include "compute/cpu/vit_kernels.h"
+/* clang-format on */
 #endif

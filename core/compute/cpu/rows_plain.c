@@ -1,10 +1,12 @@
 /* The row kernels for any processor: vectors of four, which every 64-bit one has. */
 #include "compute/cpu/rows.h"
+#include "compute/cpu/vit_rows.h"
 
 #define VN           4
 #define KERNEL       static
 #define KERNELS      cpu_rows_plain
 #define KERNELS_NAME "plain"
+#define VIT_KERNELS  cpu_vit_rows_plain
 typedef float vec __attribute__((vector_size(16)));
 typedef int32_t ivec __attribute__((vector_size(16)));
 
@@ -12,4 +14,7 @@ static inline vec fma_(vec a, vec b, vec c) { return a * b + c; }
 static inline vec where_positive(vec x, vec a) { return (vec)((ivec)a & ~(ivec)(x <= 0.f)); }
 static inline float sum_(vec a) { return (a[0] + a[2]) + (a[1] + a[3]); }
 
+/* clang-format off: the second needs the first */
 #include "compute/cpu/rows_kernels.h"
+#include "compute/cpu/vit_kernels.h"
+/* clang-format on */

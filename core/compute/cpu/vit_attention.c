@@ -1,0 +1,152 @@
+/* The attention half of an encoder's block: an image a task, all of its work in one worker's cache; backward in groups of images, behind
+ * each of which the gradients of the weights are worked out. */
+#include "compute/cpu/attention.h"
+#include "compute/cpu/vit_plan.h"
+#include "compute/cpu/vit_rows.h"
+#include "compute/vit_parts.h"
+
+#include <string.h>
+
+static const float layer_norm_eps = 1e-6f;
+
+typedef struct half {
+    const cpu_vit_plan *plan;
+    const cpu_vit_rows *k;
+    cpu_attention a;
+    vit_attention_parts p;
+    cpu_vit_packed qkv, proj; /* of the weights going forward, or back */
+    float *y, *dx;
+    const float *x, *dy;
+    float *saved; /* or NULL */
+    int64_t B, rows;
+    /* backward, of a group of images */
+    int64_t first;
+    float *dqkv, *normal; /* [rows of the group,3C], [rows of the group,C] */
+    float *part;          /* [B,6C]: Σ over each image's tokens for β, γ, the biases of qkv and proj */
+} half;
+
+static deco_status worker_floats(float **out, deco_device *dev, const half *h, int worker, int64_t n)
+{
+    size_t bytes = (size_t)n * sizeof **out + h->plan->scratch;
+    *out = cpu_scratch(dev, worker, bytes);
+    return *out ? DECO_OK : deco_fail_memory(bytes, "an encoder's block");
+}
+
+/* ---- forward --------------------------------------------------------------------------------------------------------- */
+
+static deco_status forward_image(deco_device *dev, const void *context, int64_t b, int64_t begin, int64_t end, int worker)
+{
+    deco_status st = DECO_OK;
+    const half *h = context;
+    int64_t T = h->a.T, C = h->a.C, H = h->a.heads;
+    const float *x = h->x + b * T * C;
+    float *y = h->y + b * T * C, *next;
+
+    TRY(worker_floats(&next, dev, h, worker, 5 * T * C + cpu_attention_scratch(&h->a) + 64));
+    float *normal = cpu_vit_piece(&next, T * C), *qkv = cpu_vit_piece(&next, 3 * T * C), *o = cpu_vit_piece(&next, T * C);
+    float *scores = cpu_vit_piece(&next, cpu_attention_scratch(&h->a)), *stats = NULL, *log_sum = NULL;
+    if (h->saved) {
+        vit_attention_kept k = vit_attention_kept_at(h->saved, C, h->rows);
+        stats = k.stats + b * T * 2, qkv = k.qkv + b * T * 3 * C, o = k.o + b * T * C, log_sum = k.log_sum + b * H * T;
+    }
+    h->k->layer_norm(normal, stats, x, h->p.gamma, h->p.beta, T, C, layer_norm_eps);
+    TRY(cpu_vit_multiply(h->plan, &h->qkv, qkv, normal, next));
+    h->k->add_bias(qkv, qkv, h->p.qkv_bias, T, 3 * C);
+    for (int64_t i = 0; i < H; i++)
+        TRY(cpu_attention_head(&h->a, o, log_sum ? log_sum + i * T : NULL, qkv, i, scores));
+    h->k->add_bias(y, x, h->p.proj_bias, T, C);
+    TRY(cpu_vit_multiply(h->plan, &h->proj, y, o, next));
+out:
+    return st;
+}
+
+deco_status cpu_vit_attention(deco_device *dev, int64_t heads, deco_array y, deco_array saved, deco_array x, deco_array params)
+{
+    deco_status st = DECO_OK;
+    int64_t B = x.shape[0], T = x.shape[1], C = x.shape[2];
+    half h = {.k = cpu_vit_rows_best(), .a = {T, C, heads}, .p = vit_attention_at(params.data, C), .y = y.data, .x = x.data};
+    void *block = NULL;
+
+    h.saved = saved.data, h.B = B, h.rows = B * T;
+    cpu_vit_packed w[] = {{CPU_VIT_C_3C, h.p.qkv, 3 * C, C, false, NULL}, {CPU_VIT_C_C_ADD, h.p.proj, C, C, false, NULL}};
+    if (!B)
+        return DECO_OK;
+    TRY(cpu_vit_plan_get(dev, &h.plan, T, C));
+    TRY(cpu_vit_pack(dev, h.plan, w, 2, &block));
+    h.qkv = w[0], h.proj = w[1];
+    TRY(cpu_for(dev, B, 1, forward_image, &h));
+out:
+    deco_scratch_give(dev, block);
+    return st;
+}
+
+/* ---- backward -------------------------------------------------------------------------------------------------------- */
+
+static deco_status backward_image(deco_device *dev, const void *context, int64_t i, int64_t begin, int64_t end, int worker)
+{
+    deco_status st = DECO_OK;
+    const half *h = context;
+    int64_t T = h->a.T, C = h->a.C, H = h->a.heads, b = h->first + i;
+    vit_attention_kept k = vit_attention_kept_at(h->saved, C, h->rows);
+    const float *x = h->x + b * T * C, *dy = h->dy + b * T * C, *stats = k.stats + b * T * 2;
+    float *dqkv = h->dqkv + i * T * 3 * C, *part = h->part + b * 6 * C, *next;
+
+    TRY(worker_floats(&next, dev, h, worker, T * C + cpu_attention_scratch(&h->a) + 64));
+    float *grad = cpu_vit_piece(&next, T * C), *scores = cpu_vit_piece(&next, cpu_attention_scratch(&h->a));
+    memset(part, 0, (size_t)(6 * C) * sizeof *part);
+    TRY(cpu_vit_multiply(h->plan, &h->proj, grad, dy, next));
+    for (int64_t j = 0; j < H; j++)
+        TRY(cpu_attention_head_backward(&h->a, dqkv, grad, k.qkv + b * T * 3 * C, k.o + b * T * C, k.log_sum + (b * H + j) * T, j, scores));
+    TRY(cpu_vit_multiply(h->plan, &h->qkv, grad, dqkv, next));
+    h->k->layer_norm_backward(h->dx + b * T * C, part, part + C, grad, dy, x, stats, h->p.gamma, T, C);
+    h->k->column_sums(part + 2 * C, dqkv, NULL, T, 3 * C);
+    h->k->column_sums(part + 5 * C, dy, NULL, T, C);
+    h->k->layer_norm(h->normal + i * T * C, NULL, x, h->p.gamma, h->p.beta, T, C, layer_norm_eps);
+out:
+    return st;
+}
+
+static deco_status backward_groups(deco_device *dev, half *h, vit_attention_parts d)
+{
+    deco_status st = DECO_OK;
+    int64_t T = h->a.T, C = h->a.C, group = cpu_vit_group(T);
+    vit_attention_kept k = vit_attention_kept_at(h->saved, C, h->rows);
+
+    for (h->first = 0; h->first < h->B; h->first += group) {
+        int64_t n = h->B - h->first < group ? h->B - h->first : group, row = h->first * T;
+        TRY(cpu_for(dev, n, 1, backward_image, h));
+        const cpu_weight_gradient g[] = {{d.qkv, h->dqkv, h->normal, 3 * C, C}, {d.proj, h->dy + row * C, k.o + row * C, C, C}};
+        TRY(cpu_weight_gradients(dev, g, 2, n * T, h->first > 0));
+    }
+    cpu_vit_add_images(d.gamma, h->part, h->B, 6 * C, 0, C);
+    cpu_vit_add_images(d.beta, h->part, h->B, 6 * C, C, C);
+    cpu_vit_add_images(d.qkv_bias, h->part, h->B, 6 * C, 2 * C, 3 * C);
+    cpu_vit_add_images(d.proj_bias, h->part, h->B, 6 * C, 5 * C, C);
+out:
+    return st;
+}
+
+deco_status cpu_vit_attention_backward(deco_device *dev, int64_t heads, deco_array dx, deco_array dparams, deco_array dy, deco_array saved,
+                                       deco_array x, deco_array params)
+{
+    deco_status st = DECO_OK;
+    int64_t B = x.shape[0], T = x.shape[1], C = x.shape[2], most = B < cpu_vit_group(T) ? B : cpu_vit_group(T);
+    half h = {.k = cpu_vit_rows_best(), .a = {T, C, heads}, .p = vit_attention_at(params.data, C), .dx = dx.data, .x = x.data};
+    void *block = NULL;
+
+    h.dy = dy.data, h.saved = saved.data, h.B = B, h.rows = B * T;
+    cpu_vit_packed w[] = {{CPU_VIT_3C_C, h.p.qkv, 3 * C, C, true, NULL}, {CPU_VIT_C_C, h.p.proj, C, C, true, NULL}};
+    TRY(cpu_vit_plan_get(dev, &h.plan, T, C));
+    TRY(cpu_vit_pack(dev, h.plan, w, 2, &block));
+    h.qkv = w[0], h.proj = w[1];
+    TRY(deco_scratch_take(dev, &h.dqkv, (size_t)(most * T * 3 * C) * sizeof *h.dqkv, "an encoder's gradients"));
+    TRY(deco_scratch_take(dev, &h.normal, (size_t)(most * T * C) * sizeof *h.normal, "an encoder's gradients"));
+    TRY(deco_scratch_take(dev, &h.part, (size_t)(B * 6 * C) * sizeof *h.part, "an encoder's gradients"));
+    TRY(backward_groups(dev, &h, vit_attention_at(dparams.data, C)));
+out:
+    deco_scratch_give(dev, block);
+    deco_scratch_give(dev, h.dqkv);
+    deco_scratch_give(dev, h.normal);
+    deco_scratch_give(dev, h.part);
+    return st;
+}
