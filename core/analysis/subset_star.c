@@ -6,6 +6,7 @@
 typedef struct group_key {
     uint64_t exposure;
     double kV, cs_mm, amp_contrast;
+    int32_t size; /* of the images: a group has one box and one pixel size */
     int64_t row;
 } group_key;
 
@@ -18,7 +19,8 @@ static int by_group(const void *a, const void *b)
 
     d = d ? d : by_number(x->kV, y->kV);
     d = d ? d : by_number(x->cs_mm, y->cs_mm);
-    return d ? d : by_number(x->amp_contrast, y->amp_contrast);
+    d = d ? d : by_number(x->amp_contrast, y->amp_contrast);
+    return d ? d : (x->size > y->size) - (x->size < y->size);
 }
 
 static deco_status read_keys(group_key *key, const deco_particles *p)
@@ -30,8 +32,12 @@ static deco_status read_keys(group_key *key, const deco_particles *p)
     TRY(deco_table_need(&cs, p->rows, "ctf/cs_mm", 'n', 1));
     TRY(deco_table_need(&w, p->rows, "ctf/amp_contrast", 'n', 1));
     for (int64_t i = 0; i < p->N; i++)
-        key[i] = (group_key){exposure ? deco_cell_u64(exposure, i, 0) : 0, deco_cell_real(kV, i, 0), deco_cell_real(cs, i, 0),
-                             deco_cell_real(w, i, 0), i};
+        key[i] = (group_key){exposure ? deco_cell_u64(exposure, i, 0) : 0,
+                             deco_cell_real(kV, i, 0),
+                             deco_cell_real(cs, i, 0),
+                             deco_cell_real(w, i, 0),
+                             p->size_of[p->image[i].stack],
+                             i};
 out:
     return st;
 }
@@ -52,8 +58,10 @@ deco_status deco_star_groups_find(deco_star_groups *out, const deco_particles *p
         g.of_row[key[i].row] = (int32_t)(g.count - 1);
     }
     TRY(deco_alloc(&g.optics, (size_t)g.count, sizeof *g.optics, "optics groups"));
-    for (int64_t i = 0; i < p->N; i++)
-        g.optics[g.of_row[key[i].row]] = (deco_star_optics){key[i].kV, key[i].cs_mm, key[i].amp_contrast, p->psize_A, p->D};
+    for (int64_t i = 0; i < p->N; i++) {
+        const deco_image_size *size = &p->size[key[i].size];
+        g.optics[g.of_row[key[i].row]] = (deco_star_optics){key[i].kV, key[i].cs_mm, key[i].amp_contrast, size->psize_A, size->box};
+    }
     *out = g;
     g = (deco_star_groups){0};
 out:
@@ -71,10 +79,10 @@ void deco_star_groups_free(deco_star_groups *g)
 
 /* The columns a STAR row is made of; NULL where the set has none. */
 typedef struct star_source {
-    const deco_subset_input *in;
+    const deco_particles *p;
     const deco_star_groups *groups;
     const int64_t *row;
-    int64_t cluster;
+    const int32_t *label;
     const float *R, *shift;
     const deco_column *path, *index, *df1, *df2, *angle, *phase, *micrograph, *x, *y, *shape, *split;
     char *image_text, *micrograph_text; /* the row's, [text_size] */
@@ -94,7 +102,7 @@ static deco_status star_row(void *context, int64_t i, deco_star_particle *out)
 {
     const star_source *s = context;
     int64_t row = s->row[i];
-    double psize = s->in->particles->psize_A;
+    double psize = s->p->psize_A;
 
     *out = (deco_star_particle){.image_path = path_text(s->image_text, s->text_size, s->path, row),
                                 .image_index = (int64_t)deco_cell_real(s->index, row, 0),
@@ -103,7 +111,7 @@ static deco_status star_row(void *context, int64_t i, deco_star_particle *out)
                                 .defocus_v_A = deco_cell_real(s->df2, row, 0),
                                 .astig_deg = deco_cell_real(s->angle, row, 0) * 180 / M_PI,
                                 .phase_shift_deg = real_or_zero(s->phase, row) * 180 / M_PI,
-                                .class_number = s->cluster};
+                                .class_number = s->label ? s->label[row] : 0};
     if (s->micrograph)
         out->micrograph = path_text(s->micrograph_text, s->text_size, s->micrograph, row);
     if (s->x) { /* the shape is (height, width) */
@@ -121,10 +129,9 @@ static deco_status star_row(void *context, int64_t i, deco_star_particle *out)
     return DECO_OK;
 }
 
-static deco_status find_columns(star_source *s)
+static deco_status find_columns(star_source *s, const deco_table *t)
 {
     deco_status st = DECO_OK;
-    const deco_table *t = s->in->particles->rows;
 
     TRY(deco_table_need(&s->path, t, "blob/path", 'S', 1));
     TRY(deco_table_need(&s->index, t, "blob/idx", 'n', 1));
@@ -146,23 +153,19 @@ out:
     return st;
 }
 
-deco_status deco_subset_star_write(const char *path, const deco_subset_input *in, const deco_star_groups *groups, const int64_t *row,
-                                   int64_t n, int64_t cluster)
+deco_status deco_subset_star_write(const char *path, const deco_particles *p, const deco_table *t, const float *R, const float *shift,
+                                   const deco_star_groups *groups, const int32_t *label, const int64_t *row, int64_t n)
 {
     deco_status st = DECO_OK;
-    bool given = in->R && in->shift;
-    star_source s = {.in = in,
-                     .groups = groups,
-                     .row = row,
-                     .cluster = cluster,
-                     .R = given ? in->R : in->particles->R,
-                     .shift = given ? in->shift : in->particles->shift};
-    int known = DECO_STAR_CLASS;
+    star_source s = {.p = p, .groups = groups, .row = row, .label = label, .R = R, .shift = shift};
+    int known = label ? DECO_STAR_CLASS : 0;
 
-    TRY(find_columns(&s));
+    if (!s.R || !s.shift)
+        s.R = s.shift = NULL;
+    TRY(find_columns(&s, t));
     TRY(deco_alloc(&s.image_text, s.text_size, 1, "a path"));
     TRY(deco_alloc(&s.micrograph_text, s.text_size, 1, "a path"));
-    known |= (s.micrograph ? DECO_STAR_MICROGRAPH : 0) | (s.x ? DECO_STAR_COORDINATES : 0) | (s.R && s.shift ? DECO_STAR_POSES : 0) |
+    known |= (s.micrograph ? DECO_STAR_MICROGRAPH : 0) | (s.x ? DECO_STAR_COORDINATES : 0) | (s.R ? DECO_STAR_POSES : 0) |
              (s.split ? DECO_STAR_HALF : 0);
     TRY(deco_star_write(path, groups->optics, groups->count, n, known, star_row, &s));
 out:

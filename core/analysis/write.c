@@ -3,6 +3,7 @@
 #include "analysis/clustering.h"
 #include "analysis/figures.h"
 #include "analysis/hand.h"
+#include "analysis/run_note.h"
 #include "analysis/staging.h"
 #include "analysis/subsets.h"
 #include "analysis/validation.h"
@@ -141,7 +142,7 @@ static deco_status write_clustering(const analysis *a, const deco_clustering *c)
 {
     deco_status st = DECO_OK;
     /* Flipped poses are no longer the input's, whoever found them. */
-    deco_subset_input subset = {a->in->particles, a->R, a->shift, a->in->poses_estimated || a->mirrored, a->name};
+    deco_subset_input subset = {a->in->particles, a->in->poses_estimated || a->mirrored, a->R, a->shift, a->name};
     char *directory = deco_format("%s/clustering%lld", a->directory, (long long)a->o->k_num), *plot = NULL, *subsets = NULL;
 
     if (!directory || !(plot = deco_path_join(directory, "z_pca.png")) || !(subsets = deco_path_join(directory, "clustering_cs_star")))
@@ -242,6 +243,7 @@ deco_status deco_analysis_write(const char *directory, const deco_analysis_input
     TRY(deco_staging_begin(&staging, directory));
     a.directory = staging.path;
     TRY(deco_hand_write(staging.path, &hand, m));
+    TRY(deco_run_note_write(staging.path, a.name, in->particles, in->seed));
     TRY(write_poses(&a));
     if (a.Z)
         TRY(write_heterogeneous(&a));

@@ -197,12 +197,56 @@ static deco_status check_simulate(const deco_options *o)
     return check_simulated_box(o);
 }
 
+/* What is meant is a run and some of its particles, or an input and some of its rows. */
+static deco_status check_subset_source(const deco_options *o)
+{
+    bool chooses = o->labels.count || o->uids || o->rows || o->star || o->selection;
+
+    if (!o->outdir && !o->particles.count)
+        return deco_fail(DECO_E_ARGUMENT,
+                         "nothing to take particles from: name a run, as in cryodeco subset OUTDIR --labels 0 --output PATH, or "
+                         "an input with --particles JOB");
+    if (o->outdir && o->particles.count)
+        return deco_fail(DECO_E_ARGUMENT, "both a run (%s) and an input (--particles) are named; the run knows its input: leave one out",
+                         o->outdir);
+    if (o->outdir && o->ind)
+        return deco_fail(DECO_E_ARGUMENT, "ind chooses rows of an input; of a run's particles --rows does");
+    if (o->outdir && !chooses)
+        return deco_fail(DECO_E_ARGUMENT, "nothing says which particles of %s: give --labels, --uids, --rows, --star or --selection",
+                         o->outdir);
+    if (!o->outdir && o->selection)
+        return deco_fail(DECO_E_ARGUMENT, "a selection belongs to a run: name it, as in cryodeco subset OUTDIR --selection %s",
+                         o->selection);
+    if (!o->outdir && (o->analysis || deco_option_given(o, DECO_OPT_k_num)))
+        return deco_fail(DECO_E_ARGUMENT, "%s belongs to a run, but none is named", o->analysis ? "analysis" : "k_num");
+    if (!o->outdir && o->labels.count && !o->labels_from)
+        return deco_fail(DECO_E_ARGUMENT, "labels are a run's; without one, --labels_from names the file that they stand in");
+    if (o->labels_from && !o->labels.count)
+        return deco_fail(DECO_E_ARGUMENT, "labels_from is given, but not which labels: --labels 0,2");
+    return DECO_OK;
+}
+
+static deco_status check_subset(const deco_options *o)
+{
+    if (!o->output)
+        return deco_fail(DECO_E_ARGUMENT, "output is not given: --output PATH makes PATH.cs, PATH.csg and PATH.star");
+    if (!*o->output || o->output[strlen(o->output) - 1] == '/' || deco_path_name(o->output)[0] == '.')
+        return deco_fail(DECO_E_ARGUMENT, "output is '%s'; it must end in the subset's name, as in states/open", o->output);
+    if (!o->forms.count || (deco_list_has(&o->forms, "csg") && !deco_list_has(&o->forms, "cs")))
+        return deco_fail(DECO_E_ARGUMENT, o->forms.count ? "forms has csg without cs: a .csg file only points to the .cs beside it"
+                                                         : "forms is empty; there are cs, csg and star");
+    if (!o->original && (deco_option_given(o, DECO_OPT_match)))
+        return deco_fail(DECO_E_ARGUMENT, "match says how original is joined, but original is not given");
+    return check_subset_source(o);
+}
+
 deco_status deco_options_check(const deco_options *o, int command)
 {
     switch (command) {
     case DECO_FOR_RUN: return check_run(o);
     case DECO_FOR_ANALYZE: return check_analyze(o);
     case DECO_FOR_SIMULATE: return check_simulate(o);
+    case DECO_FOR_SUBSET: return check_subset(o);
     case DECO_FOR_INFO:
         if (o->particles.count != 1)
             return deco_fail(DECO_E_ARGUMENT, "particles names %" PRId64 " inputs; info looks at one job directory or .cs file",

@@ -86,3 +86,11 @@ double deco_list_number(const deco_list *l, int64_t i)
     option_read_real(&v, l->items[i]);
     return v;
 }
+
+bool deco_list_has(const deco_list *l, const char *word)
+{
+    for (int64_t i = 0; i < l->count; i++)
+        if (!strcmp(l->items[i], word))
+            return true;
+    return false;
+}

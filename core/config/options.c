@@ -128,11 +128,12 @@ static deco_status read_text(const option_row *row, char **out, const char *valu
     return *out ? DECO_OK : deco_fail_memory(strlen(value), row->name);
 }
 
-/* Paths are one word each, commas and all; numbers may come as "2,1,1". */
+/* Paths are one word each, commas and all; numbers may come as "2,1,1", and words that are chosen from some as "cs,star". */
 static deco_status read_list(const option_row *row, deco_list *out, const char *value)
 {
     deco_status st = DECO_OK;
-    char *text = strdup(value), *rest = text, *word;
+    char *text = strdup(value), *rest = text, *word, *chosen;
+    bool choice = strchr(row->range, '|') != NULL;
     double number;
 
     if (!text)
@@ -146,6 +147,13 @@ static deco_status read_list(const option_row *row, deco_list *out, const char *
     while (!means_nothing(value) && (word = strsep(&rest, ","))) {
         word += strspn(word, " ");
         word[strcspn(word, " ")] = 0;
+        if (choice) {
+            TRY(read_choice(row, &chosen, word));
+            st = list_append(out, chosen);
+            free(chosen);
+            TRY(st);
+            continue;
+        }
         TRY(read_number(row, NULL, &number, word));
         TRY(list_append(out, word));
     }

@@ -66,6 +66,7 @@ static inline int64_t deco_simulated_box(const deco_options *o) { return o->box 
 
 /* Number i of a list whose range made sure that it is one. */
 double deco_list_number(const deco_list *l, int64_t i);
+bool deco_list_has(const deco_list *l, const char *word);
 
 deco_status deco_options_copy(deco_options **out, const deco_options *o);
 

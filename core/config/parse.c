@@ -12,13 +12,10 @@ static const struct {
     int bit;
     int positional; /* option that plain words go to; DECO_OPTIONS: none */
 } commands[] = {
-    {"run", DECO_FOR_RUN, DECO_OPT_particles},
-    {"analyze", DECO_FOR_ANALYZE, DECO_OPT_outdir},
-    {"info", DECO_FOR_INFO, DECO_OPT_particles},
-    {"simulate", DECO_FOR_SIMULATE, DECO_OPT_from},
-    {"bench", DECO_FOR_BENCH, DECO_OPTIONS},
-    {"options", DECO_FOR_OPTIONS, DECO_OPTIONS},
-    {"plugin", 0, DECO_OPTIONS},
+    {"run", DECO_FOR_RUN, DECO_OPT_particles},      {"analyze", DECO_FOR_ANALYZE, DECO_OPT_outdir},
+    {"info", DECO_FOR_INFO, DECO_OPT_particles},    {"subset", DECO_FOR_SUBSET, DECO_OPT_outdir},
+    {"simulate", DECO_FOR_SIMULATE, DECO_OPT_from}, {"bench", DECO_FOR_BENCH, DECO_OPTIONS},
+    {"options", DECO_FOR_OPTIONS, DECO_OPTIONS},    {"plugin", 0, DECO_OPTIONS},
 };
 
 /* One pass over a command line. */

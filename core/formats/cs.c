@@ -36,3 +36,8 @@ out:
 }
 
 deco_status deco_cs_write(const char *path, const deco_table *t) { return deco_npy_write_table(path, t); }
+
+deco_status deco_cs_write_rows(const char *path, const deco_table *t, const int64_t *row, int64_t n)
+{
+    return deco_npy_write_rows(path, t, row, n);
+}

@@ -9,5 +9,7 @@ deco_status deco_cs_read(deco_table **out, const char *path);
 
 /* NPY form, whole or absent: every column kept bit for bit, rows in the table's order. */
 deco_status deco_cs_write(const char *path, const deco_table *t);
+/* The same of the rows `row[0..n)` alone, in that order, without a copy of them in memory. Fails: ARGUMENT (no such row). */
+deco_status deco_cs_write_rows(const char *path, const deco_table *t, const int64_t *row, int64_t n);
 
 #endif

@@ -131,7 +131,7 @@ out:
     return st;
 }
 
-deco_status deco_csg_write(const char *path, const deco_table *t, const char *metafile, const char *name, const char *title,
+deco_status deco_csg_write(const char *path, const deco_table *t, int64_t items, const char *metafile, const char *name, const char *title,
                            const char *description, const char *created, const char *version)
 {
     deco_status st = DECO_OK;
@@ -160,7 +160,7 @@ deco_status deco_csg_write(const char *path, const deco_table *t, const char *me
     end(&w);
     begin(&w, "results");
     for (int64_t i = 0; i < prefixes; i++)
-        put_result(&w, prefix[i], metafile, t->rows);
+        put_result(&w, prefix[i], metafile, items);
     end(&w);
     put_pair(&w, "version", version ? version : "v4.7.1");
     end(&w);

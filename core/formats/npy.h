@@ -26,5 +26,7 @@ deco_status deco_npy_write(const char *path, const char *descr, int dims, const 
  * 2, and of 3 when a name goes beyond ASCII. */
 deco_status deco_npy_read_table(deco_table **out, const char *path);
 deco_status deco_npy_write_table(const char *path, const deco_table *t);
+/* The rows `row[0..n)` alone, in that order; NULL: the first n. */
+deco_status deco_npy_write_rows(const char *path, const deco_table *t, const int64_t *row, int64_t n);
 
 #endif

@@ -67,7 +67,7 @@ out:
     return st;
 }
 
-static void describe_columns(npy_text *text, const deco_table *t)
+static void describe_columns(npy_text *text, const deco_table *t, int64_t rows)
 {
     char type[32];
 
@@ -86,22 +86,40 @@ static void describe_columns(npy_text *text, const deco_table *t)
         }
         npy_text_add(text, ")");
     }
-    npy_text_add(text, "], 'fortran_order': False, 'shape': (%lld,), }", (long long)t->rows);
+    npy_text_add(text, "], 'fortran_order': False, 'shape': (%lld,), }", (long long)rows);
 }
 
-/* Rows first .. first+n-1 of all columns, packed one row after another. */
-static void pack_rows(unsigned char *out, const deco_table *t, int64_t first, int64_t n, size_t row_bytes)
+/* Rows first .. first+n-1 of those wanted, all columns, packed one row after another. A few rows at a time go through all columns: what one
+ * column's read has brought into the cache holds the next columns' values. */
+static void pack_rows(unsigned char *out, const deco_table *t, const int64_t *row, int64_t first, int64_t n, size_t row_bytes)
 {
-    for (int64_t i = 0; i < t->columns; i++) {
-        const deco_column *c = &t->column[i];
-        size_t bytes = c->item * (size_t)c->cells;
-        for (int64_t r = 0; r < n; r++)
-            memcpy(out + (size_t)r * row_bytes, c->data + (size_t)(first + r) * c->stride, bytes);
-        out += bytes;
+    enum { FEW = 64 };
+
+    for (int64_t begin = 0; begin < n; begin += FEW) {
+        int64_t end = begin + FEW < n ? begin + FEW : n;
+        unsigned char *at = out;
+        for (int64_t i = 0; i < t->columns; i++) {
+            const deco_column *c = &t->column[i];
+            size_t bytes = c->item * (size_t)c->cells;
+            for (int64_t r = begin; r < end; r++)
+                memcpy(at + (size_t)r * row_bytes, c->data + (size_t)(row ? row[first + r] : first + r) * c->stride, bytes);
+            at += bytes;
+        }
     }
 }
 
-deco_status deco_npy_write_table(const char *path, const deco_table *t)
+static deco_status check_rows(const char *path, const deco_table *t, const int64_t *row, int64_t n, size_t row_bytes)
+{
+    if (!row_bytes && n)
+        return deco_fail(DECO_E_ARGUMENT, "%s: a table of %lld rows without columns cannot be written", path, (long long)n);
+    for (int64_t i = 0; row && i < n; i++)
+        if (row[i] < 0 || row[i] >= t->rows)
+            return deco_fail(DECO_E_ARGUMENT, "%s: row %lld was asked for; it has %lld rows", t->source, (long long)row[i],
+                             (long long)t->rows);
+    return DECO_OK;
+}
+
+deco_status deco_npy_write_rows(const char *path, const deco_table *t, const int64_t *row, int64_t n)
 {
     deco_status st = DECO_OK;
     npy_text text = {0};
@@ -112,18 +130,17 @@ deco_status deco_npy_write_table(const char *path, const deco_table *t)
 
     for (int64_t i = 0; i < t->columns; i++)
         row_bytes += t->column[i].item * (size_t)t->column[i].cells;
-    if (!row_bytes && t->rows)
-        return deco_fail(DECO_E_ARGUMENT, "%s: a table of %lld rows without columns cannot be written", path, (long long)t->rows);
+    TRY(check_rows(path, t, row, n, row_bytes));
     chunk = row_bytes < 1 << 18 ? (1 << 18) / (int64_t)(row_bytes ? row_bytes : 1) : 1;
-    chunk = chunk < t->rows ? chunk : t->rows;
+    chunk = chunk < n ? chunk : n;
     TRY(deco_alloc(&rows, (size_t)chunk * row_bytes + 1, 1, path));
-    describe_columns(&text, t);
+    describe_columns(&text, t, n);
     TRY(deco_file_create(&f, path));
     TRY(npy_text_write(f, &text, path));
-    for (int64_t i = 0; i < t->rows; i += chunk) {
-        int64_t n = t->rows - i < chunk ? t->rows - i : chunk;
-        pack_rows(rows, t, i, n, row_bytes);
-        TRY(deco_file_write(f, rows, (size_t)n * row_bytes));
+    for (int64_t i = 0; i < n; i += chunk) {
+        int64_t some = n - i < chunk ? n - i : chunk;
+        pack_rows(rows, t, row, i, some, row_bytes);
+        TRY(deco_file_write(f, rows, (size_t)some * row_bytes));
     }
     st = deco_file_commit(f);
     f = NULL;
@@ -133,3 +150,5 @@ out:
     free(rows);
     return st;
 }
+
+deco_status deco_npy_write_table(const char *path, const deco_table *t) { return deco_npy_write_rows(path, t, NULL, t->rows); }

@@ -156,6 +156,26 @@ out:
     return st;
 }
 
+deco_status deco_table_view(deco_table **out, const deco_table *t)
+{
+    deco_status st = DECO_OK;
+    deco_table *view = NULL;
+
+    *out = NULL;
+    TRY(deco_table_create(&view, t->rows, t->source));
+    TRY(deco_table_reserve(view, t->columns + 1));
+    for (; view->columns < t->columns; view->columns++) {
+        deco_column *c = &view->column[view->columns];
+        *c = t->column[view->columns];
+        TRY(deco_table_text(&c->name, t->column[view->columns].name));
+    }
+    *out = view;
+    view = NULL;
+out:
+    deco_table_free(view);
+    return st;
+}
+
 static const char *shape_text(char text[96], const deco_column *c)
 {
     size_t n = (size_t)snprintf(text, 96, "[");

@@ -36,6 +36,9 @@ deco_status deco_table_create(deco_table **out, int64_t rows, const char *source
  * column of that name is replaced. */
 deco_status deco_table_add(deco_table *t, deco_column **out, const char *name, char kind, size_t item, int dims, const int64_t *shape);
 
+/* Another table over the columns of `t`: columns added to it, or replaced in it, leave `t` as it is. Free it before `t`. */
+deco_status deco_table_view(deco_table **out, const deco_table *t);
+
 const deco_column *deco_table_find(const deco_table *t, const char *name); /* NULL when there is none */
 bool deco_table_has_prefix(const deco_table *t, const char *prefix);       /* any column "<prefix>/..." */
 

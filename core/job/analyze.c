@@ -15,8 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The run's own parameters under those given now, by a --config file too: they stand where a preset would. */
-static deco_status merge_run_options(deco_options **out, const deco_options *o)
+deco_status deco_job_options(deco_options **out, const deco_options *o)
 {
     deco_status st = DECO_OK;
     deco_options *merged = NULL;
@@ -147,7 +146,7 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     char *directory = NULL, digest[17];
     int64_t epoch = 0;
 
-    TRY(merge_run_options(&o, given));
+    TRY(deco_job_options(&o, given));
     if (access(o->outdir, W_OK | X_OK))
         TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be written to", o->outdir));
     TRY(deco_lock_take(&lock, o->outdir, m));

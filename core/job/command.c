@@ -55,6 +55,7 @@ static const command commands[] = {
     {"run", DECO_FOR_RUN, run_job},
     {"analyze", DECO_FOR_ANALYZE, deco_job_analyze},
     {"info", DECO_FOR_INFO, run_info},
+    {"subset", DECO_FOR_SUBSET, deco_job_subset},
     {"simulate", DECO_FOR_SIMULATE, run_simulate},
     {"bench", DECO_FOR_BENCH, run_bench},
     {"options", 0, run_options},

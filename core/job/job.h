@@ -13,6 +13,12 @@ deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, ch
 /* `cryodeco analyze OUTDIR`, and run with skip_train: the analysis alone, of a run's newest or given epoch. */
 deco_status deco_job_analyze(const deco_options *o, deco_monitor *m, bool *wrote, char **summary);
 
+/* `cryodeco subset`: some particles of a run, or of an input, as .cs, .csg and .star. */
+deco_status deco_job_subset(const deco_options *o, deco_monitor *m, bool *wrote, char **summary);
+
+/* The parameters of the run in o->outdir (its job.yaml) under those given now: they stand where a preset would. Fails: FILE, FORMAT. */
+deco_status deco_job_options(deco_options **out, const deco_options *o);
+
 /* The analysis of a model with its tables, into `directory`. */
 deco_status deco_job_analyze_model(char **summary, const char *directory, deco_model *m, const deco_position *at, const deco_particles *p,
                                    const deco_options *o, deco_monitor *mon);

@@ -54,25 +54,28 @@ static deco_status job_of(char **out, const char *input)
     return st;
 }
 
-deco_status deco_outdir_check(const char *outdir, const char *input)
+deco_status deco_output_check(const char *option, const char *directory, const char *input)
 {
     deco_status st = DECO_OK;
     char *at = NULL, *job = NULL;
 
     TRY(job_of(&job, input));
-    if (job && lies_inside(outdir, job))
-        TRY(deco_fail(DECO_E_ARGUMENT, "outdir %s is inside the input %s, which is never written to; choose another place", outdir, job));
-    if (!(at = existing_ancestor(outdir)))
-        TRY(deco_fail_memory(strlen(outdir), "the output directory's name"));
+    if (job && lies_inside(directory, job))
+        TRY(deco_fail(DECO_E_ARGUMENT, "%s %s is inside the input %s, which is never written to; choose another place", option, directory,
+                      job));
+    if (!(at = existing_ancestor(directory)))
+        TRY(deco_fail_memory(strlen(directory), "the output directory's name"));
     if (!deco_path_is_directory(at))
-        TRY(deco_fail(DECO_E_FILE, "outdir %s: %s is not a directory", outdir, at));
+        TRY(deco_fail(DECO_E_FILE, "%s %s: %s is not a directory", option, directory, at));
     if (access(at, W_OK | X_OK))
-        TRY(deco_fail_errno(DECO_E_FILE, "outdir %s: %s cannot be written to", outdir, at));
+        TRY(deco_fail_errno(DECO_E_FILE, "%s %s: %s cannot be written to", option, directory, at));
 out:
     free(job);
     free(at);
     return st;
 }
+
+deco_status deco_outdir_check(const char *outdir, const char *input) { return deco_output_check("outdir", outdir, input); }
 
 static int is_left_by_a_run(const struct dirent *e)
 {

@@ -75,7 +75,7 @@ static void the_group_says_what_the_golden_one_says(void **state)
     yaml_document_t mine, golden;
 
     load(&golden, golden_path("n_files/csg/cluster_0.csg"));
-    assert_int_equal(deco_csg_write(scratch("group.csg"), t, "cluster_0.cs", "cluster_0", at(&golden, "group/title"),
+    assert_int_equal(deco_csg_write(scratch("group.csg"), t, t->rows, "cluster_0.cs", "cluster_0", at(&golden, "group/title"),
                                     at(&golden, "group/description"), at(&golden, "created"), "v4.7.1"),
                      DECO_OK);
     load(&mine, scratch("group.csg"));
@@ -96,7 +96,8 @@ static void slots_that_share_a_content_have_its_type(void **state)
     deco_table *t = table_with(3, names);
     yaml_document_t d;
 
-    assert_int_equal(deco_csg_write(scratch("group.csg"), t, "x.cs", "x", "x", "x", "2026-01-31 12:00:00.000000", "v4.7.1"), DECO_OK);
+    assert_int_equal(deco_csg_write(scratch("group.csg"), t, t->rows, "x.cs", "x", "x", "x", "2026-01-31 12:00:00.000000", "v4.7.1"),
+                     DECO_OK);
     load(&d, scratch("group.csg"));
     assert_string_equal(at(&d, "results/alignments_class_0/type"), "particle.alignments3D");
     assert_string_equal(at(&d, "results/alignments_class3D_12/type"), "particle.alignments3D");
@@ -113,7 +114,8 @@ static void words_that_look_like_yaml_stay_words(void **state)
     deco_table *t = table_with(1, names);
     yaml_document_t d;
 
-    assert_int_equal(deco_csg_write(scratch("group.csg"), t, "a: b.cs", "true", hostile, "", "2026-01-31 12:00:00.000000", "4"), DECO_OK);
+    assert_int_equal(deco_csg_write(scratch("group.csg"), t, t->rows, "a: b.cs", "true", hostile, "", "2026-01-31 12:00:00.000000", "4"),
+                     DECO_OK);
     load(&d, scratch("group.csg"));
     assert_string_equal(at(&d, "group/title"), hostile);
     assert_string_equal(at(&d, "group/name"), "true");
@@ -129,7 +131,7 @@ static void an_unknown_version_is_a_version_that_reads_it(void **state)
     deco_table *t = table_with(1, names);
     yaml_document_t d;
 
-    assert_int_equal(deco_csg_write(scratch("group.csg"), t, "x.cs", "x", "x", "x", "2026-01-31 12:00:00.000000", NULL), DECO_OK);
+    assert_int_equal(deco_csg_write(scratch("group.csg"), t, t->rows, "x.cs", "x", "x", "x", "2026-01-31 12:00:00.000000", NULL), DECO_OK);
     load(&d, scratch("group.csg"));
     assert_string_equal(at(&d, "version"), "v4.7.1");
     yaml_document_delete(&d);
@@ -142,7 +144,7 @@ static void a_name_that_is_no_utf8_leaves_no_file(void **state)
     deco_table *t = table_with(1, names);
 
     unlink(scratch("group.csg"));
-    assert_int_equal(deco_csg_write(scratch("group.csg"), t, "x.cs", "x", "x", "x", "2026-01-31 12:00:00.000000", "v4.7.1"),
+    assert_int_equal(deco_csg_write(scratch("group.csg"), t, t->rows, "x.cs", "x", "x", "x", "2026-01-31 12:00:00.000000", "v4.7.1"),
                      DECO_E_ARGUMENT);
     assert_false(deco_path_exists(scratch("group.csg")));
     deco_table_free(t);
