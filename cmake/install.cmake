@@ -1,6 +1,14 @@
 # bin/cryodeco, libcryodeco.so, the header, pkg-config and CMake packages, presets and structures.
 include(CMakePackageConfigHelpers)
 
+if(SKBUILD) # a wheel holds no links, and nobody compiles against it
+  set_target_properties(cryodeco PROPERTIES VERSION ${PROJECT_VERSION_MAJOR})
+  install(TARGETS cryodeco LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} NAMELINK_SKIP)
+  install(TARGETS cryodeco_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(DIRECTORY blueprints examples/structures DESTINATION ${CMAKE_INSTALL_DATADIR}/cryodeco)
+  return()
+endif()
+
 install(TARGETS cryodeco EXPORT cryodecoTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS cryodeco_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES core/include/cryodeco.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

@@ -25,6 +25,9 @@ say "tests under the address and undefined-behaviour sanitizers"
 ctest --test-dir build/sanitize -L 'unit|golden' -j2 --output-on-failure --quiet
 LSAN_OPTIONS=suppressions=$PWD/tests/support/leaks.supp:print_suppressions=0 CRYODECO=$PWD/build/sanitize/bin/cryodeco \
     python -m pytest -q -p no:cacheprovider tests/python/test_bad_input.py
+LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+    CRYODECO=$PWD/build/sanitize/bin/cryodeco CRYODECO_PACKAGE=$PWD/build/sanitize/python \
+    python -m pytest -q -p no:cacheprovider tests/python/test_package.py -k "copies or million or broken or fork or callback"
 
 configure_and_build tsan -DCRYODECO_TESTS=ON
 say "tests under the thread sanitizer"

@@ -379,3 +379,19 @@ void deco_progress_end(deco_monitor *m)
     m->active = false;
     pthread_mutex_unlock(&m->lock);
 }
+
+bool deco_monitor_progress(deco_progress *out, deco_monitor *m)
+{
+    *out = (deco_progress){0};
+    if (!m)
+        return false;
+    pthread_mutex_lock(&m->lock);
+    if (m->active) {
+        *out = (deco_progress){.done = atomic_load(&m->done), .total = m->total, .seconds = deco_seconds() - m->began};
+        memcpy(out->what, m->what, sizeof out->what);
+        memcpy(out->unit, m->unit, sizeof out->unit);
+    }
+    bool active = m->active;
+    pthread_mutex_unlock(&m->lock);
+    return active;
+}

@@ -5,7 +5,7 @@
  *   2. options                   one table: names, types, defaults, ranges
  *   3. watching and stopping     log lines, progress, the stop flag
  *   4. jobs                      run, analyze, info, simulate: what the command line does
- *   5. a finished run            open it, decode a density map
+ *   5. a finished run            open it, see its arrays, decode a density map
  *   6. the plugin                what a host program needs to know
  *
  * The library never exits, never prints, installs no signal handler and changes no setting of the process. */
@@ -89,6 +89,17 @@ DECO_API void deco_monitor_stop(deco_monitor *m);
 /* Ask a run to write a checkpoint at its next step and go on. As safe. */
 DECO_API void deco_monitor_checkpoint(deco_monitor *m);
 
+/* How far the job's present phase is. */
+typedef struct deco_progress {
+    char what[128]; /* "epoch 3/12" */
+    char unit[32];  /* "images" */
+    int64_t done, total;
+    double seconds; /* since the phase began */
+} deco_progress;
+
+/* Where the job stands at this moment, from any thread; false, and all zero, while no phase is at work. */
+DECO_API bool deco_monitor_progress(deco_progress *out, deco_monitor *m);
+
 /* ---- 4. Jobs --------------------------------------------------------------------------------------------------- */
 
 /* Exit codes, the same for every command. */
@@ -129,6 +140,43 @@ DECO_API double deco_model_psize_A(const deco_model *m); /* Å per pixel of the 
  * Fails: ARGUMENT (nz is not the model's Z), MEMORY, DEVICE; then `out` is unspecified.
  * One call per model at a time. METHOD.md section 7. */
 DECO_API deco_status deco_volume_decode(float *out, deco_model *m, const float *z, size_t nz);
+
+/* What a run directory holds of its particles. Arrays stay on disk until they are looked at. */
+typedef struct deco_result deco_result;
+
+/* Open `outdir`, or of it the state after `epoch` when that is not -2 (newest). `clustering` names a folder below outdir/out, as
+ * "analysis_99/clustering8"; NULL: the last one made of that epoch, in the hand of the trained decoder, if there is any.
+ * Fails: FILE (no run, no such epoch or clustering), MEMORY. */
+DECO_API deco_status deco_result_open(deco_result **out, const char *outdir, int64_t epoch, const char *clustering);
+DECO_API void deco_result_free(deco_result *r);
+
+DECO_API int64_t deco_result_epoch(const deco_result *r);
+DECO_API const char *deco_result_clustering(const deco_result *r); /* "analysis_99/clustering8", "" without one; borrowed */
+
+/* The arrays of a result. Row i is the same particle in all of them: row i of the input, or with `ind` row ind[i]. */
+typedef enum deco_result_array {
+    DECO_RESULT_UID,        /* [N] u8, CryoSPARC's uids */
+    DECO_RESULT_LATENTS,    /* [N,Z] f4 */
+    DECO_RESULT_ROTATION,   /* [N,3,3] f4, of the maps of the clustering, if there is one; an image is the slice at c @ R */
+    DECO_RESULT_SHIFT,      /* [N,2] f4, pixels of the box, x first; images are shifted by +shift */
+    DECO_RESULT_LABELS,     /* [N] i4, cluster from 0 */
+    DECO_RESULT_PROBABILITY /* [N,K] f4, a row adds up to 1 */
+} deco_result_array;
+
+/* A look at memory that its owner keeps: read only, C order, this machine's byte order. */
+typedef struct deco_view {
+    const void *data; /* never NULL */
+    char dtype[32];   /* NumPy's name of the type, "<f4" */
+    int dims;
+    size_t shape[8];
+} deco_view;
+
+/* One array, without a copy; borrowed from `r`. From several threads one call at a time.
+ * Fails: FILE, FORMAT (not there, cut, or not as many rows as there are particles). */
+DECO_API deco_status deco_result_view(deco_view *out, deco_result *r, deco_result_array which);
+
+/* The model that belongs to the result, as deco_model_open. */
+DECO_API deco_status deco_result_model(deco_model **out, const deco_result *r, int threads);
 
 /* ---- 6. The plugin --------------------------------------------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
 /* .npy: every header that NumPy writes is read, no other; arrays and tables come back as they were written. */
 #include "formats/npy.h"
+#include "formats/npy_map.h"
 #include "support/scratch.h"
 
 #include <setjmp.h>
@@ -39,6 +40,42 @@ static void plain_array_reads_back(void **state)
     assert_int_equal(a.count, 6);
     assert_memory_equal(a.data, values, sizeof values);
     deco_npy_free(&a);
+}
+
+static void plain_array_is_seen_in_place_and_outlives_its_name(void **state)
+{
+    const float values[6] = {1, -2.5f, 3, 4, 5, 1e-40f};
+    const int64_t shape[2] = {2, 3}, none[2] = {3, 0};
+    deco_npy_map a = {0};
+
+    assert_int_equal(deco_npy_write(scratch("w.npy"), "<f4", 2, shape, values), DECO_OK);
+    assert_int_equal(deco_npy_map_open(&a, scratch("w.npy")), DECO_OK);
+    unlink(scratch("w.npy"));
+    assert_string_equal(a.descr, "<f4");
+    assert_int_equal(a.dims, 2);
+    assert_int_equal(a.shape[1], 3);
+    assert_memory_equal(a.data, values, sizeof values);
+    deco_npy_map_close(&a);
+    deco_npy_map_close(&a); /* takes one that is not open */
+    assert_int_equal(deco_npy_write(scratch("w.npy"), "<f4", 2, none, values), DECO_OK);
+    assert_int_equal(deco_npy_map_open(&a, scratch("w.npy")), DECO_OK);
+    assert_non_null(a.data);
+    deco_npy_map_close(&a);
+}
+
+static void what_would_need_a_copy_is_not_seen_in_place(void **state)
+{
+    static const char *const headers[] = {"{'descr': '<f4', 'fortran_order': True, 'shape': (2, 1)}",
+                                          "{'descr': '>f4', 'fortran_order': False, 'shape': (2,)}",
+                                          "{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}", /* begins at byte 64 + 2 */
+                                          "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,)}"};
+    const float two[2] = {1, 2};
+    deco_npy_map a;
+
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+        assert_int_equal(deco_npy_map_open(&a, npy_file(1, headers[i], two, sizeof two)), DECO_E_FORMAT);
+        assert_null(a.base);
+    }
 }
 
 static void scalars_and_empty_arrays_read_back(void **state)
@@ -360,6 +397,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_array_reads_back),
+        cmocka_unit_test(plain_array_is_seen_in_place_and_outlives_its_name),
+        cmocka_unit_test(what_would_need_a_copy_is_not_seen_in_place),
         cmocka_unit_test(scalars_and_empty_arrays_read_back),
         cmocka_unit_test(written_data_begin_at_a_multiple_of_64),
         cmocka_unit_test(fortran_order_becomes_c_order),

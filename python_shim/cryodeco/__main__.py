@@ -1,0 +1,14 @@
+"""The command `cryodeco` of a wheel, and `python -m cryodeco`: the program inside the package, in this process's place."""
+import os
+import sys
+
+
+def main() -> None:
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bin", "cryodeco")
+    if not os.path.exists(program):
+        sys.exit("cryodeco: the program is not inside this package; it was installed beside it: run `cryodeco` itself")
+    os.execv(program, ["cryodeco", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()
