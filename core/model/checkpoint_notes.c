@@ -49,6 +49,11 @@ deco_status deco_notes_of(deco_notes *n, const deco_model *m, const deco_positio
     note_whole(n, "still", at->still);
     note_whole(n, "skipped", at->skipped);
     deco_notes_add(n, "agreement", "%.17g", at->agreement);
+    deco_notes_add(n, "work", "%.17g", at->work);
+    deco_notes_add(n, "sample_work", "%.17g", at->sample_work);
+    note_whole(n, "sampled", at->sampled);
+    note_whole(n, "sampled_alike", at->sampled_alike);
+    note_whole(n, "mended", at->mended);
     note_whole(n, "box", m->D);
     note_whole(n, "radius", m->radius);
     deco_notes_add(n, "psize_A", "%.17g", m->psize_A);
@@ -136,6 +141,13 @@ static void read_position(reader *r, deco_position *at)
     at->still = next_whole(r, "still", 0, MOST);
     at->skipped = next_whole(r, "skipped", 0, MOST);
     at->agreement = next_real(r, "agreement");
+    if (!deco_safetensors_metadata(r->t, "work"))
+        return; /* written before agreement was measured */
+    at->work = next_real(r, "work");
+    at->sample_work = next_real(r, "sample_work");
+    at->sampled = next_whole(r, "sampled", 0, MOST);
+    at->sampled_alike = next_whole(r, "sampled_alike", 0, MOST);
+    at->mended = next_whole(r, "mended", 0, 4);
 }
 
 static void read_facts(reader *r, deco_model *f, bool *pose_moments)

@@ -5,7 +5,7 @@
 #include "formats/safetensors.h"
 #include "model/model.h"
 
-enum { DECO_NOTES = 32 };
+enum { DECO_NOTES = 48 };
 
 typedef struct deco_notes {
     int count;

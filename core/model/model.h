@@ -72,6 +72,10 @@ typedef struct deco_position {
     /* hps_stop (training/search_stop.h): particles of those batches that turned, and moved, by less than the limits; search epochs running in
      * which most did; epochs of the search that were left out because of it. */
     int64_t turned_little, moved_little, still, skipped;
+    /* Of the sliced search's agreement with the exact one (training/search_agreement.h): points decoded so far, and of these for the sample; its
+     * images since the search was last mended, and those of them found alike; steps of mending. */
+    double work, sample_work;
+    int64_t sampled, sampled_alike, mended;
     double agreement; /* share of the poses that two starts of the initial model found alike; 0: not compared */
 } deco_position;
 

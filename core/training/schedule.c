@@ -1,4 +1,5 @@
 /* How many epochs, and the learning rates inside them. METHOD.md section 5. */
+#include "training/search_agreement.h"
 #include "training/train.h"
 
 #include <math.h>
@@ -69,6 +70,12 @@ static int64_t largest_radius(const deco_options *o, const deco_schedule *s, int
     return strcmp(o->output_mask, "frequency_marching") != 0 ? most : smaller(most, o->l_start_fm + seen / o->add_one_frequency_every);
 }
 
+/* The exact engine has no snapshots to renew: its poses are new for every gradient step. */
+static int64_t exact_batch_of(const deco_options *o, const deco_epoch_plan *e, int64_t N)
+{
+    return o->search_batch ? search_batch_of(o, N, e->radius, 0) : smaller(e->batch, N);
+}
+
 /* `most`: the largest radius there may be. */
 static void plan_search(deco_epoch_plan *e, const deco_options *o, int64_t N, int64_t most, int64_t epoch)
 {
@@ -77,7 +84,7 @@ static void plan_search(deco_epoch_plan *e, const deco_options *o, int64_t N, in
     e->radius = smaller(entry(&o->search_radii, epoch, most), most);
     e->search_radius = smaller(o->search_radii.count ? e->radius : o->l_end, e->radius);
     e->exact = !strcmp(o->pose_search_engine, "exact");
-    e->search_batch = e->exact && !o->search_batch ? smaller(e->batch, N) : search_batch_of(o, N, e->radius, 0);
+    e->search_batch = e->exact ? exact_batch_of(o, e, N) : search_batch_of(o, N, e->radius, 0);
     e->n_iter = entry(&o->search_n_iter, epoch, o->n_iter);
 }
 
@@ -121,6 +128,17 @@ deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, 
     else
         plan_after_search(&e, o, N, most, epoch - s.search_epochs);
     return e;
+}
+
+void deco_epoch_plan_mend(deco_epoch_plan *e, const deco_options *o, int64_t N, int64_t mended)
+{
+    if (!e->search_batch || e->exact)
+        return;
+    e->mended = mended;
+    if (mended == DECO_MEND_EXACT && e->kind == DECO_EPOCH_SEARCH) {
+        e->exact = true;
+        e->search_batch = exact_batch_of(o, e, N);
+    }
 }
 
 bool deco_trains_poses(const deco_options *o)

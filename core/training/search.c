@@ -3,8 +3,10 @@
 #include "geometry/shift_grid.h"
 #include "training/centroids.h"
 #include "training/pose_search.h"
+#include "training/search_agreement.h"
 #include "training/search_stop.h"
 #include "training/trainer.h"
+#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,7 @@
 struct trainer_search {
     deco_search_exact *exact; /* one of them, as the plan says */
     deco_search_sliced *engine;
+    deco_search_sliced_config config;
     float *table, *centroids; /* [N,Z] the latents on the host, [K,Z] */
     /* One search batch. */
     deco_ctf_row *ctf;
@@ -47,13 +50,11 @@ deco_status trainer_search_create(trainer *t)
     struct trainer_search *s = NULL;
     size_t f = sizeof(float), N = (size_t)t->p->N, Z = (size_t)t->m->shape.Z, S = (size_t)t->plan.search_batch, B = (size_t)t->plan.batch;
     deco_search_grid grid = grid_of(t);
-    deco_search_sliced_config c = {.oversampling = o->snapshot_oversampling,
-                                   .centroids = o->snapshot_centroids,
-                                   .rescore = o->snapshot_rescore,
-                                   .base_shift_axis = o->snapshot_shifts};
+    deco_search_sliced_config c = deco_mended_config(o, t->plan.mended);
 
     TRY(deco_alloc(&s, 1, sizeof *s, "a pose search"));
     t->search = s;
+    s->config = c;
     if (t->plan.exact)
         TRY(deco_search_exact_create(&s->exact, t->m, t->mask, &grid, t->plan.search_batch));
     else
@@ -104,7 +105,7 @@ static deco_status renew(trainer *t)
     if (Z) {
         TRY(deco_device_download(t->m->dev, s->table, t->m->latents.x, (size_t)(N * Z) * sizeof *s->table));
         if (!t->plan.exact)
-            TRY(deco_centroids(s->centroids, s->table, N, Z, t->o->snapshot_centroids, &draw));
+            TRY(deco_centroids(s->centroids, s->table, N, Z, s->config.centroids, &draw));
     }
     if (!t->plan.exact)
         TRY(deco_search_sliced_renew(s->engine, Z ? s->centroids : NULL));
@@ -150,6 +151,81 @@ out:
     return st;
 }
 
+/* ---- the sample that is searched exactly too --------------------------------------------------------------------- */
+
+static bool is_sampled(const trainer *t) { return t->plan.kind == DECO_EPOCH_SEARCH && !t->plan.exact; }
+
+/* The first images of a batch, whose order is drawn anew each epoch. */
+static deco_status sample(trainer *t, const deco_batch *b)
+{
+    deco_status st = DECO_OK;
+    struct trainer_search *s = t->search;
+    deco_search_grid grid = grid_of(t);
+    deco_search_exact *exact = NULL;
+    float R[9 * DECO_SAMPLE_MOST], shift[2 * DECO_SAMPLE_MOST], score[DECO_SAMPLE_MOST];
+    double points = deco_exact_points(&grid, t->m->shape.L);
+    int64_t n = deco_agreement_sample(t->at, points, b->B);
+    deco_search_input in = {.B = n, .images = b->images, .ctf = s->ctf, .z = t->m->shape.Z ? s->z : NULL};
+    deco_search_output out = {.R = R, .shift = shift, .score = score};
+
+    if (!n)
+        return DECO_OK;
+    if (t->o->use_gt_trans)
+        in.shift = s->shift;
+    TRY(deco_search_exact_create(&exact, t->m, t->mask, &grid, n));
+    TRY(deco_search_exact_run(exact, &in, &out, NULL));
+    deco_agreement_count(t->at, R, s->R, n);
+    t->at->sample_work += (double)n * points;
+out:
+    deco_search_exact_free(exact);
+    return st;
+}
+
+/* Of an image of this epoch, beside the sample. */
+static double points_each(const trainer *t)
+{
+    deco_search_grid grid = grid_of(t);
+    double snapshots = deco_snapshot_points(&t->search->config, t->plan.search_radius) / (double)t->plan.search_batch;
+    return snapshots + deco_sliced_points(&grid, &t->m->shape) + deco_step_points(t->mask->P);
+}
+
+static void tell_agreement(const trainer *t, int64_t sampled, int64_t alike, bool mends, bool low)
+{
+    cJSON *fields = cJSON_CreateObject();
+    double share = (double)alike / (double)sampled;
+
+    deco_info(t->mon, "the sliced search found %lld of %lld images as the exact one does, within %.0f deg (%.1f %% of the work)",
+              (long long)alike, (long long)sampled, deco_agree_deg, 100 * t->at->sample_work / t->at->work);
+    if (mends)
+        deco_info(t->mon, "that is less than %.0f %%: from the next search epoch on %s", 100 * deco_agree_share,
+                  deco_mending_name((deco_mending)t->at->mended));
+    else if (low)
+        deco_warn(t->mon,
+                  "the sliced search agrees with the exact one on %.0f %% of the images only, and all that can be mended at its speed is; "
+                  "--pose_search_engine exact would take longer",
+                  100 * share);
+    cJSON_AddNumberToObject(fields, "epoch", (double)t->at->epoch + 1);
+    cJSON_AddNumberToObject(fields, "images", (double)sampled);
+    cJSON_AddNumberToObject(fields, "alike", (double)alike);
+    cJSON_AddNumberToObject(fields, "within_deg", deco_agree_deg);
+    cJSON_AddNumberToObject(fields, "share_of_work", t->at->sample_work / t->at->work);
+    cJSON_AddNumberToObject(fields, "mended", (double)t->at->mended);
+    deco_metric(t->mon, "search_agreement", fields);
+}
+
+void trainer_search_judge(trainer *t)
+{
+    deco_position *at = t->at;
+    deco_search_grid grid = grid_of(t);
+    int64_t sampled = at->sampled, alike = at->sampled_alike, before = at->mended;
+
+    if (!is_sampled(t) || !sampled)
+        return;
+    deco_agreement_mend(at, t->o, deco_exact_points(&grid, t->m->shape.L), points_each(t));
+    bool low = sampled >= DECO_AGREE_LEAST && (double)alike < deco_agree_share * (double)sampled;
+    tell_agreement(t, sampled, alike, at->mended > before, low);
+}
+
 /* ---- training on a search batch ---------------------------------------------------------------------------------- */
 
 static deco_status train_on(trainer *t, const deco_batch *b, double first, double share, deco_epoch_record *r)
@@ -181,8 +257,12 @@ static deco_status run_batch(trainer *t, const deco_batch *b, double first, doub
     TRY(renew(t));
     snapshots = deco_seconds();
     TRY(search_poses(t, b));
+    if (is_sampled(t))
+        TRY(sample(t, b));
     searched = deco_seconds();
     TRY(train_on(t, b, first, share, r));
+    if (is_sampled(t))
+        t->at->work += (double)b->B * points_each(t);
     r->seconds_snapshots += snapshots - start;
     r->seconds_search += searched - snapshots;
     r->seconds_step += deco_seconds() - searched;
@@ -248,6 +328,8 @@ size_t trainer_search_bytes(const deco_options *o, const deco_epoch_plan *e, int
     double reach = (double)(e->search_radius * o->snapshot_oversampling + 1), side = 2 * reach + 2;
     size_t snapshots = (size_t)(2 * side * side * (reach + 2)) * (size_t)(Z ? o->snapshot_centroids : 1) * f;
 
-    return (e->exact ? deco_search_exact_bytes(o->n_kept_poses, e->search_radius, e->search_batch) : snapshots) + 3 * S * P * f +
+    size_t sample = e->kind == DECO_EPOCH_SEARCH ? deco_search_exact_bytes(o->n_kept_poses, e->search_radius, DECO_SAMPLE_MOST) : 0;
+
+    return (e->exact ? deco_search_exact_bytes(o->n_kept_poses, e->search_radius, e->search_batch) : snapshots + sample) + 3 * S * P * f +
            (size_t)N * (size_t)Z * f + S * ((size_t)o->n_kept_poses * 64 + 128);
 }

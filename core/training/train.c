@@ -30,7 +30,7 @@ static void phase_end(trainer *t)
 static bool same_needs(const deco_epoch_plan *a, const deco_epoch_plan *b)
 {
     return a->kind == b->kind && a->batch == b->batch && a->radius == b->radius && a->search_batch == b->search_batch &&
-           a->search_radius == b->search_radius && a->n_iter == b->n_iter;
+           a->search_radius == b->search_radius && a->n_iter == b->n_iter && a->mended == b->mended;
 }
 
 static deco_status phase_begin(trainer *t, const deco_epoch_plan *plan)
@@ -268,6 +268,7 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
     char what[64];
     deco_epoch_plan plan = deco_epoch_plan_of(t->o, t->p->N, t->p->D, deco_scheduled_epoch(epoch, t->at->skipped));
     double start = deco_seconds(), slices = seconds_in_slices(t->m->dev);
+    deco_epoch_plan_mend(&plan, t->o, t->p->N, t->at->mended);
     int64_t each = plan.search_batch ? plan.search_batch : plan.batch;
 
     *r = (deco_epoch_record){.epoch = epoch, .kind = plan.kind, .radius = plan.radius, .images_before = t->at->images};
@@ -381,6 +382,7 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
     while (at->epoch + 1 + at->skipped < t.schedule.total) {
         TRY(run_epoch(&t, at->epoch + 1, &r));
         bool stopped = r.kind == DECO_EPOCH_SEARCH && deco_search_stop(at, o, p->N, t.schedule.search_epochs - (r.epoch + 1) - at->skipped);
+        trainer_search_judge(&t);
         turn_epoch(at);
         tell(&t, &r);
         if (stopped)

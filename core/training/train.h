@@ -35,11 +35,15 @@ typedef struct deco_epoch_plan {
     int64_t search_batch;  /* images searched at once; 0 without */
     int64_t search_radius; /* l_end; at most `radius` */
     int64_t n_iter;
+    int64_t mended; /* steps by which the sliced search was mended: training/search_agreement.h */
     bool latents_frozen;
     bool initial_model;  /* pretraining on poses of an initial model, which is made first */
     double lr, lr_poses; /* of the decoder, and of the pose table where it is trained */
 } deco_epoch_plan;
 deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, int64_t epoch);
+
+/* The same after so many steps of mending: training/search_agreement.h. */
+void deco_epoch_plan_mend(deco_epoch_plan *e, const deco_options *o, int64_t N, int64_t mended);
 
 /* Does a run with these options train its pose table? Then its model holds moments for it. */
 bool deco_trains_poses(const deco_options *o);

@@ -206,6 +206,32 @@ static void stopped_and_resumed_ends_where_it_would_have(void **state)
     stopped_and_resumed(options("5,6", "7", "table"), 0);
 }
 
+/* Snapshots in plenty, so that there is work for a sample to be small against. */
+static deco_options *sampled_options(void)
+{
+    deco_options *o = options("5,6,6", "7", "gauss_newton");
+    assert_int_equal(deco_options_put(o, "base_healpy", "1", DECO_FROM_COMMAND), DECO_OK);
+    assert_int_equal(deco_options_put(o, "n_kept_poses", "2", DECO_FROM_COMMAND), DECO_OK);
+    assert_int_equal(deco_options_put(o, "snapshot_centroids", "24", DECO_FROM_COMMAND), DECO_OK);
+    assert_int_equal(deco_options_put(o, "search_batch", "6", DECO_FROM_COMMAND), DECO_OK);
+    assert_int_equal(deco_options_put(o, "snapshot_oversampling", "3", DECO_FROM_COMMAND), DECO_OK);
+    return o;
+}
+
+static void some_images_are_searched_exactly_too(void **state)
+{
+    deco_options *o = sampled_options();
+    training t = begin(o, 2, 3);
+    (void)state;
+    assert_int_equal(train(&t, o, NULL, NULL, NULL), DECO_OK);
+    assert_true(t.at.sampled + 16 * t.at.mended >= 3);
+    assert_true(t.at.sampled_alike <= t.at.sampled);
+    assert_true(t.at.sample_work > 0 && t.at.sample_work <= 0.02 * t.at.work);
+    end(&t);
+    deco_options_free(o);
+    stopped_and_resumed(sampled_options(), 0);
+}
+
 /* Found by a search of a few epochs, then trained: they move, the loss goes on falling, and given shifts stay even so. */
 static void the_pose_table_is_trained_after_the_search(void **state)
 {
@@ -348,6 +374,7 @@ int main(void)
         cmocka_unit_test(a_search_tells_every_epoch_and_its_loss_falls),
         cmocka_unit_test(same_seed_is_the_same_bytes_on_any_number_of_threads),
         cmocka_unit_test(stopped_and_resumed_ends_where_it_would_have),
+        cmocka_unit_test(some_images_are_searched_exactly_too),
         cmocka_unit_test(a_search_that_ends_early_ends_where_it_would_have),
         cmocka_unit_test(the_pose_table_is_trained_after_the_search),
         cmocka_unit_test(poses_of_the_input_are_where_a_refinement_starts),
