@@ -24,6 +24,7 @@ deco_pkg(cairo cairo)
 deco_find(chealpix chealpix.h chealpix)
 deco_find(dnnl dnnl.h dnnl)
 deco_find(lapacke lapacke.h lapacke)
+deco_find(lmdb lmdb.h lmdb)
 
 add_library(deco_m INTERFACE)
 target_link_libraries(deco_m INTERFACE m)

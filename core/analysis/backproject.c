@@ -101,7 +101,7 @@ static deco_status add_images(deco_gridding *g, const deco_back_projection_input
     double waited = 0;
 
     TRY(deco_alloc(&rows, 1, sizeof *rows, "a batch"));
-    TRY(deco_loader_create(&loader, in->particles, in->mask, 1, dev, DECO_GRID_BATCH, 2));
+    TRY(deco_loader_create(&loader, in->particles, in->mask, &(deco_image_stats){.std = 1}, dev, DECO_GRID_BATCH, 2));
     TRY(deco_loader_start(loader, in->row, in->n));
     for (;;) {
         TRY(deco_loader_next(loader, &b, &waited));

@@ -17,9 +17,9 @@ static deco_status check_meaning(const deco_options *o)
     if (!o->shuffle)
         return deco_fail(DECO_E_UNSUPPORTED, "shuffle False is not here: every epoch takes a fresh random order; leave it out");
     if (o->processed_data)
-        return deco_fail(
-            DECO_E_UNSUPPORTED,
-            "processed_data is CryoDECO's cache of pickles and is not read here; leave it out and name the job with --particles");
+        return deco_fail(DECO_E_UNSUPPORTED, "processed_data is CryoDECO's cache of pickles and is not read here; leave it out and name "
+                                             "the job with --particles (--cache_dir DIR "
+                                             "keeps prepared images)");
     if (o->labels_evaluate)
         return deco_fail(DECO_E_UNSUPPORTED, "labels_evaluate names a pickle, and no scores are made while training; compare "
                                              "clustering<K>/labels.npy afterwards, its rows are those of out/uid.npy");
@@ -152,6 +152,18 @@ out:
     return st;
 }
 
+static deco_status check_cache(const deco_options *o)
+{
+    if (!o->cache_dir)
+        return deco_fail(DECO_E_ARGUMENT, "cache_dir is not given: name the directory of the caches with --cache_dir DIR");
+    if (!strcmp(o->action, "build") && !o->particles.count)
+        return deco_fail(DECO_E_ARGUMENT,
+                         "particles is not given: name a CryoSPARC job directory or .cs file, as in cryodeco cache build "
+                         "JOB --cache_dir %s",
+                         o->cache_dir);
+    return check_box(o);
+}
+
 /* Lengths are given in pixels of the box, so they can only be judged together. */
 static deco_status check_simulated_box(const deco_options *o)
 {
@@ -253,6 +265,7 @@ deco_status deco_options_check(const deco_options *o, int command)
                              o->particles.count);
         return check_box(o);
     case DECO_FOR_BENCH: return check_device(o);
+    case DECO_FOR_CACHE: return check_cache(o);
     default: return DECO_OK;
     }
 }

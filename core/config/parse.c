@@ -10,19 +10,24 @@
 static const struct {
     const char *name;
     int bit;
-    int positional; /* option that plain words go to; DECO_OPTIONS: none */
+    int first, positional; /* options that the first plain word and the others go to; DECO_OPTIONS: none */
 } commands[] = {
-    {"run", DECO_FOR_RUN, DECO_OPT_particles},      {"analyze", DECO_FOR_ANALYZE, DECO_OPT_outdir},
-    {"info", DECO_FOR_INFO, DECO_OPT_particles},    {"subset", DECO_FOR_SUBSET, DECO_OPT_outdir},
-    {"simulate", DECO_FOR_SIMULATE, DECO_OPT_from}, {"bench", DECO_FOR_BENCH, DECO_OPTIONS},
-    {"options", DECO_FOR_OPTIONS, DECO_OPTIONS},    {"plugin", 0, DECO_OPTIONS},
+    {"run", DECO_FOR_RUN, DECO_OPT_particles, DECO_OPT_particles},
+    {"analyze", DECO_FOR_ANALYZE, DECO_OPT_outdir, DECO_OPT_outdir},
+    {"info", DECO_FOR_INFO, DECO_OPT_particles, DECO_OPT_particles},
+    {"cache", DECO_FOR_CACHE, DECO_OPT_action, DECO_OPT_particles},
+    {"subset", DECO_FOR_SUBSET, DECO_OPT_outdir, DECO_OPT_outdir},
+    {"simulate", DECO_FOR_SIMULATE, DECO_OPT_from, DECO_OPT_from},
+    {"bench", DECO_FOR_BENCH, DECO_OPTIONS, DECO_OPTIONS},
+    {"options", DECO_FOR_OPTIONS, DECO_OPTIONS, DECO_OPTIONS},
+    {"plugin", 0, DECO_OPTIONS, DECO_OPTIONS},
 };
 
 /* One pass over a command line. */
 typedef struct words {
     deco_options *o;
     const char *command;
-    int bit, positional;
+    int bit, first, positional;
     int argc;
     char *const *argv;
     int at;
@@ -35,6 +40,7 @@ static deco_status find_command(words *w, const char *command)
         if (!strcmp(commands[i].name, command)) {
             w->command = command;
             w->bit = commands[i].bit;
+            w->first = commands[i].first;
             w->positional = commands[i].positional;
             return DECO_OK;
         }
@@ -99,7 +105,7 @@ out:
 static deco_status take_plain_word(words *w, bool any)
 {
     const char *word = w->argv[w->at++];
-    int id = w->positional;
+    int id = w->first != DECO_OPTIONS && !w->seen[w->first] ? w->first : w->positional;
 
     if (!any && word[0] == '-' && word[1])
         return deco_fail(DECO_E_ARGUMENT, "'%s' is no option: names have two dashes, as in --outdir", word);

@@ -26,9 +26,9 @@ static int64_t half_length(int64_t n)
     return x;
 }
 
-static int64_t disc_points(int64_t radius)
+int64_t deco_mask_points(int64_t radius)
 {
-    int64_t n = 0;
+    int64_t n = -1; /* the centre */
     for (int64_t y = -radius; y <= radius; y++)
         n += 2 * half_length(radius * radius - y * y) + 1;
     return n;
@@ -42,7 +42,7 @@ deco_status deco_mask_create(deco_mask **out, int64_t L, int64_t radius)
     *out = NULL;
     TRY(check_radius("mask", L, radius));
     TRY(deco_alloc(&m, 1, sizeof *m, "mask"));
-    m->L = L, m->radius = radius, m->P = disc_points(radius) - 1;
+    m->L = L, m->radius = radius, m->P = deco_mask_points(radius);
     TRY(deco_alloc(&m->index, (size_t)m->P, sizeof *m->index, "mask"));
     TRY(deco_alloc(&m->k, (size_t)m->P, 2 * sizeof *m->k, "mask"));
     int64_t c = L / 2, p = 0;

@@ -13,6 +13,7 @@ typedef struct deco_mask {
 
 deco_status deco_mask_create(deco_mask **out, int64_t L, int64_t radius);
 void deco_mask_free(deco_mask *m);
+int64_t deco_mask_points(int64_t radius); /* P of a mask of that radius */
 
 /* The axis linspace(-0.5, 0.5, L), in double. */
 static inline double deco_lattice_axis(int64_t L, int64_t i) { return -0.5 + (double)i / (double)(L - 1); }

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "job/bench.h"
 #include "job/job.h"
+#include "particles/cache.h"
 #include "particles/particles.h"
 #include "particles/simulate.h"
 #include <locale.h>
@@ -24,6 +25,11 @@ static deco_status run_info(const deco_options *o, deco_monitor *m, bool *wrote,
 {
     (void)wrote;
     return deco_particles_info(out, o, m);
+}
+
+static deco_status run_cache(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
+{
+    return deco_cache_command(out, o, m, wrote);
 }
 
 static deco_status run_simulate(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
@@ -56,6 +62,7 @@ static const command commands[] = {
     {"analyze", DECO_FOR_ANALYZE, deco_job_analyze},
     {"info", DECO_FOR_INFO, run_info},
     {"subset", DECO_FOR_SUBSET, deco_job_subset},
+    {"cache", DECO_FOR_CACHE, run_cache},
     {"simulate", DECO_FOR_SIMULATE, run_simulate},
     {"bench", DECO_FOR_BENCH, run_bench},
     {"options", 0, run_options},

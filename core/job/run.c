@@ -263,6 +263,7 @@ static deco_status resolve_options(run_job *j, const deco_options *given)
     for (int64_t i = 0; i < j->o->particles.count; i++)
         make_absolute(&j->o->particles.items[i]);
     make_absolute(&j->o->datadir);
+    make_absolute(&j->o->cache_dir);
     make_absolute(&j->o->ind);
     if (!(j->stop_file = deco_path_join(j->o->outdir, "STOP")))
         TRY(deco_fail_memory(16, "a file's name"));
@@ -276,10 +277,11 @@ static bool is_trained(const run_job *j)
     return j->model && deco_scheduled_epoch(j->at.epoch + 1, j->at.skipped) >= deco_schedule_of(j->o, j->particles->N).total;
 }
 
-/* Images are looked at again when a run is resumed: it is the one way to see that they are still those of before. */
+/* Images are looked at again when a run is resumed (a cache was made of those that the stacks hold now): it is the one way to see that they
+ * are still those of before. */
 static deco_status survey(run_job *j, bool *wrote)
 {
-    deco_status st = deco_images_survey(&j->stats, j->particles, j->dev, j->m);
+    deco_status st = deco_images_open(&j->stats, j->particles, j->o, j->dev, j->m);
 
     if (st == DECO_E_STOPPED && j->model)
         *wrote = true; /* a whole checkpoint is there, as before */
@@ -377,6 +379,7 @@ deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, ch
 out:
     end_page(&j, st, *summary);
     deco_model_free(j.model);
+    deco_images_close(&j.stats);
     deco_particles_free(j.particles);
     deco_device_free(j.dev);
     deco_lock_release(j.lock);

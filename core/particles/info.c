@@ -98,7 +98,7 @@ static void forecast(findings *f, const deco_options *o)
     f->row_bytes =
         (double)p->N * (double)(sizeof(deco_image_ref) + sizeof(float) + sizeof(deco_ctf_row) + 11 * sizeof(float) + 2 * sizeof(double) +
                                 (4 * (size_t)Z) * sizeof(float)); /* latents: value, gradient, two moments */
-    f->loader_bytes = (double)deco_loader_bytes(largest, P, f->batch, 2, 0);
+    f->loader_bytes = (double)deco_loader_bytes(largest, P, f->batch, (int)o->prefetch, 0, false);
     f->training_bytes = 4.0 * sizeof(float) * (double)deco_hypervolume_parameters(&h);
 }
 

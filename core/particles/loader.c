@@ -14,12 +14,14 @@
 
 enum { FEWEST_THREADS = 2, MOST_THREADS = 8 };
 enum { OPEN_STACKS = 24 }; /* a thread: well under the 1024 files that a process may usually open */
+enum { DISK_AHEAD = 256 }; /* images of a cache that the disk is asked for before they are read: 15 MB at 128 px */
 
 typedef struct slot {
-    float *images; /* [batch,P] */
-    int64_t *row;  /* [batch] */
-    int64_t done;  /* images finished, well or badly */
-    int64_t bad;   /* lowest place in the batch that failed; batch: none */
+    float *images;   /* [batch,P] */
+    uint8_t *pixels; /* [batch,DECO_ENCODER_PIXELS]; NULL without an encoder */
+    int64_t *row;    /* [batch] */
+    int64_t done;    /* images finished, well or badly */
+    int64_t bad;     /* lowest place in the batch that failed; batch: none */
     deco_status status;
     char *message;
 } slot;
@@ -27,15 +29,19 @@ typedef struct slot {
 typedef struct reader_thread {
     pthread_t thread;
     struct deco_loader *loader;
-    image_reader *reader;
+    image_reader *reader;  /* of the stacks ... */
+    unsigned char *record; /* ... whose images become records on the way, */
+    cache_reader *cached;  /* or of the cache */
 } reader_thread;
 
 struct deco_loader {
     const deco_particles *p;
-    prepare *q;
-    int32_t *gather; /* [P] points of the mask in the D×D transform */
+    deco_image_stats images;
+    prepare *q;           /* NULL with a cache */
+    int32_t *points;      /* of records in the D×D transform; NULL with a cache */
+    record_layout layout; /* of records as they are read */
+    int32_t *places;      /* [P] of the mask among a record's values; NULL: all of them */
     int64_t P, batch;
-    double std;
     int slots, threads;
     slot *ring;
     reader_thread *thread;
@@ -44,6 +50,7 @@ struct deco_loader {
     pthread_cond_t work, ready;
     const int64_t *order;
     int64_t n, next; /* images of the pass; the next to be taken */
+    int64_t asked;   /* images that the disk was asked for */
     int64_t given;   /* batches the caller is through with */
     bool lent;       /* batch `given` is in the caller's hands */
     int busy;        /* threads reading now */
@@ -56,25 +63,34 @@ static int threads_for(int pool_threads)
     return n < FEWEST_THREADS ? FEWEST_THREADS : n > MOST_THREADS ? MOST_THREADS : n;
 }
 
-size_t deco_loader_bytes(int64_t box, int64_t P, int64_t batch, int ahead, int threads)
+size_t deco_loader_bytes(int64_t box, int64_t P, int64_t batch, int ahead, int threads, bool encoder)
 {
-    size_t slot_bytes = (size_t)batch * ((size_t)P * sizeof(float) + sizeof(int64_t));
-    return (size_t)(ahead + 1) * slot_bytes + (size_t)threads_for(threads) * image_reader_bytes(box, OPEN_STACKS) +
-           (size_t)P * sizeof(int32_t) + (size_t)(box * box) * sizeof(float);
+    size_t image = (size_t)P * sizeof(float) + (encoder ? DECO_ENCODER_PIXELS : 0) + sizeof(int64_t);
+    size_t record = (size_t)(box * box) * sizeof(float);
+    return (size_t)(ahead + 1) * (size_t)batch * image +
+           (size_t)threads_for(threads) * (image_reader_bytes(box, OPEN_STACKS, encoder) + record) +
+           (size_t)(P + 2 * box * box) * sizeof(float); /* places, points, window */
 }
 
 /* ---- the threads ------------------------------------------------------------------------------------------------- */
 
-static deco_status load_row(float *out, reader_thread *t, int64_t row)
+static deco_status load_row(float *out, uint8_t *pixels, reader_thread *t, int64_t row)
 {
     deco_status st = DECO_OK;
     const deco_loader *l = t->loader;
-    const float *hartley;
-    float scale = (float)(l->p->sign[row] / l->std);
+    const deco_image_ref *image = &l->p->image[row];
+    const unsigned char *record = t->record;
+    const float *transform;
 
-    TRY(image_reader_hartley(&hartley, t->reader, row, false));
-    for (int64_t i = 0; i < l->P; i++)
-        out[i] = scale * hartley[l->gather[i]];
+    if (t->cached) {
+        TRY(cache_reader_record(&record, t->cached, row));
+        if (pixels)
+            memcpy(pixels, record_pixels(record, &l->layout), DECO_ENCODER_PIXELS);
+    } else {
+        TRY(image_reader_hartley(&transform, pixels, t->reader, row, false));
+        record_fill(t->record, &l->layout, image->stack, image->index, transform, l->points, NULL);
+    }
+    record_values(out, record, &l->layout, (double)l->p->sign[row] / l->images.std, l->places, l->P);
 out:
     return st;
 }
@@ -95,10 +111,22 @@ static void finish_image(deco_loader *l, slot *s, int64_t place, deco_status st)
     pthread_cond_signal(&l->ready);
 }
 
+/* Under the lock: which images, [*first, the result), this thread asks the disk for now. A few at a time, by whoever comes. */
+static int64_t ask_for(int64_t *first, deco_loader *l)
+{
+    int64_t end = l->next + DISK_AHEAD < l->n ? l->next + DISK_AHEAD : l->n;
+
+    *first = l->asked > l->next ? l->asked : l->next;
+    if (end < *first + DISK_AHEAD / 8 && end < l->n) /* not yet worth it */
+        end = *first;
+    return l->asked = end > *first ? end : *first;
+}
+
 static void *thread_main(void *argument)
 {
     reader_thread *t = argument;
     deco_loader *l = t->loader;
+    int64_t ask = 0, asked = 0;
 
     pthread_mutex_lock(&l->lock);
     while (!l->closing) {
@@ -111,8 +139,13 @@ static void *thread_main(void *argument)
         l->next++;
         l->busy++;
         s->row[place] = row;
+        if (t->cached)
+            asked = ask_for(&ask, l);
+        const int64_t *order = l->order; /* kept by the caller as long as a thread is busy */
         pthread_mutex_unlock(&l->lock);
-        deco_status st = load_row(s->images + place * l->P, t, row);
+        for (; ask < asked; ask++)
+            cache_reader_expect(t->cached, order[ask]);
+        deco_status st = load_row(s->images + place * l->P, s->pixels ? s->pixels + place * DECO_ENCODER_PIXELS : NULL, t, row);
         pthread_mutex_lock(&l->lock);
         finish_image(l, s, place, st);
     }
@@ -161,23 +194,32 @@ static deco_status make_ring(deco_loader *l)
     for (int i = 0; i < l->slots; i++) {
         TRY(deco_alloc(&l->ring[i].images, values, sizeof(float), "batches"));
         TRY(deco_alloc(&l->ring[i].row, (size_t)l->batch, sizeof(int64_t), "batches"));
+        if (l->images.encoder)
+            TRY(deco_alloc(&l->ring[i].pixels, (size_t)l->batch, DECO_ENCODER_PIXELS, "batches"));
         clear_slot(&l->ring[i], l->batch);
     }
 out:
     return st;
 }
 
-/* A point of the L×L lattice in the D×D transform: the last row and column repeat the first. */
-static deco_status make_gather(deco_loader *l, const deco_mask *mask)
+static deco_status make_reader(reader_thread *t, deco_loader *l)
 {
     deco_status st = DECO_OK;
-    int64_t D = l->p->D;
 
-    TRY(deco_alloc(&l->gather, (size_t)mask->P, sizeof *l->gather, "mask"));
-    for (int64_t i = 0; i < mask->P; i++)
-        l->gather[i] = (int32_t)(mask->index[i] / mask->L % D * D + mask->index[i] % mask->L % D);
+    t->loader = l;
+    if (l->images.cache)
+        return cache_reader_create(&t->cached, l->images.cache);
+    TRY(deco_alloc(&t->record, l->layout.bytes, 1, "an image"));
+    TRY(image_reader_create(&t->reader, l->p, l->q, OPEN_STACKS));
 out:
     return st;
+}
+
+static void free_reader(reader_thread *t)
+{
+    image_reader_free(t->reader);
+    cache_reader_free(t->cached);
+    free(t->record);
 }
 
 static deco_status start_threads(deco_loader *l, int wanted)
@@ -186,12 +228,11 @@ static deco_status start_threads(deco_loader *l, int wanted)
 
     TRY(deco_alloc(&l->thread, (size_t)wanted, sizeof *l->thread, "image readers"));
     for (int i = 0; i < wanted; i++) {
-        l->thread[i].loader = l;
-        st = image_reader_create(&l->thread[i].reader, l->p, l->q, OPEN_STACKS);
+        st = make_reader(&l->thread[i], l);
         if (!st)
             st = start_thread(&l->thread[i]);
         if (st) {
-            image_reader_free(l->thread[i].reader);
+            free_reader(&l->thread[i]);
             goto out;
         }
         l->threads++;
@@ -200,27 +241,43 @@ out:
     return st;
 }
 
-deco_status deco_loader_create(deco_loader **out, const deco_particles *p, const deco_mask *mask, double std, deco_device *dev,
-                               int64_t batch, int ahead)
+/* What turns images into records and records into values. */
+static deco_status make_codec(deco_loader *l, const deco_mask *mask)
+{
+    deco_status st = DECO_OK;
+
+    TRY(record_places(&l->places, mask));
+    if (l->images.cache) {
+        l->layout = *deco_cache_layout(l->images.cache);
+        return DECO_OK;
+    }
+    l->layout = record_layout_of(l->p->D, l->images.float32, false);
+    TRY(record_points(&l->points, l->p->D));
+    TRY(prepare_create(&l->q, l->p, l->images.encoder));
+out:
+    return st;
+}
+
+deco_status deco_loader_create(deco_loader **out, const deco_particles *p, const deco_mask *mask, const deco_image_stats *images,
+                               deco_device *dev, int64_t batch, int ahead)
 {
     deco_status st = DECO_OK;
     deco_loader *l = NULL;
 
     *out = NULL;
-    if (batch < 1 || ahead < 1 || !(std > 0) || mask->L != p->D + 1)
+    if (batch < 1 || ahead < 1 || !(images->std > 0) || mask->L != p->D + 1)
         return deco_fail(DECO_E_ARGUMENT, "loader: batch %lld, ahead %d, std %g and a mask of L = %lld for box %lld do not go together",
-                         (long long)batch, ahead, std, (long long)mask->L, (long long)p->D);
+                         (long long)batch, ahead, images->std, (long long)mask->L, (long long)p->D);
     TRY(deco_alloc(&l, 1, sizeof *l, "loader"));
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->ready, NULL);
     l->p = p;
+    l->images = *images;
     l->P = mask->P;
     l->batch = batch;
-    l->std = std;
     l->slots = ahead + 1; /* one is in the caller's hands */
-    TRY(prepare_create(&l->q, p));
-    TRY(make_gather(l, mask));
+    TRY(make_codec(l, mask));
     TRY(make_ring(l));
     TRY(start_threads(l, threads_for(deco_pool_threads(deco_device_pool(dev)))));
     *out = l;
@@ -240,10 +297,11 @@ void deco_loader_free(deco_loader *l)
     pthread_mutex_unlock(&l->lock);
     for (int i = 0; i < l->threads; i++) {
         pthread_join(l->thread[i].thread, NULL);
-        image_reader_free(l->thread[i].reader);
+        free_reader(&l->thread[i]);
     }
     for (int i = 0; l->ring && i < l->slots; i++) {
         free(l->ring[i].images);
+        free(l->ring[i].pixels);
         free(l->ring[i].row);
         free(l->ring[i].message);
     }
@@ -252,7 +310,8 @@ void deco_loader_free(deco_loader *l)
     pthread_mutex_destroy(&l->lock);
     free(l->ring);
     free(l->thread);
-    free(l->gather);
+    free(l->points);
+    free(l->places);
     prepare_free(l->q);
     free(l);
 }
@@ -272,7 +331,7 @@ deco_status deco_loader_start(deco_loader *l, const int64_t *order, int64_t n)
         clear_slot(&l->ring[i], l->batch);
     l->order = order;
     l->n = n;
-    l->next = l->given = 0;
+    l->next = l->given = l->asked = 0;
     l->lent = false;
     pthread_cond_broadcast(&l->work);
     pthread_mutex_unlock(&l->lock);
@@ -310,7 +369,7 @@ deco_status deco_loader_next(deco_loader *l, deco_batch *out, double *waited)
         l->n = 0; /* the pass ends here */
         goto out;
     }
-    *out = (deco_batch){batch_size(l, l->given), s->row, s->images};
+    *out = (deco_batch){batch_size(l, l->given), s->row, s->images, s->pixels};
     l->lent = true;
 out:
     pthread_mutex_unlock(&l->lock);

@@ -1,5 +1,6 @@
 /* A particle set: opened step by step, freed, and told from others by its digest. */
 #include "particles/particles.h"
+#include "base/fnv.h"
 #include "particles/build.h"
 
 #include <stdio.h>
@@ -97,26 +98,18 @@ void deco_particles_free(deco_particles *p)
     free(p);
 }
 
-static uint64_t fnv1a(uint64_t h, const void *bytes, size_t n)
-{
-    const unsigned char *p = bytes;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ p[i]) * 0x100000001b3u;
-    return h;
-}
-
 void deco_particles_digest(char out[17], const deco_particles *p)
 {
-    uint64_t h = 0xcbf29ce484222325u;
+    uint64_t h = DECO_FNV_START;
 
     for (int64_t i = 0; i < p->N; i++) {
         const char *name = p->stack_name[p->image[i].stack];
         uint64_t uid = deco_particles_uid(p, i);
-        h = fnv1a(h, &uid, sizeof uid);
-        h = fnv1a(h, name, strlen(name) + 1);
-        h = fnv1a(h, &p->image[i].index, sizeof p->image[i].index);
+        h = deco_fnv1a(h, &uid, sizeof uid);
+        h = deco_fnv1a(h, name, strlen(name) + 1);
+        h = deco_fnv1a(h, &p->image[i].index, sizeof p->image[i].index);
     }
-    h = fnv1a(h, &p->D, sizeof p->D);
-    h = fnv1a(h, &p->psize_A, sizeof p->psize_A);
+    h = deco_fnv1a(h, &p->D, sizeof p->D);
+    h = deco_fnv1a(h, &p->psize_A, sizeof p->psize_A);
     snprintf(out, 17, "%016llx", (unsigned long long)h);
 }

@@ -9,9 +9,10 @@
 typedef struct way {
     int64_t box, cut;
     float scale;
-    float *window; /* [cut,cut]; with the plan, that of an earlier size with the same cut, where there is one */
+    float *window; /* [cut,cut]; with what follows, that of an earlier size with the same cut, where there is one */
     hartley_plan *transform;
-    bool own; /* window and plan are this one's to free */
+    encoder_image *encoder; /* NULL: none looks at it */
+    bool own;               /* these are this one's to free */
 } way;
 
 struct prepare {
@@ -20,7 +21,7 @@ struct prepare {
     way way[];
 };
 
-static deco_status make_way(prepare *q, way *w)
+static deco_status make_way(prepare *q, way *w, bool encoder)
 {
     deco_status st = DECO_OK;
 
@@ -28,17 +29,20 @@ static deco_status make_way(prepare *q, way *w)
         if (before->cut == w->cut) {
             w->window = before->window;
             w->transform = before->transform;
+            w->encoder = before->encoder;
             return DECO_OK;
         }
     w->own = true;
     TRY(deco_alloc(&w->window, (size_t)(w->cut * w->cut), sizeof *w->window, "window"));
     deco_window_fill(w->window, w->cut);
     TRY(hartley_create(&w->transform, w->cut));
+    if (encoder)
+        TRY(encoder_image_create(&w->encoder, w->cut));
 out:
     return st;
 }
 
-deco_status prepare_create(prepare **out, const deco_particles *p)
+deco_status prepare_create(prepare **out, const deco_particles *p, bool encoder)
 {
     deco_status st = DECO_OK;
     prepare *q = NULL;
@@ -52,7 +56,7 @@ deco_status prepare_create(prepare **out, const deco_particles *p)
         q->largest = s->cut > q->largest ? s->cut : q->largest;
         q->way[k] = (way){.box = s->box, .cut = s->cut, .scale = s->scale};
         q->ways = k + 1; /* from here on what it holds is freed */
-        TRY(make_way(q, &q->way[k]));
+        TRY(make_way(q, &q->way[k], encoder));
     }
     *out = q;
     q = NULL;
@@ -68,12 +72,35 @@ void prepare_free(prepare *q)
     for (int64_t k = 0; k < q->ways; k++)
         if (q->way[k].own) {
             hartley_free(q->way[k].transform);
+            encoder_image_free(q->way[k].encoder);
             free(q->way[k].window);
         }
     free(q);
 }
 
 int64_t prepare_largest_box(const prepare *q) { return q->largest; }
+
+deco_status prepare_encoder_workspace(void **out, const prepare *q)
+{
+    int64_t largest = 0, smallest = 0; /* a small image can need more than a large one */
+
+    *out = NULL;
+    for (int64_t k = 0; k < q->ways; k++) {
+        int64_t cut = q->way[k].encoder ? q->way[k].cut : 0;
+        largest = cut > largest ? cut : largest;
+        smallest = cut && (!smallest || cut < smallest) ? cut : smallest;
+    }
+    if (!largest)
+        return DECO_OK;
+    bool by_smallest = encoder_image_workspace_bytes(smallest) > encoder_image_workspace_bytes(largest);
+    return encoder_image_workspace(out, by_smallest ? smallest : largest);
+}
+
+size_t prepare_encoder_bytes(int64_t box)
+{
+    size_t small = encoder_image_workspace_bytes(2), large = encoder_image_workspace_bytes(box);
+    return small > large ? small : large;
+}
 
 /* Pixel (box/2, box/2) stays the middle. */
 static void cut_image(float *image, int64_t box, int64_t cut)
@@ -111,7 +138,7 @@ static void pad_image(float *image, int64_t box, int64_t cut)
     }
 }
 
-void prepare_image(const prepare *q, int64_t size, float *work)
+void prepare_image(const prepare *q, int64_t size, float *work, uint8_t *pixels, void *encoder_work)
 {
     const way *w = &q->way[size];
 
@@ -119,6 +146,8 @@ void prepare_image(const prepare *q, int64_t size, float *work)
         cut_image(work, w->box, w->cut);
     else if (w->cut > w->box)
         pad_image(work, w->box, w->cut);
+    if (pixels)
+        encoder_image_make(pixels, w->encoder, work, encoder_work);
     for (int64_t i = 0; i < w->cut * w->cut; i++)
         work[i] *= w->window[i];
     hartley_transform(w->transform, work, q->D);

@@ -16,6 +16,7 @@ struct image_reader {
     const deco_particles *p;
     const prepare *q;
     float *work;
+    void *encoder_work; /* NULL without */
     uint64_t clock;
     int stacks;
     open_stack open[];
@@ -32,6 +33,7 @@ deco_status image_reader_create(image_reader **out, const deco_particles *p, con
     r->p = p;
     r->q = q;
     TRY(hartley_workspace(&r->work, prepare_largest_box(q)));
+    TRY(prepare_encoder_workspace(&r->encoder_work, q));
     *out = r;
     r = NULL;
 out:
@@ -46,12 +48,14 @@ void image_reader_free(image_reader *r)
     for (int i = 0; i < r->stacks; i++)
         deco_mrc_close(r->open[i].mrc);
     free(r->work);
+    free(r->encoder_work);
     free(r);
 }
 
-size_t image_reader_bytes(int64_t box, int stacks)
+size_t image_reader_bytes(int64_t box, int stacks, bool encoder)
 {
-    return sizeof(image_reader) + (size_t)stacks * sizeof(open_stack) + hartley_workspace_floats(box) * sizeof(float);
+    return sizeof(image_reader) + (size_t)stacks * sizeof(open_stack) + hartley_workspace_floats(box) * sizeof(float) +
+           (encoder ? prepare_encoder_bytes(box) : 0);
 }
 
 /* The stack, open: as it is, or in the place of the one not used for longest. */
@@ -111,7 +115,7 @@ static deco_status look_at_pixels(const image_reader *r, int64_t row, const char
     return DECO_OK;
 }
 
-deco_status image_reader_hartley(const float **out, image_reader *r, int64_t row, bool look)
+deco_status image_reader_hartley(const float **out, uint8_t *pixels, image_reader *r, int64_t row, bool look)
 {
     deco_status st = DECO_OK;
     const deco_mrc *mrc = NULL;
@@ -121,7 +125,7 @@ deco_status image_reader_hartley(const float **out, image_reader *r, int64_t row
     TRY(deco_mrc_read(mrc, r->work, image->index, 1));
     if (look)
         TRY(look_at_pixels(r, row, mrc->path));
-    prepare_image(r->q, r->p->size_of[image->stack], r->work);
+    prepare_image(r->q, r->p->size_of[image->stack], r->work, pixels, r->encoder_work);
     *out = r->work;
 out:
     return st;

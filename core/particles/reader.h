@@ -12,11 +12,11 @@ deco_status image_reader_create(image_reader **out, const deco_particles *p, con
 void image_reader_free(image_reader *r);
 
 /* The windowed transform of row's image, brought to [D,D], without its sign; good until the next call. With `look`, its pixels are checked
- * first.
+ * first. pixels [DECO_ENCODER_PIXELS], where `q` was made with an encoder: its view of the image; NULL: not wanted.
  * Fails: FILE, FORMAT (NaN, infinite or equal pixels: file, row, image). */
-deco_status image_reader_hartley(const float **out, image_reader *r, int64_t row, bool look);
+deco_status image_reader_hartley(const float **out, uint8_t *pixels, image_reader *r, int64_t row, bool look);
 
 /* `box`: the largest of the stacks, cut or not. */
-size_t image_reader_bytes(int64_t box, int stacks);
+size_t image_reader_bytes(int64_t box, int stacks, bool encoder);
 
 #endif

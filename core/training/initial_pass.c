@@ -85,7 +85,7 @@ deco_status deco_initial_pass_create(deco_initial_pass **out, const deco_initial
     *s = (deco_initial_pass){.j = j, .radius = radius, .batch = batch, .states = states};
     TRY(deco_mask_create(&s->mask, j->m->shape.L, radius));
     TRY(deco_noise_shells(&s->shell, s->mask));
-    TRY(deco_loader_create(&s->loader, j->p, s->mask, j->stats->std, j->m->dev, batch, BATCHES_AHEAD));
+    TRY(deco_loader_create(&s->loader, j->p, s->mask, j->stats, j->m->dev, batch, BATCHES_AHEAD));
     TRY(engine_create(s));
     size_t P = (size_t)s->mask->P;
     s->wide = last_level(s)->half.padded + DECO_HALF_STEP;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* A search batch is large, and its search leaves the loader time enough for the next. */
-enum { BATCHES_AHEAD = 4, SEARCH_BATCHES_AHEAD = 1 };
+enum { SEARCH_BATCHES_AHEAD = 1 };
 
 static void phase_end(trainer *t)
 {
@@ -47,8 +47,8 @@ static deco_status phase_begin(trainer *t, const deco_epoch_plan *plan)
     t->m->radius = plan->radius;
     TRY(deco_mask_create(&t->mask, t->m->shape.L, plan->radius));
     TRY(deco_step_create(&t->step, t->m, t->mask, plan->batch));
-    TRY(deco_loader_create(&t->loader, t->p, t->mask, t->stats->std, t->m->dev, plan->search_batch ? plan->search_batch : plan->batch,
-                           plan->search_batch ? SEARCH_BATCHES_AHEAD : BATCHES_AHEAD));
+    TRY(deco_loader_create(&t->loader, t->p, t->mask, t->stats, t->m->dev, plan->search_batch ? plan->search_batch : plan->batch,
+                           plan->search_batch ? SEARCH_BATCHES_AHEAD : (int)t->o->prefetch));
     TRY(deco_alloc(&t->ctf, B, sizeof *t->ctf, "a batch"));
     TRY(deco_alloc(&t->z, B, (size_t)(t->m->shape.Z + 1) * sizeof *t->z, "a batch"));
     if (plan->search_batch)
@@ -405,7 +405,7 @@ static size_t epoch_bytes(const deco_options *o, const deco_epoch_plan *e, const
     int64_t loaded = e->search_batch ? e->search_batch : e->batch;
 
     return deco_step_bytes(h, P, e->batch) +
-           deco_loader_bytes(D, P, loaded, e->search_batch ? SEARCH_BATCHES_AHEAD : BATCHES_AHEAD, threads) +
+           deco_loader_bytes(D, P, loaded, e->search_batch ? SEARCH_BATCHES_AHEAD : (int)o->prefetch, threads, o->use_conf_encoder) +
            (e->search_batch ? trainer_search_bytes(o, e, N, h->Z) : 0);
 }
 

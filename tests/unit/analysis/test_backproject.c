@@ -14,7 +14,7 @@ static void slow_sum(slow_sums *sums, const known_set *s, int32_t k, const uint8
     int64_t *row = calloc((size_t)s->p->N, sizeof *row), n = rows_of(row, s, k);
     double waited = 0;
 
-    toy_ok(deco_loader_create(&l, s->p, s->mask, 1, s->dev, 32, 2));
+    toy_ok(deco_loader_create(&l, s->p, s->mask, &(deco_image_stats){.std = 1}, s->dev, 32, 2));
     toy_ok(deco_loader_start(l, row, n));
     for (;;) {
         toy_ok(deco_loader_next(l, &b, &waited));

@@ -74,7 +74,7 @@ static void expect_row(const deco_particles *p, const prepare *q, int64_t row, i
 
     plain_transform(truth, (int)(row % TOY_STACKS), (int)(row * 2 % TOY_IMAGES), box, cut, (int)D);
     toy_ok(image_reader_create(&r, p, q, 2));
-    toy_ok(image_reader_hartley(&mine, r, row, true));
+    toy_ok(image_reader_hartley(&mine, NULL, r, row, true));
     for (int64_t i = 0; i < D * D; i++)
         most = fmax(most, fabs(truth[i] * scale));
     for (int64_t i = 0; i < D * D; i++)
@@ -107,11 +107,11 @@ static void golden_pipeline(void **state)
     toy_ok(deco_mrc_stack_commit(w));
     toy_write(&j);
     deco_particles *p = opened(&j, D, NULL);
-    toy_ok(prepare_create(&q, p));
+    toy_ok(prepare_create(&q, p, false));
     toy_ok(image_reader_create(&r, p, q, 2));
     for (int64_t i = 0; i < images; i++) {
         const float *h;
-        toy_ok(image_reader_hartley(&h, r, i, true));
+        toy_ok(image_reader_hartley(&h, NULL, r, i, true));
         for (int64_t k = 0; k < L * L; k++)
             all[i * L * L + k] = h[k / L % D * D + k % L % D];
     }
@@ -137,7 +137,7 @@ static void one_larger_box(void **state)
     deco_particles *p = opened(&j, 12, NULL);
     assert_int_equal(p->D, 12);
     assert_true(fabs(p->psize_A - 5) < 1e-12);
-    toy_ok(prepare_create(&q, p));
+    toy_ok(prepare_create(&q, p, false));
     for (int64_t i = 0; i < 6; i++) {
         expect_row(p, q, i, 20, 20, 1);
         assert_true(fabs((double)p->ctf[i].psize_A - 5) < 1e-6);
@@ -195,7 +195,7 @@ static void same_field_of_view(void **state)
     deco_particles *p = opened(&j, 8, NULL);
     assert_int_equal(p->sizes, 2);
     assert_true(fabs(p->psize_A - 6) < 1e-12);
-    toy_ok(prepare_create(&q, p));
+    toy_ok(prepare_create(&q, p, false));
     for (int64_t i = 0; i < 7; i++) {
         bool small = i % 3 == 1;
         expect_row(p, q, i, small ? 8 : 16, small ? 8 : 16, small ? 2 : 1);
@@ -218,7 +218,7 @@ static void other_fields_of_view(void **state)
     resize(&j, 2, 12, 3);
     toy_write(&j);
     deco_particles *p = opened(&j, 10, NULL);
-    toy_ok(prepare_create(&q, p));
+    toy_ok(prepare_create(&q, p, false));
     expect_row(p, q, 0, 16, 16, 1);
     expect_row(p, q, 2, 12, 16, 1);
     prepare_free(q);
@@ -232,7 +232,7 @@ static void other_fields_of_view(void **state)
     p = opened(&j, 10, NULL);
     /* 12 px of 3 Å are 36 Å, 14.4 px of 2.5 Å. 10 px, 30 Å, are 12 px of 2.5 Å: the nearest field that is even in both */
     assert_true(fabs(p->psize_A - 3) < 1e-12);
-    toy_ok(prepare_create(&q, p));
+    toy_ok(prepare_create(&q, p, false));
     expect_row(p, q, 0, 12, 10, 1);
     expect_row(p, q, 2, 18, 12, 10.0 / 12);
     assert_true(fabs((double)p->ctf[2].psize_A - 3) < 1e-6);
@@ -264,7 +264,7 @@ static void odd_halves(void **state)
         resize(&j, 0, boxes[k], 3);
         toy_write(&j);
         deco_particles *p = opened(&j, 10, NULL);
-        toy_ok(prepare_create(&q, p));
+        toy_ok(prepare_create(&q, p, false));
         expect_row(p, q, 0, boxes[k], boxes[k], 1);
         prepare_free(q);
         deco_particles_free(p);

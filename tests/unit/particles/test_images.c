@@ -11,6 +11,14 @@ static deco_particles *opened(const char *path)
     return p;
 }
 
+/* Images as they are, without rounding, divided by `std`. */
+static const deco_image_stats *exact(double std)
+{
+    static deco_image_stats s;
+    s = (deco_image_stats){.std = std, .float32 = true};
+    return &s;
+}
+
 static deco_device *device(int threads)
 {
     deco_device *dev = NULL;
@@ -100,7 +108,7 @@ static void survey_has_the_same_bits_on_any_number_of_threads(void **state)
         deco_device *dev = device(threads);
         toy_ok(deco_images_survey(threads == 1 ? &first : &again, p, dev, NULL));
         if (threads > 1)
-            assert_memory_equal(&first, &again, sizeof first);
+            assert_true(first.mean == again.mean && first.std == again.std);
         deco_device_free(dev);
     }
     deco_particles_free(p);
@@ -154,7 +162,7 @@ static void shuffled_repeated_rows_load_their_own_images(void **state)
     deco_particles *p = opened(j.job);
     toy_ok(deco_mask_create(&mask, TOY_D + 1, TOY_D / 2));
     deco_random_permutation(&r, order, N);
-    toy_ok(deco_loader_create(&l, p, mask, 2.5, dev, 4, 2));
+    toy_ok(deco_loader_create(&l, p, mask, exact(2.5), dev, 4, 2));
     float *images = calloc((size_t)(N * mask->P), sizeof *images);
     load(images, rows, l, order, N, mask->P);
     assert_memory_equal(rows, order, sizeof rows);
@@ -194,7 +202,7 @@ static void batches_have_the_same_bits_as_single_rows(void **state)
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         deco_device *dev = device(cases[c].threads);
         deco_loader *l = NULL;
-        toy_ok(deco_loader_create(&l, p, mask, 31.7, dev, cases[c].batch, cases[c].ahead));
+        toy_ok(deco_loader_create(&l, p, mask, exact(31.7), dev, cases[c].batch, cases[c].ahead));
         for (int pass = 0; pass < 2; pass++) {
             load(c || pass ? again : first, rows, l, order, N, mask->P);
             assert_memory_equal(rows, order, sizeof rows);
@@ -225,7 +233,7 @@ static void pass_not_finished_is_dropped(void **state)
     for (int i = 0; i < 1000; i++)
         order[i] = i;
     toy_ok(deco_mask_create(&mask, 33, 16));
-    toy_ok(deco_loader_create(&l, p, mask, 31.7, dev, 8, 3));
+    toy_ok(deco_loader_create(&l, p, mask, exact(31.7), dev, 8, 3));
     toy_ok(deco_loader_start(l, order, 1000));
     toy_ok(deco_loader_next(l, &b, &waited));
     assert_int_equal(b.B, 8);
@@ -336,7 +344,7 @@ static void loader_errors_surface_at_next(void **state)
     toy_write(&j);
     deco_particles *p = opened(j.job);
     toy_ok(deco_mask_create(&mask, TOY_D + 1, TOY_D / 2));
-    toy_ok(deco_loader_create(&l, p, mask, 1, dev, 3, 2));
+    toy_ok(deco_loader_create(&l, p, mask, exact(1), dev, 3, 2));
     unlink(toy_stack_path(&j, 1));
     for (int pass = 0; pass < 2; pass++) {
         toy_ok(deco_loader_start(l, order, 6));
@@ -380,7 +388,7 @@ static void many_stacks(void **state)
     deco_particles *p = opened(j.job);
     toy_ok(deco_images_survey(&stats, p, dev, NULL));
     toy_ok(deco_mask_create(&mask, TOY_D + 1, TOY_D / 2));
-    toy_ok(deco_loader_create(&l, p, mask, 1, dev, 16, 2));
+    toy_ok(deco_loader_create(&l, p, mask, exact(1), dev, 16, 2));
     float *out = malloc((size_t)(2 * MANY * mask->P) * sizeof *out);
     load(out, rows, l, order, 2 * MANY, mask->P);
     for (int i = 0; i < MANY; i++)

@@ -48,7 +48,7 @@ static int measure(const char *path)
     TRY(deco_device_create(&dev, "cpu", 1));
     TRY(deco_images_survey(&stats, p, dev, NULL));
     TRY(deco_mask_create(&mask, p->D + 1, p->D / 2));
-    TRY(deco_loader_create(&l, p, mask, stats.std, dev, 64, 2));
+    TRY(deco_loader_create(&l, p, mask, &stats, dev, 64, 2));
     for (int i = 0; i < 256; i++)
         order[i] = p->N - 1 - i;
     TRY(deco_loader_start(l, order, 256));
