@@ -1,4 +1,5 @@
 #include "analysis/validation.h"
+#include "analysis/difference.h"
 #include "analysis/figures.h"
 #include "base/file.h"
 #include "formats/mrc.h"
@@ -17,6 +18,7 @@ typedef struct validation {
     float *weight; /* [N] or NULL */
     int64_t *row;  /* [N] rows of the cluster at hand */
     int64_t n;
+    deco_low_shells *low; /* [K] */
     deco_validation *out;
 } validation;
 
@@ -137,6 +139,7 @@ static deco_status check_cluster(validation *v, int64_t k)
             v->row[v->n++] = i;
     TRY(deco_back_project(
         &b, &(deco_back_projection_input){in->particles, v->mask, in->R, in->shift, v->weight, v->halves.of, v->row, v->n}, in->dev, v->m));
+    TRY(deco_low_shells_take(&v->low[k], &b, in->dev));
     TRY(read_decoded(&decoded, v, k));
     TRY(deco_cluster_check_make(&v->out->check[k], v->directory, k, &b, decoded, in->radius, in->psize_A, in->seed, in->dev));
     v->out->check[k].membership = v->weight ? mean_membership(v) : NAN;
@@ -160,12 +163,17 @@ static deco_status check_all(validation *v)
     TRY(find_weights(v));
     TRY(deco_alloc(&v->row, (size_t)N, sizeof *v->row, "rows of a cluster"));
     TRY(deco_alloc(&v->out->check, (size_t)in->K, sizeof *v->out->check, "checks"));
+    TRY(deco_alloc(&v->low, (size_t)in->K, sizeof *v->low, "low shells"));
     v->out->K = in->K;
     v->out->halves_drawn = v->halves.drawn;
     TRY(deco_directory_make(v->directory));
     for (int64_t k = 0; k < in->K; k++)
         TRY(check_cluster(v, k));
-    TRY(deco_validation_tell(v->out, v->directory, v->m));
+    for (int64_t a = 0; a < in->K; a++)
+        for (int64_t b = 0; b < a; b++)
+            if (v->out->check[a].compared && v->out->check[b].compared)
+                v->out->difference = fmax(v->out->difference, deco_difference(&v->low[a], &v->low[b]));
+    TRY(deco_validation_write_json(v->out, v->directory));
 out:
     return st;
 }
@@ -193,6 +201,9 @@ deco_status deco_validation_write(deco_validation *out, const char *directory, c
 out:
     deco_half_sets_free(&v.halves);
     deco_mask_free(v.mask);
+    for (int64_t k = 0; v.low && k < in->K; k++)
+        deco_low_shells_free(&v.low[k]);
+    free(v.low);
     free(v.weight);
     free(v.row);
     free(v.directory);

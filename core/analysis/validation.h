@@ -3,6 +3,7 @@
 #define DECO_ANALYSIS_VALIDATION_H
 
 #include "analysis/cluster_check.h"
+#include "analysis/words.h"
 
 typedef struct deco_validation_input {
     const deco_particles *particles;
@@ -23,6 +24,7 @@ typedef struct deco_validation {
     int64_t K, D, radius, pose_radius;
     double psize_A, agreement;
     bool poses_given, halves_drawn;
+    double difference;         /* largest between two clusters' back-projections, difference.h; 0 with one */
     deco_cluster_check *check; /* [K] */
 } deco_validation;
 
@@ -41,8 +43,9 @@ typedef enum deco_mark {
 } deco_mark;
 int deco_validation_marks(const deco_validation *v, int64_t k);
 
-/* validation.json and summary.txt in `directory`, and the same words in the log. */
-deco_status deco_validation_tell(const deco_validation *v, const char *directory, deco_monitor *m);
+/* In words; and validation.json in `directory`. */
+deco_status deco_validation_tell(const deco_validation *v, deco_words *w);
+deco_status deco_validation_write_json(const deco_validation *v, const char *directory);
 
 /* "6.4 Å", or "the box's limit (6.0 Å)". */
 void deco_resolution_text(char *out, size_t size, deco_crossing at, const deco_validation *v);

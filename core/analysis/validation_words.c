@@ -69,18 +69,7 @@ int deco_validation_marks(const deco_validation *v, int64_t k)
 
 /* ---- words ------------------------------------------------------------------------------------------------------- */
 
-typedef struct words {
-    deco_file *file;
-    deco_monitor *m;
-} words;
-
-static deco_status say(const words *w, bool warning, const char *text)
-{
-    deco_log(w->m, warning ? DECO_LOG_WARNING : DECO_LOG_INFO, "%s", text);
-    return deco_file_print(w->file, "%s%s\n", warning ? "CHECK: " : "", text);
-}
-
-static deco_status say_resolution(const words *w, const deco_validation *v, const deco_cluster_check *c, const char *name)
+static deco_status say_resolution(deco_words *w, const deco_validation *v, const deco_cluster_check *c, const char *name)
 {
     deco_status st = DECO_OK;
     char count[32], at[64], half[64], plain[64], member[48] = "", *text = NULL;
@@ -96,12 +85,12 @@ static deco_status say_resolution(const words *w, const deco_validation *v, cons
               name, deco_grouped(count, c->images[0] + c->images[1]), member, at, half, (long long)c->randomised_from + 2, plain,
               c->cone_ratio)))
         return deco_fail_memory(256, "words");
-    st = say(w, false, text);
+    st = deco_words_add(w, false, "%s", text);
     free(text);
     return st;
 }
 
-static deco_status say_twin(const words *w, const deco_cluster_check *c, const char *name, int marks)
+static deco_status say_twin(deco_words *w, const deco_cluster_check *c, const char *name, int marks)
 {
     deco_status st = DECO_OK;
     char *text = NULL;
@@ -114,12 +103,12 @@ static deco_status say_twin(const words *w, const deco_cluster_check *c, const c
               name, marks & DECO_MARK_DISAGREES ? "DISAGREE: do not believe the map where agreement_*.mrc is low" : "agree", c->twin.fsc,
               (long long)c->twin.shells, c->twin.expected, 100 * c->twin.disagreeing)))
         return deco_fail_memory(256, "words");
-    st = say(w, marks & DECO_MARK_DISAGREES, text);
+    st = deco_words_add(w, marks & DECO_MARK_DISAGREES, "%s", text);
     free(text);
     return st;
 }
 
-static deco_status say_marks(const words *w, const char *name, int marks)
+static deco_status say_marks(deco_words *w, const char *name, int marks)
 {
     static const struct {
         deco_mark mark;
@@ -138,13 +127,13 @@ static deco_status say_marks(const words *w, const char *name, int marks)
     for (size_t i = 0; i < sizeof line / sizeof *line && !st; i++) {
         char *text = marks & line[i].mark ? deco_format("%s: %s", name, line[i].text) : NULL;
         if (marks & line[i].mark)
-            st = text ? say(w, true, text) : deco_fail_memory(256, "words");
+            st = text ? deco_words_add(w, true, "%s", text) : deco_fail_memory(256, "words");
         free(text);
     }
     return st;
 }
 
-static deco_status say_independence(const words *w, const deco_validation *v)
+static deco_status say_independence(deco_words *w, const deco_validation *v)
 {
     char *text;
     deco_status st;
@@ -166,12 +155,12 @@ static deco_status say_independence(const words *w, const deco_validation *v)
         text =
             deco_format("independence: poses were found with all %lld shells, so no shell is independent of them%s", (long long)v->radius,
                         v->agreement >= starts_agree ? "; but starts from two seeds found the same poses, and that is" : "");
-    st = text ? say(w, false, text) : deco_fail_memory(256, "words");
+    st = text ? deco_words_add(w, false, "%s", text) : deco_fail_memory(256, "words");
     free(text);
     return st;
 }
 
-static deco_status say_all(const words *w, const deco_validation *v)
+deco_status deco_validation_tell(const deco_validation *v, deco_words *w)
 {
     deco_status st = DECO_OK;
 
@@ -271,7 +260,7 @@ static void add_check(cJSON *to, const deco_validation *v, int64_t k)
         add_twin(o, v, c);
 }
 
-static deco_status write_json(const deco_validation *v, const char *directory)
+deco_status deco_validation_write_json(const deco_validation *v, const char *directory)
 {
     deco_status st = DECO_OK;
     cJSON *root = cJSON_CreateObject(), *list;
@@ -294,26 +283,6 @@ static deco_status write_json(const deco_validation *v, const char *directory)
 out:
     cJSON_Delete(root);
     cJSON_free(text);
-    free(path);
-    return st;
-}
-
-deco_status deco_validation_tell(const deco_validation *v, const char *directory, deco_monitor *m)
-{
-    deco_status st = DECO_OK;
-    words w = {NULL, m};
-    char *path = deco_path_join(directory, "summary.txt");
-
-    if (!path)
-        TRY(deco_fail_memory(strlen(directory), "a file's name"));
-    TRY(deco_file_create(&w.file, path));
-    TRY(say_all(&w, v));
-    st = deco_file_commit(w.file);
-    w.file = NULL;
-    TRY(st);
-    TRY(write_json(v, directory));
-out:
-    deco_file_abandon(w.file);
     free(path);
     return st;
 }

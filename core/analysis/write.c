@@ -1,12 +1,12 @@
 /* The whole of an analysis, into a directory that appears when it is done. METHOD.md section 7, docs/formats.md. */
 #include "analysis/analysis.h"
+#include "analysis/answers.h"
 #include "analysis/clustering.h"
 #include "analysis/figures.h"
 #include "analysis/hand.h"
 #include "analysis/run_note.h"
 #include "analysis/staging.h"
 #include "analysis/subsets.h"
-#include "analysis/validation.h"
 #include "analysis/volumes.h"
 #include "base/file.h"
 #include "formats/npy.h"
@@ -175,28 +175,40 @@ static deco_status write_maps(const analysis *a, const deco_clustering *c)
     return st;
 }
 
-/* The maps in `directory` held against the images; `c` NULL: one map of all particles. */
-static deco_status validate(const analysis *a, const char *directory, const deco_clustering *c)
+/* What to believe of the maps in `directory`; `c` NULL: one map of all particles. */
+static deco_status answer(const analysis *a, const char *directory, const deco_clustering *c)
 {
+    deco_answers found = {0};
+    int64_t dims = a->Z > a->o->umap_dim ? a->o->umap_dim : a->Z;
+    const float *from = dims < a->Z ? a->scores : a->in->z;
+    float *x = NULL; /* [N,dims] what was clustered */
+    deco_answers_input in = {.check = {.particles = a->in->particles,
+                                       .R = a->R,
+                                       .shift = a->shift,
+                                       .label = c ? c->found.label : NULL,
+                                       .probability = c ? c->found.probability : NULL,
+                                       .K = c ? c->found.K : 1,
+                                       .radius = a->in->model->radius,
+                                       .pose_radius = a->in->pose_radius,
+                                       .poses_given = a->in->poses_given,
+                                       .agreement = a->in->starts_agree,
+                                       .psize_A = a->in->model->psize_A,
+                                       .seed = a->in->seed,
+                                       .dev = a->in->model->dev},
+                             .scores = a->scores,
+                             .Z = a->Z,
+                             .dims = dims,
+                             .o = a->o};
     deco_status st = DECO_OK;
-    deco_validation v = {0};
-    deco_validation_input in = {.particles = a->in->particles,
-                                .R = a->R,
-                                .shift = a->shift,
-                                .label = c ? c->found.label : NULL,
-                                .probability = c ? c->found.probability : NULL,
-                                .K = c ? c->found.K : 1,
-                                .radius = a->in->model->radius,
-                                .pose_radius = a->in->pose_radius,
-                                .poses_given = a->in->poses_given,
-                                .agreement = a->in->starts_agree,
-                                .psize_A = a->in->model->psize_A,
-                                .seed = a->in->seed,
-                                .dev = a->in->model->dev};
 
-    if (a->o->back_projection && a->R && a->shift)
-        st = deco_validation_write(&v, directory, &in, a->m);
-    deco_validation_free(&v);
+    TRY(deco_alloc(&x, (size_t)(a->N * dims) + 1, sizeof *x, "what was clustered"));
+    for (int64_t i = 0; i < a->N && from; i++)
+        memcpy(x + i * dims, from + i * a->Z, (size_t)dims * sizeof *x);
+    in.x = x;
+    TRY(deco_answers_write(&found, directory, &in, a->m));
+out:
+    free(x);
+    deco_answers_free(&found);
     return st;
 }
 
@@ -211,7 +223,7 @@ static deco_status write_heterogeneous(analysis *a)
     TRY(write_maps(a, &c));
     if (!(directory = deco_format("%s/clustering%lld", a->directory, (long long)a->o->k_num)))
         TRY(deco_fail_memory(strlen(a->directory), "a folder's name"));
-    TRY(validate(a, directory, &c));
+    TRY(answer(a, directory, &c));
 out:
     free(directory);
     deco_clustering_free(&c);
@@ -249,7 +261,7 @@ deco_status deco_analysis_write(const char *directory, const deco_analysis_input
         TRY(write_heterogeneous(&a));
     else { /* one state: one map, nothing to cluster */
         TRY(deco_volumes_write(staging.path, in->model, NULL, 1, o->flip_hand, m));
-        TRY(validate(&a, staging.path, NULL));
+        TRY(answer(&a, staging.path, NULL));
     }
     TRY(deco_staging_publish(&staging));
 out:

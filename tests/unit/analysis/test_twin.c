@@ -1,5 +1,6 @@
 /* The twin has teeth: a map of another state, or with a domain that is in no image, is flagged; the true map is not. */
-#include "analysis/validation.h"
+#include "analysis/answers.h"
+#include "analysis/difference.h"
 #include "unit/analysis/known_set.h"
 
 typedef struct found {
@@ -127,12 +128,64 @@ static void found_poses_need_something_independent(void **state)
     close_set(&s);
 }
 
+/* Two classes make different maps, in both half sets; two random parts of one class do not. */
+static void maps_of_two_classes_differ_and_of_one_do_not(void **state)
+{
+    known_set s;
+    deco_half_sets h;
+    deco_low_shells low[3];
+
+    open_set(&s, data_path("tiny"), "J12", "tiny", 0);
+    for (int64_t i = 0, n = 0; i < s.p->N; i++) /* class 0 becomes 0 and 2 by turns */
+        if (s.label[i] == 0)
+            s.label[i] = n++ % 2 ? 2 : 0;
+    toy_ok(deco_half_sets_find(&h, s.p, s.label, 3));
+    for (int k = 0; k < 3; k++) {
+        deco_back_projection b;
+        back_project(&b, &s, k, h.of);
+        toy_ok(deco_low_shells_take(&low[k], &b, s.dev));
+        deco_back_projection_free(&b);
+    }
+    print_message("difference of two classes %.2f, of two parts of one %.2f\n", deco_difference(&low[0], &low[1]),
+                  deco_difference(&low[0], &low[2]));
+    assert_true(deco_difference(&low[0], &low[1]) > 0.5);
+    assert_true(fabs(deco_difference(&low[0], &low[2])) < 0.15); /* some 900 independent points: 0.03 by chance */
+    for (int k = 0; k < 3; k++)
+        deco_low_shells_free(&low[k]);
+    deco_half_sets_free(&h);
+    close_set(&s);
+}
+
+static void answers_follow_the_table(void **state)
+{
+    deco_cluster_check check[2] = {{.compared = true, .images = {50, 50}, .half_05 = {9, false}, .last = 16, .cone_ratio = 1},
+                                   {.compared = true, .images = {50, 50}, .half_05 = {9, false}, .last = 16, .cone_ratio = 1}};
+    double curve[2][DECO_CURVES * 17] = {{0}};
+    deco_validation v = {.K = 2, .D = 32, .radius = 16, .poses_given = true, .check = check, .difference = 0.2}, none = {0};
+    deco_stability s = {.K = 2, .groups = 1}, one = {0};
+
+    check[0].curve = curve[0];
+    check[1].curve = curve[1];
+    assert_int_equal(deco_answer_of(&v, &s), DECO_ANSWER_NONE);
+    assert_int_equal(deco_answer_of(&none, &s), DECO_ANSWER_OPEN);
+    assert_int_equal(deco_answer_of(&none, &one), DECO_ANSWER_NONE);
+    v.difference = 0.8;
+    assert_int_equal(deco_answer_of(&v, &s), DECO_ANSWER_CONTINUOUS);
+    s.groups = 2;
+    assert_int_equal(deco_answer_of(&v, &s), DECO_ANSWER_STATES);
+    v.poses_given = false; /* found with all shells: nothing confirms */
+    v.pose_radius = 16;
+    assert_int_equal(deco_answer_of(&v, &s), DECO_ANSWER_NOTHING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(other_maps_and_domains_too_many_of_tiny_are_flagged),
         cmocka_unit_test(other_maps_and_domains_too_many_of_demo_are_flagged),
         cmocka_unit_test(found_poses_need_something_independent),
+        cmocka_unit_test(maps_of_two_classes_differ_and_of_one_do_not),
+        cmocka_unit_test(answers_follow_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
