@@ -26,6 +26,12 @@ deco_find(dnnl dnnl.h dnnl)
 deco_find(lapacke lapacke.h lapacke)
 deco_find(lmdb lmdb.h lmdb)
 
+# Headers alone.
+find_path(hnswlib_INCLUDE hnswlib/hnswlib.h REQUIRED)
+add_library(deco_hnswlib INTERFACE)
+target_include_directories(deco_hnswlib SYSTEM INTERFACE ${hnswlib_INCLUDE})
+add_library(deco::hnswlib ALIAS deco_hnswlib)
+
 add_library(deco_m INTERFACE)
 target_link_libraries(deco_m INTERFACE m)
 add_library(deco::m ALIAS deco_m)

@@ -1,6 +1,6 @@
 #include "analysis/clustering.h"
+#include "analysis/clustering_kinds.h"
 #include "analysis/gmm.h"
-#include "base/file.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +30,6 @@ deco_status deco_analysis_check(const deco_options *o, int64_t N, int64_t Z)
 {
     if (Z == 0)
         return DECO_OK;
-    if (strcmp(o->clustering_type, "gmm") != 0 && strcmp(o->clustering_type, "k-means++") != 0)
-        return deco_fail(DECO_E_UNSUPPORTED, "clustering_type %s is not there yet; gmm and k-means++ are", o->clustering_type);
     return deco_clusters_check(N, Z, o->k_num);
 }
 
@@ -40,18 +38,7 @@ void deco_clustering_free(deco_clustering *c)
     deco_clusters_free(&c->found);
     free(c->row);
     free(c->size);
-    free(c->note);
     *c = (deco_clustering){0};
-}
-
-/* The first `dims` of the Z numbers of each row. */
-static deco_status first_columns(float **out, const float *x, int64_t N, int64_t Z, int64_t dims)
-{
-    deco_status st = deco_alloc(out, (size_t)(N * dims), sizeof **out, "latents to cluster");
-
-    for (int64_t i = 0; !st && i < N; i++)
-        memcpy(*out + i * dims, x + i * Z, (size_t)dims * sizeof *x);
-    return st;
 }
 
 /* Rows scaled to length 1; one that is all zeros stays. */
@@ -66,31 +53,43 @@ static void scale_rows(float *x, int64_t N, int64_t Z)
     }
 }
 
-static deco_status find_mixture(deco_clusters *out, const float *x, int64_t N, int64_t Z, int64_t K, uint64_t seed, deco_pool *pool,
-                                deco_monitor *m)
+static deco_status find_mixture(deco_clusters *out, const deco_to_cluster *t)
 {
     deco_status st = DECO_OK;
     deco_gmm g = {0};
 
-    TRY(deco_gmm_fit(&g, x, N, Z, K, RESTARTS, ITERATIONS, seed, pool));
-    deco_info(m, "Gaussian mixture of %lld clusters: log-likelihood %.6g a particle", (long long)K, g.log_likelihood);
-    TRY(deco_gmm_label(out, &g, x, N, pool));
+    TRY(deco_gmm_fit(&g, t->x, t->N, t->Z, t->K, RESTARTS, ITERATIONS, t->seed, t->pool));
+    deco_info(t->m, "Gaussian mixture of %lld clusters: log-likelihood %.6g a particle", (long long)t->K, g.log_likelihood);
+    TRY(deco_gmm_label(out, &g, t->x, t->N, t->pool));
 out:
     deco_gmm_free(&g);
     return st;
 }
 
-static deco_status find_means(deco_clusters *out, const float *x, int64_t N, int64_t Z, int64_t K, uint64_t seed, deco_pool *pool,
-                              deco_monitor *m)
+static deco_status find_means(deco_clusters *out, const deco_to_cluster *t)
 {
     deco_status st = DECO_OK;
     double inertia = 0;
 
-    TRY(deco_kmeans_fit(out, NULL, &inertia, x, N, Z, K, RESTARTS, ITERATIONS, seed, pool));
-    deco_info(m, "k-means++ of %lld clusters: inertia %.6g a particle", (long long)K, inertia / (double)N);
+    TRY(deco_kmeans_fit(out, NULL, &inertia, t->x, t->N, t->Z, t->K, RESTARTS, ITERATIONS, t->seed, t->pool));
+    deco_info(t->m, "k-means++ of %lld clusters: inertia %.6g a particle", (long long)t->K, inertia / (double)t->N);
 out:
     return st;
 }
+
+typedef struct kind {
+    const char *type, *method; /* as the option has it; in words */
+    bool unit_rows;
+    deco_status (*find)(deco_clusters *out, const deco_to_cluster *t);
+} kind;
+
+static const kind kinds[] = {
+    {"gmm", "Gaussian mixture", false, find_mixture},
+    {"k-means++", "k-means++", true, find_means},
+    {"ak-means++", "ak-means++", true, deco_merged_means_find},
+    {"birch", "Birch", true, deco_birch_find},
+    {"hierarchical", "single linkage", true, deco_single_linkage_find},
+};
 
 /* Gives cluster old[k] the number k, for the K that stay; the probabilities of a row then add up to 1 again. */
 static deco_status renumber(deco_clusters *c, const int32_t *old, int64_t K)
@@ -175,29 +174,32 @@ out:
     return st;
 }
 
-deco_status deco_clustering_find(deco_clustering *out, const float *z, const float *scores, int64_t N, int64_t Z, const deco_options *o,
+deco_status deco_clustering_find(deco_clustering *out, const float *z, const float *narrow, int64_t N, int64_t Z, const deco_options *o,
                                  uint64_t seed, deco_pool *pool, deco_monitor *m)
 {
     deco_status st = DECO_OK;
     deco_clustering c = {0};
-    bool mixture = strcmp(o->clustering_type, "gmm") == 0;
+    const kind *how = kinds;
     int64_t dims = Z > o->umap_dim ? o->umap_dim : Z;
+    deco_to_cluster t = {.N = N, .Z = dims, .K = o->k_num, .k_init = o->k_init, .seed = seed, .pool = pool, .m = m};
     float *x = NULL;
 
     *out = (deco_clustering){0};
     TRY(deco_analysis_check(o, N, Z));
+    while (strcmp(how->type, o->clustering_type) != 0) /* the option table holds no other */
+        how++;
     if (dims < Z) {
-        if (!(c.note = deco_format("first %lld principal components", (long long)dims)))
-            TRY(deco_fail_memory(64, "a note"));
-        deco_info(m, "latents have %lld dimensions, more than umap_dim = %lld: their %s are clustered", (long long)Z, (long long)dims,
-                  c.note);
+        c.note = "UMAP";
+        deco_info(m, "latents have %lld dimensions, more than umap_dim: their UMAP to %lld is clustered", (long long)Z, (long long)dims);
     }
-    TRY(first_columns(&x, dims < Z ? scores : z, N, Z, dims));
-    if (!mixture)
+    TRY(deco_alloc(&x, (size_t)(N * dims), sizeof *x, "latents to cluster"));
+    memcpy(x, dims < Z ? narrow : z, (size_t)(N * dims) * sizeof *x);
+    if (how->unit_rows)
         scale_rows(x, N, dims);
-    c.method = mixture ? "Gaussian mixture" : "k-means++";
-    deco_info(m, "clustering %lld latents: %s, k_num = %lld, best of %d starts", (long long)N, c.method, (long long)o->k_num, RESTARTS);
-    TRY((mixture ? find_mixture : find_means)(&c.found, x, N, dims, o->k_num, seed, pool, m));
+    t.x = x;
+    c.method = how->method;
+    deco_info(m, "clustering %lld latents: %s, k_num = %lld", (long long)N, c.method, (long long)o->k_num);
+    TRY(how->find(&c.found, &t));
     TRY(drop_empty(&c.found, m));
     TRY(put_in_order(&c, z, Z));
     *out = c;

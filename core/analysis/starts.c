@@ -1,75 +1,26 @@
 #include "analysis/starts.h"
+#include "analysis/clustering_kinds.h"
 #include "analysis/kmeans.h"
 #include "analysis/sample.h"
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Merging takes the cube of the number of seeds. */
 enum { SPARE = 4, MOST_SEEDS = 800 };
 
-/* How much the sum of squares grows when a and b become one (Ward, 1963). */
-static double cost(const double *centres, const double *count, int64_t Z, int64_t a, int64_t b)
-{
-    double d2 = 0;
-
-    for (int64_t j = 0; j < Z; j++) {
-        double d = centres[a * Z + j] - centres[b * Z + j];
-        d2 += d * d;
-    }
-    return d2 * count[a] * count[b] / (count[a] + count[b]);
-}
-
-/* The cheapest two of the n clusters. */
-static void cheapest_pair(int64_t *a, int64_t *b, const double *table, int64_t n, int64_t stride)
-{
-    double least = INFINITY;
-
-    *a = 0;
-    *b = 1;
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = i + 1; j < n; j++)
-            if (table[i * stride + j] < least) {
-                least = table[i * stride + j];
-                *a = i;
-                *b = j;
-            }
-}
-
-static void update_costs(double *table, int64_t stride, const double *centres, const double *count, int64_t Z, int64_t n, int64_t changed)
-{
-    for (int64_t i = 0; i < n; i++)
-        if (i != changed)
-            table[(i < changed ? i * stride + changed : changed * stride + i)] = cost(centres, count, Z, i, changed);
-}
-
 /* Merges the M clusters at `centres` down to the first K. */
 static deco_status merge_down(double *centres, double *count, int64_t M, int64_t K, int64_t Z)
 {
     deco_status st = DECO_OK;
-    double *table = NULL;
+    int32_t *group = NULL;
 
-    TRY(deco_alloc(&table, (size_t)(M * M), sizeof *table, "distances of seeds"));
-    for (int64_t i = 0; i < M; i++) {
-        count[i] = count[i] > 0 ? count[i] : 1e-9; /* nobody's: merged first */
-        update_costs(table, M, centres, count, Z, i, i);
-    }
-    for (int64_t n = M; n > K; n--) {
-        int64_t a, b;
-        double both;
-        cheapest_pair(&a, &b, table, n, M);
-        both = count[a] + count[b];
-        for (int64_t j = 0; j < Z; j++)
-            centres[a * Z + j] = (count[a] * centres[a * Z + j] + count[b] * centres[b * Z + j]) / both;
-        count[a] = both;
-        count[b] = count[n - 1]; /* the last takes the empty place */
-        memmove(centres + b * Z, centres + (n - 1) * Z, (size_t)Z * sizeof *centres);
-        update_costs(table, M, centres, count, Z, n - 1, a);
-        if (b < n - 1)
-            update_costs(table, M, centres, count, Z, n - 1, b);
-    }
+    TRY(deco_alloc(&group, (size_t)M, sizeof *group, "seeds"));
+    TRY(deco_ward_merge(group, centres, count, M, K, Z));
+    for (int64_t i = 0, kept = 0; i < M; i++)
+        if (count[i] > 0) /* not merged into another */
+            memmove(centres + kept++ * Z, centres + i * Z, (size_t)Z * sizeof *centres);
 out:
-    free(table);
+    free(group);
     return st;
 }
 

@@ -7,6 +7,7 @@
 #include "analysis/run_note.h"
 #include "analysis/staging.h"
 #include "analysis/subsets.h"
+#include "analysis/umap.h"
 #include "analysis/volumes.h"
 #include "base/file.h"
 #include "formats/npy.h"
@@ -28,6 +29,8 @@ typedef struct analysis {
     char *directory;        /* where it is made */
     deco_pca pca;
     float *scores; /* [N,Z] */
+    float *plane;  /* [N,2] UMAP for the eye; NULL with Z below 2 */
+    float *narrow; /* [N,umap_dim] UMAP to be clustered; NULL where the latents are narrow enough */
 } analysis;
 
 /* rotation.npy and shift.npy: the poses that belong to the maps beside them. */
@@ -90,6 +93,41 @@ static deco_status find_components(analysis *a)
     TRY(write_array(a->directory, "pca_components.npy", "<f8", 2, Z, Z, a->pca.components));
     TRY(write_array(a->directory, "pca_variance.npy", "<f8", 1, Z, 0, a->pca.variance));
 out:
+    return st;
+}
+
+/* A UMAP of the latents to `dim` numbers, into umap.npy or umap_<dim>.npy. */
+static deco_status find_layout(const analysis *a, float **out, const deco_neighbours *n, int64_t dim, const char *name)
+{
+    deco_status st = DECO_OK;
+    deco_umap_plan plan = {dim, 0, a->in->seed};
+
+    TRY(deco_alloc(out, (size_t)(a->N * dim), sizeof **out, "a layout of the latents"));
+    TRY(deco_umap_fit(*out, &plan, n, a->scores, a->Z, a->pool, a->m));
+    TRY(write_array(a->directory, name, "<f4", 2, a->N, dim, *out));
+out:
+    return st;
+}
+
+static deco_status find_layouts(analysis *a)
+{
+    deco_status st = DECO_OK;
+    deco_neighbours n = {0};
+    double begun = deco_seconds();
+    char name[32];
+
+    if (a->Z < 2)
+        return DECO_OK;
+    TRY(deco_neighbours_find(&n, a->in->z, a->N, a->Z, DECO_UMAP_NEIGHBOURS, a->in->seed, a->pool, a->m));
+    TRY(find_layout(a, &a->plane, &n, 2, "umap.npy"));
+    if (a->Z > a->o->umap_dim) {
+        snprintf(name, sizeof name, "umap_%lld.npy", (long long)a->o->umap_dim);
+        TRY(find_layout(a, &a->narrow, &n, a->o->umap_dim, name));
+    }
+    deco_info(a->m, "UMAP of %lld latents%s: %.1f s", (long long)a->N, a->narrow ? ", for the eye and for clustering" : "",
+              deco_seconds() - begun);
+out:
+    deco_neighbours_free(&n);
     return st;
 }
 
@@ -219,7 +257,8 @@ static deco_status write_heterogeneous(analysis *a)
     char *directory = NULL;
 
     TRY(find_components(a));
-    TRY(deco_clustering_find(&c, a->in->z, a->scores, a->N, a->Z, a->o, a->in->seed, a->pool, a->m));
+    TRY(find_layouts(a));
+    TRY(deco_clustering_find(&c, a->in->z, a->narrow, a->N, a->Z, a->o, a->in->seed, a->pool, a->m));
     TRY(write_maps(a, &c));
     if (!(directory = deco_format("%s/clustering%lld", a->directory, (long long)a->o->k_num)))
         TRY(deco_fail_memory(strlen(a->directory), "a folder's name"));
@@ -267,6 +306,8 @@ deco_status deco_analysis_write(const char *directory, const deco_analysis_input
 out:
     deco_pca_free(&a.pca);
     free(a.scores);
+    free(a.plane);
+    free(a.narrow);
     free(a.mirrored);
     deco_staging_end(&staging);
     return st;

@@ -27,7 +27,9 @@ typedef enum deco_stream {
     DECO_STREAM_HALVES,
     DECO_STREAM_PHASES,
     DECO_STREAM_RESAMPLE,
-    DECO_STREAM_PERMUTE
+    DECO_STREAM_PERMUTE,
+    DECO_STREAM_TREE,
+    DECO_STREAM_LAYOUT
 } deco_stream;
 
 /* Position `index` of sub-sequence `sub` (an epoch, a particle) of a stream. */

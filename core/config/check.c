@@ -90,13 +90,6 @@ static deco_status check_ability(const deco_options *o)
     return o->use_gt_poses && !o->refine_gt_poses ? DECO_OK : check_poses(o);
 }
 
-static deco_status check_clustering(const deco_options *o)
-{
-    if (strcmp(o->clustering_type, "gmm") != 0 && strcmp(o->clustering_type, "k-means++") != 0)
-        return deco_fail(DECO_E_UNSUPPORTED, "clustering_type %s is not in this version yet; gmm and k-means++ are", o->clustering_type);
-    return DECO_OK;
-}
-
 static deco_status check_device(const deco_options *o)
 {
     const char *d = o->device ? o->device : "auto";
@@ -123,7 +116,6 @@ static deco_status check_run(const deco_options *o)
     if (!o->outdir)
         return deco_fail(DECO_E_ARGUMENT, "outdir is not given: name a directory for the results with --outdir DIR");
     TRY(check_device(o));
-    TRY(check_clustering(o));
     if (o->skip_train) /* names that speak of training do no harm then: the same command line serves again */
         goto out;
     if (deco_options_resume(o)) /* most options are the run's own, and are checked together with these */
@@ -147,7 +139,6 @@ static deco_status check_analyze(const deco_options *o)
     if (!o->outdir)
         return deco_fail(DECO_E_ARGUMENT, "outdir is not given: name the run to analyse, as in cryodeco analyze OUTDIR");
     TRY(check_device(o));
-    TRY(check_clustering(o));
 out:
     return st;
 }

@@ -1,6 +1,7 @@
 /* k-means, mixtures and the numbering of clusters: found, refused, degenerate, and the same on any number of threads. */
 #include "analysis/clustering.h"
 #include "analysis/gmm.h"
+#include "analysis/umap.h"
 #include "unit/analysis/partitions.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,19 +27,28 @@ static deco_options *options(const char *type, const char *k)
     return o;
 }
 
-/* Finds clusters the way an analysis does; scores are made as it makes them. */
+/* Finds clusters the way an analysis does, wide latents by their UMAP. */
 static deco_clustering find(const float *x, int64_t N, int64_t Z, const char *type, const char *k, uint64_t seed, deco_pool *with)
 {
     deco_options *o = options(type, k);
-    float *scores = malloc((size_t)(N * Z) * sizeof *scores);
+    float *scores = malloc((size_t)(N * Z) * sizeof *scores), *narrow = NULL;
     deco_clustering c;
     deco_pca p;
 
-    ok(deco_pca_fit(&p, scores, x, N, Z, with));
-    ok(deco_clustering_find(&c, x, scores, N, Z, o, seed, with, NULL));
-    deco_pca_free(&p);
+    if (Z > o->umap_dim) {
+        deco_umap_plan plan = {o->umap_dim, 0, seed};
+        deco_neighbours n;
+        narrow = malloc((size_t)(N * o->umap_dim) * sizeof *narrow);
+        ok(deco_pca_fit(&p, scores, x, N, Z, with));
+        ok(deco_neighbours_find(&n, x, N, Z, DECO_UMAP_NEIGHBOURS, seed, with, NULL));
+        ok(deco_umap_fit(narrow, &plan, &n, scores, Z, with, NULL));
+        deco_neighbours_free(&n);
+        deco_pca_free(&p);
+    }
+    ok(deco_clustering_find(&c, x, narrow, N, Z, o, seed, with, NULL));
     deco_options_free(o);
     free(scores);
+    free(narrow);
     return c;
 }
 
@@ -197,34 +207,90 @@ static void as_many_clusters_as_particles_is_the_most(void **state)
     c = find(x, 1, 2, "gmm", "1", 1, pool);
     check_whole(&c, 1);
     deco_clustering_free(&c);
-    assert_int_equal(deco_clustering_find(&c, x, x, 6, 2, o, 1, pool, NULL), DECO_E_ARGUMENT);
+    assert_int_equal(deco_clustering_find(&c, x, NULL, 6, 2, o, 1, pool, NULL), DECO_E_ARGUMENT);
     assert_non_null(strstr(deco_error(), "k_num is 7; with 6 particles"));
     deco_options_free(o);
     free(x);
 }
 
-static void what_this_version_cannot_do_is_refused_by_name(void **state)
-{
-    deco_options *o = options("birch", "2");
-
-    assert_int_equal(deco_analysis_check(o, 100, 4), DECO_E_UNSUPPORTED);
-    assert_non_null(strstr(deco_error(), "clustering_type birch"));
-    assert_int_equal(deco_analysis_check(o, 100, 0), DECO_OK); /* one state: nothing to cluster */
-    deco_options_free(o);
-}
-
-static void wide_latents_are_clustered_by_their_first_components(void **state)
+static void wide_latents_are_clustered_by_their_umap(void **state)
 {
     int64_t N = 900, Z = 24;
     int32_t truth[900];
     float *x = clouds(N, Z, 3, 12, truth);
     deco_clustering c = find(x, N, Z, "gmm", "3", 1, pool);
 
-    assert_string_equal(c.note, "first 16 principal components");
+    assert_string_equal(c.note, "UMAP");
     check_whole(&c, N);
     assert_true(adjusted_rand(c.found.label, truth, N) > 0.99);
     deco_clustering_free(&c);
     free(x);
+}
+
+static const char *const all_types[] = {"gmm", "k-means++", "ak-means++", "birch", "hierarchical"};
+
+/* Every way finds clouds far apart, with the same bits on one thread and on three, and copes with what is degenerate. */
+static void every_clustering_finds_clouds_far_apart(void **state)
+{
+    int64_t N = 1500, Z = 6;
+    int32_t truth[1500];
+    float *x = clouds(N, Z, 5, 25, truth);
+
+    for (size_t t = 0; t < sizeof all_types / sizeof *all_types; t++) {
+        deco_pool *one, *three;
+        ok(deco_pool_create(&one, 1, NULL));
+        ok(deco_pool_create(&three, 3, NULL));
+        deco_clustering a = find(x, N, Z, all_types[t], "5", 2, one), b = find(x, N, Z, all_types[t], "5", 2, three);
+        check_whole(&a, N);
+        if (!(adjusted_rand(a.found.label, truth, N) > 0.999))
+            fail_msg("%s does not find the clouds", all_types[t]);
+        assert_memory_equal(a.found.label, b.found.label, (size_t)N * sizeof(int32_t));
+        assert_memory_equal(a.found.probability, b.found.probability, (size_t)(N * 5) * sizeof(float));
+        deco_clustering_free(&a);
+        deco_clustering_free(&b);
+        deco_pool_free(one);
+        deco_pool_free(three);
+    }
+    free(x);
+}
+
+static void every_clustering_copes_with_the_degenerate(void **state)
+{
+    float same[40] = {0}, two[40];
+    float *few = clouds(10, 4, 2, 5, NULL);
+
+    for (int i = 0; i < 40; i++)
+        two[i] = (float)(i / 4 % 2 ? 1 + i % 4 : -1);
+    for (size_t t = 0; t < sizeof all_types / sizeof *all_types; t++) {
+        const char *k[] = {"1", "3", "10"};
+        for (int i = 0; i < 3; i++) {
+            deco_clustering c = find(same, 10, 4, all_types[t], k[i], 1, pool);
+            check_whole(&c, 10);
+            deco_clustering_free(&c);
+            c = find(two, 10, 4, all_types[t], k[i], 1, pool);
+            check_whole(&c, 10);
+            deco_clustering_free(&c);
+            c = find(few, 10, 4, all_types[t], k[i], 1, pool);
+            check_whole(&c, 10);
+            deco_clustering_free(&c);
+        }
+    }
+    free(few);
+}
+
+/* Single linkage of more rows than it spans a tree over: the others go with the nearest. */
+static void single_linkage_of_many_rows_takes_a_sample(void **state)
+{
+    int64_t N = 21000, Z = 2;
+    int32_t *truth = malloc((size_t)N * sizeof *truth);
+    float *x = clouds(N, Z, 2, 40, truth);
+    deco_clustering c = find(x, N, Z, "hierarchical", "2", 1, pool);
+
+    check_whole(&c, N);
+    assert_true(adjusted_rand(c.found.label, truth, N) > 0.999);
+    deco_clustering_free(&c);
+    free(x);
+    free(truth);
 }
 
 /* Centres at 0, 1, 5, 7 on a line: 0 and 1 merge, 5 and 7, then all. */
@@ -265,8 +331,10 @@ int main(void)
         cmocka_unit_test(equal_latents_make_one_cluster),
         cmocka_unit_test(few_distinct_latents_make_no_empty_cluster),
         cmocka_unit_test(as_many_clusters_as_particles_is_the_most),
-        cmocka_unit_test(what_this_version_cannot_do_is_refused_by_name),
-        cmocka_unit_test(wide_latents_are_clustered_by_their_first_components),
+        cmocka_unit_test(wide_latents_are_clustered_by_their_umap),
+        cmocka_unit_test(every_clustering_finds_clouds_far_apart),
+        cmocka_unit_test(every_clustering_copes_with_the_degenerate),
+        cmocka_unit_test(single_linkage_of_many_rows_takes_a_sample),
         cmocka_unit_test(neighbours_get_neighbouring_numbers),
         cmocka_unit_test(centres_are_members_nearest_to_the_mean),
     };

@@ -110,6 +110,7 @@ static void every_file_of_the_format_page_is_there(void **state)
                                         "pca_mean.npy",
                                         "pca_components.npy",
                                         "pca_variance.npy",
+                                        "umap.npy",
                                         "pc1_10/vol_000.mrc",
                                         "pc1_10/vol_009.mrc",
                                         "pc1_10/z_values.txt",
