@@ -264,7 +264,6 @@ static void what_is_not_there_yet_is_refused_with_what_runs(void **state)
     deco_options_free(accepted(SEARCH "--pose_refine none --use_gt_trans yes", DECO_FOR_RUN));
     deco_options_free(accepted(SEARCH "--epochs_sgd 0", DECO_FOR_RUN));
 #define KNOWN "run J --outdir o --use_gt_poses True --use_conf_encoder False"
-    check_refuses("analyze o --clustering_type ak-means++", DECO_FOR_ANALYZE, DECO_E_UNSUPPORTED, "gmm and k-means++ are");
     check_refuses(KNOWN " --device cuda:0,1", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "name one");
     deco_options_free(accepted(KNOWN " --feature_dim 32", DECO_FOR_RUN));
     deco_options_free(accepted(KNOWN " --load False --device cuda:1 --use_lmdb False --pretrained_model_path w", DECO_FOR_RUN));
