@@ -218,8 +218,6 @@ static deco_status answer(const analysis *a, const char *directory, const deco_c
 {
     deco_answers found = {0};
     int64_t dims = a->Z > a->o->umap_dim ? a->o->umap_dim : a->Z;
-    const float *from = dims < a->Z ? a->scores : a->in->z;
-    float *x = NULL; /* [N,dims] what was clustered */
     deco_answers_input in = {.check = {.particles = a->in->particles,
                                        .R = a->R,
                                        .shift = a->shift,
@@ -235,17 +233,11 @@ static deco_status answer(const analysis *a, const char *directory, const deco_c
                                        .dev = a->in->model->dev},
                              .scores = a->scores,
                              .Z = a->Z,
+                             .x = a->narrow ? a->narrow : a->in->z,
                              .dims = dims,
                              .o = a->o};
-    deco_status st = DECO_OK;
+    deco_status st = deco_answers_write(&found, directory, &in, a->m);
 
-    TRY(deco_alloc(&x, (size_t)(a->N * dims) + 1, sizeof *x, "what was clustered"));
-    for (int64_t i = 0; i < a->N && from; i++)
-        memcpy(x + i * dims, from + i * a->Z, (size_t)dims * sizeof *x);
-    in.x = x;
-    TRY(deco_answers_write(&found, directory, &in, a->m));
-out:
-    free(x);
     deco_answers_free(&found);
     return st;
 }
