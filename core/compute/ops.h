@@ -189,7 +189,7 @@ deco_status deco_slice_loss(deco_device *dev, const deco_hypervolume *h, deco_ar
  *   attention   y = x + proj(attention(qkv(LayerNorm(x))))           y, x [B,T,C]
  *   MLP         y = x + fc2(GELU(fc1(BatchNorm(x))))                  stats [2,C] of the norm; y none: only `saved`, which backward needs
  * `saved` none: no backward follows. In backward stats are those of x itself; dx [B,T,C] and dparams are all overwritten, and dx is
- * not dy's memory. Images are worked on in groups, so that what is in between never exists for all of them. */
+ * not dy's memory. */
 deco_status deco_vit_attention(deco_device *dev, int64_t heads, deco_array y, deco_array saved, deco_array x, deco_array params);
 deco_status deco_vit_attention_backward(deco_device *dev, int64_t heads, deco_array dx, deco_array dparams, deco_array dy, deco_array saved,
                                         deco_array x, deco_array params);

@@ -1,5 +1,4 @@
-/* The attention half of an encoder's block: an image a task, all of its work in one worker's cache; backward in groups of images, behind
- * each of which the gradients of the weights are worked out. */
+/* The attention half of an encoder's block: an image a task, all of its work in one worker's cache; backward in runs of images. */
 #include "compute/cpu/attention.h"
 #include "compute/cpu/vit_plan.h"
 #include "compute/cpu/vit_rows.h"
@@ -19,10 +18,8 @@ typedef struct half {
     const float *x, *dy;
     float *saved; /* or NULL */
     int64_t B, rows;
-    /* backward, of a group of images */
-    int64_t first;
-    float *dqkv, *normal; /* [rows of the group,3C], [rows of the group,C] */
-    float *part;          /* [B,6C]: Σ over each image's tokens for β, γ, the biases of qkv and proj */
+    /* backward: gradients of each run's weights [runs,3C,C] and [runs,C,C]; and [B,6C]: Σ over each image's tokens for γ, β, the biases */
+    float *dqkv, *dproj, *part;
 } half;
 
 static deco_status worker_floats(float **out, deco_device *dev, const half *h, int worker, int64_t n)
@@ -82,42 +79,47 @@ out:
 
 /* ---- backward -------------------------------------------------------------------------------------------------------- */
 
-static deco_status backward_image(deco_device *dev, const void *context, int64_t i, int64_t begin, int64_t end, int worker)
+static deco_status backward_image(deco_device *dev, const half *h, int64_t run, bool first, int64_t b, int worker)
 {
     deco_status st = DECO_OK;
-    const half *h = context;
-    int64_t T = h->a.T, C = h->a.C, H = h->a.heads, b = h->first + i;
+    int64_t T = h->a.T, C = h->a.C, H = h->a.heads;
     vit_attention_kept k = vit_attention_kept_at(h->saved, C, h->rows);
-    const float *x = h->x + b * T * C, *dy = h->dy + b * T * C, *stats = k.stats + b * T * 2;
-    float *dqkv = h->dqkv + i * T * 3 * C, *part = h->part + b * 6 * C, *next;
+    const float *x = h->x + b * T * C, *dy = h->dy + b * T * C, *stats = k.stats + b * T * 2, *o = k.o + b * T * C;
+    float *part = h->part + b * 6 * C, *next;
 
-    TRY(worker_floats(&next, dev, h, worker, T * C + cpu_attention_scratch(&h->a) + 64));
-    float *grad = cpu_vit_piece(&next, T * C), *scores = cpu_vit_piece(&next, cpu_attention_scratch(&h->a));
+    TRY(worker_floats(&next, dev, h, worker, 5 * T * C + cpu_attention_scratch(&h->a) + 64));
+    float *grad = cpu_vit_piece(&next, T * C), *dqkv = cpu_vit_piece(&next, 3 * T * C), *normal = cpu_vit_piece(&next, T * C);
+    float *scores = cpu_vit_piece(&next, cpu_attention_scratch(&h->a));
     memset(part, 0, (size_t)(6 * C) * sizeof *part);
     TRY(cpu_vit_multiply(h->plan, &h->proj, grad, dy, next));
-    for (int64_t j = 0; j < H; j++)
-        TRY(cpu_attention_head_backward(&h->a, dqkv, grad, k.qkv + b * T * 3 * C, k.o + b * T * C, k.log_sum + (b * H + j) * T, j, scores));
-    TRY(cpu_vit_multiply(h->plan, &h->qkv, grad, dqkv, next));
-    h->k->layer_norm_backward(h->dx + b * T * C, part, part + C, grad, dy, x, stats, h->p.gamma, T, C);
-    h->k->column_sums(part + 2 * C, dqkv, NULL, T, 3 * C);
+    TRY(cpu_vit_weight_gradient(h->plan, h->dproj + run * C * C, dy, C, o, C, !first));
     h->k->column_sums(part + 5 * C, dy, NULL, T, C);
-    h->k->layer_norm(h->normal + i * T * C, NULL, x, h->p.gamma, h->p.beta, T, C, layer_norm_eps);
+    for (int64_t j = 0; j < H; j++)
+        TRY(cpu_attention_head_backward(&h->a, dqkv, grad, k.qkv + b * T * 3 * C, o, k.log_sum + (b * H + j) * T, j, scores));
+    TRY(cpu_vit_multiply(h->plan, &h->qkv, grad, dqkv, next));
+    h->k->column_sums(part + 2 * C, dqkv, NULL, T, 3 * C);
+    h->k->layer_norm(normal, NULL, x, h->p.gamma, h->p.beta, T, C, layer_norm_eps);
+    TRY(cpu_vit_weight_gradient(h->plan, h->dqkv + run * 3 * C * C, dqkv, 3 * C, normal, C, !first));
+    h->k->layer_norm_backward(h->dx + b * T * C, part, part + C, grad, dy, x, stats, h->p.gamma, T, C);
 out:
     return st;
 }
 
-static deco_status backward_groups(deco_device *dev, half *h, vit_attention_parts d)
+static deco_status backward_run(deco_device *dev, const void *context, int64_t run, int64_t begin, int64_t end, int worker)
 {
     deco_status st = DECO_OK;
-    int64_t T = h->a.T, C = h->a.C, group = cpu_vit_group(T);
-    vit_attention_kept k = vit_attention_kept_at(h->saved, C, h->rows);
+    for (int64_t b = begin; !st && b < end; b++)
+        st = backward_image(dev, context, run, b == begin, b, worker);
+    return st;
+}
 
-    for (h->first = 0; h->first < h->B; h->first += group) {
-        int64_t n = h->B - h->first < group ? h->B - h->first : group, row = h->first * T;
-        TRY(cpu_for(dev, n, 1, backward_image, h));
-        const cpu_weight_gradient g[] = {{d.qkv, h->dqkv, h->normal, 3 * C, C}, {d.proj, h->dy + row * C, k.o + row * C, C, C}};
-        TRY(cpu_weight_gradients(dev, g, 2, n * T, h->first > 0));
-    }
+static deco_status add_up(deco_device *dev, const half *h, vit_attention_parts d, int64_t runs)
+{
+    deco_status st = DECO_OK;
+    int64_t C = h->a.C;
+
+    TRY(cpu_vit_add_runs(dev, d.qkv, h->dqkv, runs, 3 * C * C));
+    TRY(cpu_vit_add_runs(dev, d.proj, h->dproj, runs, C * C));
     cpu_vit_add_images(d.gamma, h->part, h->B, 6 * C, 0, C);
     cpu_vit_add_images(d.beta, h->part, h->B, 6 * C, C, C);
     cpu_vit_add_images(d.qkv_bias, h->part, h->B, 6 * C, 2 * C, 3 * C);
@@ -130,7 +132,7 @@ deco_status cpu_vit_attention_backward(deco_device *dev, int64_t heads, deco_arr
                                        deco_array x, deco_array params)
 {
     deco_status st = DECO_OK;
-    int64_t B = x.shape[0], T = x.shape[1], C = x.shape[2], most = B < cpu_vit_group(T) ? B : cpu_vit_group(T);
+    int64_t B = x.shape[0], T = x.shape[1], C = x.shape[2], each = cpu_vit_run_images(B), runs = cpu_tiles(B, each);
     half h = {.k = cpu_vit_rows_best(), .a = {T, C, heads}, .p = vit_attention_at(params.data, C), .dx = dx.data, .x = x.data};
     void *block = NULL;
 
@@ -139,14 +141,15 @@ deco_status cpu_vit_attention_backward(deco_device *dev, int64_t heads, deco_arr
     TRY(cpu_vit_plan_get(dev, &h.plan, T, C));
     TRY(cpu_vit_pack(dev, h.plan, w, 2, &block));
     h.qkv = w[0], h.proj = w[1];
-    TRY(deco_scratch_take(dev, &h.dqkv, (size_t)(most * T * 3 * C) * sizeof *h.dqkv, "an encoder's gradients"));
-    TRY(deco_scratch_take(dev, &h.normal, (size_t)(most * T * C) * sizeof *h.normal, "an encoder's gradients"));
+    TRY(deco_scratch_take(dev, &h.dqkv, (size_t)(runs * 3 * C * C) * sizeof *h.dqkv, "an encoder's gradients"));
+    TRY(deco_scratch_take(dev, &h.dproj, (size_t)(runs * C * C) * sizeof *h.dproj, "an encoder's gradients"));
     TRY(deco_scratch_take(dev, &h.part, (size_t)(B * 6 * C) * sizeof *h.part, "an encoder's gradients"));
-    TRY(backward_groups(dev, &h, vit_attention_at(dparams.data, C)));
+    TRY(cpu_for(dev, B, each, backward_run, &h));
+    TRY(add_up(dev, &h, vit_attention_at(dparams.data, C), runs));
 out:
     deco_scratch_give(dev, block);
     deco_scratch_give(dev, h.dqkv);
-    deco_scratch_give(dev, h.normal);
+    deco_scratch_give(dev, h.dproj);
     deco_scratch_give(dev, h.part);
     return st;
 }

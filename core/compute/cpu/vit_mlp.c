@@ -15,11 +15,9 @@ typedef struct half {
     float *y, *dx;
     const float *x, *dy, *stats;
     float *saved; /* or NULL */
-    /* backward, of a group of images */
-    int64_t first;
-    float *dh, *g, *normal; /* [rows of the group,4C], so too, [rows of the group,C] */
-    float *part;            /* [B,7C]: Σ over each image's tokens for β, γ, the biases of fc1 and fc2 */
-    const float *mean;      /* [2,C]: of the norm's gradient over all tokens */
+    /* backward: gradients of each run's weights [runs,4C,C] and [runs,C,4C]; [B,7C]: Σ over each image's tokens for β, γ, the biases */
+    float *dfc1, *dfc2, *part;
+    const float *mean; /* [2,C]: of the norm's gradient over all tokens */
 } half;
 
 static deco_status worker_floats(float **out, deco_device *dev, const half *h, int worker, int64_t n)
@@ -74,23 +72,33 @@ out:
 
 /* ---- backward -------------------------------------------------------------------------------------------------------- */
 
-static deco_status backward_image(deco_device *dev, const void *context, int64_t i, int64_t begin, int64_t end, int worker)
+static deco_status backward_image(deco_device *dev, const half *h, int64_t run, bool first, int64_t b, int worker)
 {
     deco_status st = DECO_OK;
-    const half *h = context;
-    int64_t T = h->T, C = h->C, b = h->first + i;
+    int64_t T = h->T, C = h->C;
     const float *x = h->x + b * T * C, *dy = h->dy + b * T * C;
-    float *dh = h->dh + i * T * 4 * C, *grad = h->dx + b * T * C, *part = h->part + b * 7 * C, *next;
+    float *grad = h->dx + b * T * C, *part = h->part + b * 7 * C, *next;
 
-    TRY(worker_floats(&next, dev, h, worker, 16));
+    TRY(worker_floats(&next, dev, h, worker, 9 * T * C + 64));
+    float *dh = cpu_vit_piece(&next, 4 * T * C), *g = cpu_vit_piece(&next, 4 * T * C), *normal = cpu_vit_piece(&next, T * C);
     memset(part, 0, (size_t)(7 * C) * sizeof *part);
     TRY(cpu_vit_multiply(h->plan, &h->fc2, dh, dy, next));
-    h->k->gelu_backward(dh, h->g + i * T * 4 * C, part + 2 * C, dh, h->saved + b * T * 4 * C, T, 4 * C);
-    TRY(cpu_vit_multiply(h->plan, &h->fc1, grad, dh, next));
-    h->k->batch_norm_sums(part, grad, x, h->stats, T, C);
+    h->k->gelu_backward(dh, g, part + 2 * C, dh, h->saved + b * T * 4 * C, T, 4 * C);
+    TRY(cpu_vit_weight_gradient(h->plan, h->dfc2 + run * 4 * C * C, dy, C, g, 4 * C, !first));
     h->k->column_sums(part + 6 * C, dy, NULL, T, C);
-    h->k->batch_norm(h->normal + i * T * C, x, h->stats, h->p.gamma, h->p.beta, T, C);
+    TRY(cpu_vit_multiply(h->plan, &h->fc1, grad, dh, next));
+    h->k->batch_norm(normal, x, h->stats, h->p.gamma, h->p.beta, T, C);
+    TRY(cpu_vit_weight_gradient(h->plan, h->dfc1 + run * 4 * C * C, dh, 4 * C, normal, C, !first));
+    h->k->batch_norm_sums(part, grad, x, h->stats, T, C);
 out:
+    return st;
+}
+
+static deco_status backward_run(deco_device *dev, const void *context, int64_t run, int64_t begin, int64_t end, int worker)
+{
+    deco_status st = DECO_OK;
+    for (int64_t b = begin; !st && b < end; b++)
+        st = backward_image(dev, context, run, b == begin, b, worker);
     return st;
 }
 
@@ -102,24 +110,21 @@ static deco_status norm_image(deco_device *dev, const void *context, int64_t b, 
     return DECO_OK;
 }
 
-static deco_status backward_groups(deco_device *dev, half *h, vit_mlp_parts d, float *mean)
+/* What the runs left, and the norm's gradient of all tokens together. */
+static deco_status add_up(deco_device *dev, half *h, vit_mlp_parts d, int64_t runs, float *mean)
 {
     deco_status st = DECO_OK;
-    int64_t T = h->T, C = h->C, group = cpu_vit_group(T);
+    int64_t C = h->C, rows = h->B * h->T;
 
-    for (h->first = 0; h->first < h->B; h->first += group) {
-        int64_t n = h->B - h->first < group ? h->B - h->first : group;
-        TRY(cpu_for(dev, n, 1, backward_image, h));
-        const cpu_weight_gradient g[] = {{d.fc1, h->dh, h->normal, 4 * C, C}, {d.fc2, h->dy + h->first * T * C, h->g, C, 4 * C}};
-        TRY(cpu_weight_gradients(dev, g, 2, n * T, h->first > 0));
-    }
+    TRY(cpu_vit_add_runs(dev, d.fc1, h->dfc1, runs, 4 * C * C));
+    TRY(cpu_vit_add_runs(dev, d.fc2, h->dfc2, runs, 4 * C * C));
     cpu_vit_add_images(d.beta, h->part, h->B, 7 * C, 0, C);
     cpu_vit_add_images(d.gamma, h->part, h->B, 7 * C, C, C);
     cpu_vit_add_images(d.fc1_bias, h->part, h->B, 7 * C, 2 * C, 4 * C);
     cpu_vit_add_images(d.fc2_bias, h->part, h->B, 7 * C, 6 * C, C);
     for (int64_t c = 0; c < C; c++) {
-        mean[c] = d.beta[c] / (float)(h->B * T);
-        mean[C + c] = d.gamma[c] / (float)(h->B * T);
+        mean[c] = d.beta[c] / (float)rows;
+        mean[C + c] = d.gamma[c] / (float)rows;
     }
     h->mean = mean;
     TRY(cpu_for(dev, h->B, 1, norm_image, h));
@@ -131,7 +136,7 @@ deco_status cpu_vit_mlp_backward(deco_device *dev, deco_array dx, deco_array dpa
                                  deco_array stats, deco_array params)
 {
     deco_status st = DECO_OK;
-    int64_t B = x.shape[0], T = x.shape[1], C = x.shape[2], most = B < cpu_vit_group(T) ? B : cpu_vit_group(T);
+    int64_t B = x.shape[0], T = x.shape[1], C = x.shape[2], each = cpu_vit_run_images(B), runs = cpu_tiles(B, each);
     half h = {.k = cpu_vit_rows_best(), .T = T, .C = C, .B = B, .p = vit_mlp_at(params.data, C), .dx = dx.data, .x = x.data};
     void *block = NULL;
     float *mean = NULL;
@@ -141,17 +146,16 @@ deco_status cpu_vit_mlp_backward(deco_device *dev, deco_array dx, deco_array dpa
     TRY(cpu_vit_plan_get(dev, &h.plan, T, C));
     TRY(cpu_vit_pack(dev, h.plan, w, 2, &block));
     h.fc1 = w[0], h.fc2 = w[1];
-    TRY(deco_scratch_take(dev, &h.dh, (size_t)(most * T * 4 * C) * sizeof *h.dh, "an encoder's gradients"));
-    TRY(deco_scratch_take(dev, &h.g, (size_t)(most * T * 4 * C) * sizeof *h.g, "an encoder's gradients"));
-    TRY(deco_scratch_take(dev, &h.normal, (size_t)(most * T * C) * sizeof *h.normal, "an encoder's gradients"));
+    TRY(deco_scratch_take(dev, &h.dfc1, (size_t)(runs * 4 * C * C) * sizeof *h.dfc1, "an encoder's gradients"));
+    TRY(deco_scratch_take(dev, &h.dfc2, (size_t)(runs * 4 * C * C) * sizeof *h.dfc2, "an encoder's gradients"));
     TRY(deco_scratch_take(dev, &h.part, (size_t)(B * 7 * C) * sizeof *h.part, "an encoder's gradients"));
     TRY(deco_scratch_take(dev, &mean, (size_t)(2 * C) * sizeof *mean, "an encoder's gradients"));
-    TRY(backward_groups(dev, &h, vit_mlp_at(dparams.data, C), mean));
+    TRY(cpu_for(dev, B, each, backward_run, &h));
+    TRY(add_up(dev, &h, vit_mlp_at(dparams.data, C), runs, mean));
 out:
     deco_scratch_give(dev, block);
-    deco_scratch_give(dev, h.dh);
-    deco_scratch_give(dev, h.g);
-    deco_scratch_give(dev, h.normal);
+    deco_scratch_give(dev, h.dfc1);
+    deco_scratch_give(dev, h.dfc2);
     deco_scratch_give(dev, h.part);
     deco_scratch_give(dev, mean);
     return st;

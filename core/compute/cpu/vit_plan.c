@@ -1,9 +1,9 @@
-/* Products of the encoder's shapes, kept; weights packed by the pool; gradients of weights by tiles of the weight. */
+/* Products of the encoder's shapes, kept; weights packed by the pool; gradients of runs of images added up. */
 #include "compute/cpu/vit_plan.h"
 
 #include <stdlib.h>
 
-enum { TILE = 192 }; /* of a weight's rows and columns: enough tasks for many threads, and still near the product's best rate */
+enum { ELEMENTS = 4096 };
 
 static deco_status make_products(cpu_vit_plan *p)
 {
@@ -99,36 +99,30 @@ out:
     return st;
 }
 
-/* ---- gradients of weights ------------------------------------------------------------------------------------------ */
+/* ---- sums of gradients --------------------------------------------------------------------------------------------- */
 
-typedef struct gradients {
-    const cpu_weight_gradient *g;
-    int n;
-    int64_t rows;
-    float add;
-} gradients;
+typedef struct runs_sum {
+    float *dw;
+    const float *part;
+    int64_t runs, n;
+} runs_sum;
 
-static int64_t tiles_of(const cpu_weight_gradient *g) { return cpu_tiles(g->O, TILE) * cpu_tiles(g->I, TILE); }
-
-/* All rows at once: no partial sums, and no order of them to keep. */
-static deco_status gradient_tile(void *context, int64_t task, int worker)
+static deco_status add_elements(deco_device *dev, const void *context, int64_t tile, int64_t begin, int64_t end, int worker)
 {
-    const gradients *all = context;
-    const cpu_weight_gradient *g = all->g;
-    for (; task >= tiles_of(g); g++)
-        task -= tiles_of(g);
-    int64_t across = cpu_tiles(g->I, TILE), o = task / across * TILE, i = task % across * TILE;
-    int64_t m = g->O - o < TILE ? g->O - o : TILE, n = g->I - i < TILE ? g->I - i : TILE;
-    return deco_cpu_sgemm(true, false, m, n, all->rows, 1, g->dy + o, g->O, g->x + i, g->I, all->add, g->dw + o * g->I + i, g->I);
+    const runs_sum *s = context;
+    for (int64_t i = begin; i < end; i++) {
+        double sum = 0;
+        for (int64_t r = 0; r < s->runs; r++)
+            sum += s->part[r * s->n + i];
+        s->dw[i] = (float)sum;
+    }
+    return DECO_OK;
 }
 
-deco_status cpu_weight_gradients(deco_device *dev, const cpu_weight_gradient *g, int n, int64_t rows, bool add)
+deco_status cpu_vit_add_runs(deco_device *dev, float *dw, const float *part, int64_t runs, int64_t n)
 {
-    gradients all = {g, n, rows, add ? 1.f : 0.f};
-    int64_t tasks = 0;
-    for (int i = 0; i < n; i++)
-        tasks += tiles_of(&g[i]);
-    return deco_pool_run(dev->pool, gradient_tile, &all, tasks);
+    runs_sum s = {dw, part, runs, n};
+    return cpu_for(dev, n, ELEMENTS, add_elements, &s);
 }
 
 void cpu_vit_add_images(float *out, const float *part, int64_t B, int64_t columns, int64_t first, int64_t n)

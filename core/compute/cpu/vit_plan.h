@@ -1,4 +1,4 @@
-/* What the encoder's fused half blocks share on the CPU: matrix products of one shape, weights packed for a call, gradients of weights. */
+/* What the encoder's fused half blocks share on the CPU: matrix products of one shape, weights packed for a call, sums of gradients. */
 #ifndef DECO_COMPUTE_CPU_VIT_PLAN_H
 #define DECO_COMPUTE_CPU_VIT_PLAN_H
 
@@ -43,17 +43,20 @@ static inline deco_status cpu_vit_multiply(const cpu_vit_plan *plan, const cpu_v
     return deco_matmul_run(plan->product[w->product], y, x, w->packed, scratch);
 }
 
-/* dw [O,I] (+)= dyᵀ x over `rows` rows. */
-typedef struct cpu_weight_gradient {
-    float *dw;
-    const float *dy, *x; /* [rows,O], [rows,I] */
-    int64_t O, I;
-} cpu_weight_gradient;
-deco_status cpu_weight_gradients(deco_device *dev, const cpu_weight_gradient *g, int n, int64_t rows, bool add);
+/* Backward works on runs of images, a task each, that add up gradients of weights of their own while an image's numbers are still in the
+ * cache: at most this many images a run, and never more runs than there is memory for. The cut must not depend on the machine. */
+enum { CPU_VIT_RUNS = 16 };
+static inline int64_t cpu_vit_run_images(int64_t B) { return B > 2 * CPU_VIT_RUNS ? cpu_tiles(B, CPU_VIT_RUNS) : 2; }
 
-/* Images worked on at once in backward: what is in between exists for so many. The cut must not depend on the machine. */
-enum { CPU_VIT_GROUP_ROWS = 8224 };
-static inline int64_t cpu_vit_group(int64_t T) { return T < CPU_VIT_GROUP_ROWS ? CPU_VIT_GROUP_ROWS / T : 1; }
+/* part [O,I] of a run = dyᵀ x over an image's tokens, dy [T,O], x [T,I], on the calling thread; += when `add`. */
+static inline deco_status cpu_vit_weight_gradient(const cpu_vit_plan *plan, float *part, const float *dy, int64_t O, const float *x,
+                                                  int64_t I, bool add)
+{
+    return deco_cpu_sgemm(true, false, O, I, plan->T, 1, dy, O, x, I, add ? 1 : 0, part, I);
+}
+
+/* dw [n] = Σ over the runs of part [runs,n], in their order. */
+deco_status cpu_vit_add_runs(deco_device *dev, float *dw, const float *part, int64_t runs, int64_t n);
 
 /* out [n] = Σ over the images of part [B,columns], from column `first` on; in double. */
 void cpu_vit_add_images(float *out, const float *part, int64_t B, int64_t columns, int64_t first, int64_t n);
