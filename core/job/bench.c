@@ -2,16 +2,20 @@
 #include "job/bench.h"
 
 #include "config/options.h"
+#include "model/bench_encoder.h"
 #include "training/bench_search.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CASES = DECO_DECODER_CASES + DECO_SEARCH_CASES };
+enum { CASES = DECO_DECODER_CASES + DECO_ENCODER_CASES + DECO_SEARCH_CASES };
 
 static const deco_bench_case *case_at(int i)
 {
-    return i < DECO_DECODER_CASES ? &deco_decoder_cases[i] : &deco_search_cases[i - DECO_DECODER_CASES];
+    if (i < DECO_DECODER_CASES)
+        return &deco_decoder_cases[i];
+    i -= DECO_DECODER_CASES;
+    return i < DECO_ENCODER_CASES ? &deco_encoder_cases[i] : &deco_search_cases[i - DECO_ENCODER_CASES];
 }
 
 static bool names(const char *list, const char *name)
