@@ -82,11 +82,34 @@ out:
     return st;
 }
 
-/* What a later version will do. */
+static deco_status check_encoder(const deco_options *o)
+{
+    bool random = !strcmp(o->finetune_strategy, "random_initial");
+
+    if (!o->use_conf_encoder)
+        return DECO_OK;
+    if (!random && !o->pretrained_model_path)
+        return deco_fail(
+            DECO_E_ARGUMENT,
+            "latents come from Cryo-IEF's vision transformer, and pretrained_model_path names no weights. Download them "
+            "(https://huggingface.co/westlake-repl/Cryo-IEF, cryo_ief_checkpoint; academic use only) and give "
+            "--pretrained_model_path DIR. Without them what it learnt from 65 million particle images is lost: then --use_conf_encoder "
+            "False, a table of latents, is the better choice, and --finetune_strategy random_initial trains a transformer from "
+            "nothing");
+    if (!random && (o->encoder_width || o->encoder_depth))
+        return deco_fail(DECO_E_ARGUMENT,
+                         "%s is given, but the size of weights is their own: leave it out, or --finetune_strategy random_initial",
+                         o->encoder_width ? "encoder_width" : "encoder_depth");
+    return DECO_OK;
+}
+
+/* What goes together in a run whose poses change, or do not. */
 static deco_status check_ability(const deco_options *o)
 {
-    if (o->use_conf_encoder)
-        return deco_fail(DECO_E_UNSUPPORTED, "the encoder is not in this version yet; --use_conf_encoder False runs with a latent table");
+    deco_status bad = check_encoder(o);
+
+    if (bad)
+        return bad;
     return o->use_gt_poses && !o->refine_gt_poses ? DECO_OK : check_poses(o);
 }
 

@@ -50,7 +50,7 @@ static deco_status read_model(deco_model **model, deco_position *at, int64_t *ep
         TRY(deco_record_paths_of(&path, o->outdir, o->epoch));
         if (!deco_path_exists(path.weights))
             TRY(deco_fail(DECO_E_ARGUMENT, "%s/out holds no weights of epoch %" PRId64, o->outdir, o->epoch));
-        TRY(deco_checkpoint_read(model, at, dev, path.weights, true));
+        TRY(deco_checkpoint_read(model, at, dev, path.weights, DECO_READ_ALL));
         goto out;
     }
     TRY(deco_checkpoints_read_newest(model, at, dev, o->outdir, NULL, m));

@@ -21,7 +21,7 @@ deco_status deco_job_shape(deco_hypervolume *out, const deco_options *o, const d
                               .pe_dim = o->pe_dim,
                               .H = o->hypervolume_dim,
                               .n = o->hypervolume_layers,
-                              .Z = o->conf_table_dim,
+                              .Z = o->use_conf_encoder ? o->feature_dim : o->conf_table_dim,
                               .layer_norm = o->decoder_ln};
     return deco_hypervolume_check(out);
 }
@@ -110,15 +110,52 @@ static deco_status seconds_of_initial_model(double *out, const deco_hypervolume 
     return st;
 }
 
+/* Seconds an image through the encoder, in training and on its own. */
+static deco_status seconds_of_encoder(double *trained, double *encoded, const deco_vit *v, const deco_options *o, deco_device *dev)
+{
+    enum { IMAGES = 4 };
+    deco_status st = DECO_OK;
+    int64_t first = deco_encoder_first(v, o->finetune_strategy, o->finetune_layer_num);
+    deco_encoder *e = NULL;
+    deco_encoder_pass *pass = NULL;
+    float *z = NULL, *gradient = NULL;
+    unsigned char *pixels = NULL;
+
+    TRY(deco_encoder_allocate(&e, dev, v, first, false));
+    TRY(deco_encoder_draw(e, 1, false));
+    TRY(deco_encoder_pass_create(&pass, e, IMAGES, true, o->gradient_checkpointing));
+    TRY(deco_device_alloc(dev, &z, (size_t)(IMAGES * v->Z) * sizeof *z, "latents"));
+    TRY(deco_device_alloc(dev, &gradient, (size_t)(e->count - first) * sizeof *gradient, "gradients"));
+    TRY(deco_alloc(&pixels, IMAGES, (size_t)(v->side * v->side), "images"));
+    for (int i = 0; i < 2; i++) { /* the first prepares products */
+        double start = deco_seconds(), middle;
+        TRY(deco_encoder_forward(pass, z, pixels, IMAGES, DECO_ENCODER_EVAL));
+        TRY(deco_device_wait(dev));
+        middle = deco_seconds();
+        TRY(deco_encoder_forward(pass, z, pixels, IMAGES, DECO_ENCODER_TRAIN));
+        TRY(deco_encoder_backward(pass, gradient, z));
+        TRY(deco_device_wait(dev));
+        *encoded = (middle - start) / IMAGES;
+        *trained = (deco_seconds() - middle) / IMAGES;
+    }
+out:
+    deco_encoder_pass_free(pass);
+    deco_encoder_free(e);
+    deco_device_release(dev, z);
+    deco_device_release(dev, gradient);
+    free(pixels);
+    return st;
+}
+
 /* The time of all epochs. Steps and searches go with the points of the mask, snapshots with those of the ball. */
 static deco_status sum_epochs(deco_forecast *out, const deco_hypervolume *shape, const deco_options *o, const deco_particles *p,
-                              deco_device *dev)
+                              const deco_vit *encoder, deco_device *dev)
 {
     deco_status st = DECO_OK;
     deco_schedule s = deco_schedule_of(o, p->N);
     deco_epoch_plan first = deco_epoch_plan_of(o, p->N, p->D, 0);
     deco_epoch_plan last = deco_epoch_plan_of(o, p->N, p->D, (s.search_epochs ? s.search_epochs : s.total) - 1);
-    double point = 0, snapshots = 0, image = 0;
+    double point = 0, snapshots = 0, image = 0, trained = 0, encoded = 0;
     const double pi = 3.14159265358979323846;
 
     TRY(seconds_a_point(&point, shape, o, p, &first, dev));
@@ -126,11 +163,14 @@ static deco_status sum_epochs(deco_forecast *out, const deco_hypervolume *shape,
         TRY(seconds_of_search(&snapshots, &image, shape, o, p, &last, dev));
     if (deco_epoch_plan_of(o, p->N, p->D, -1).initial_model)
         TRY(seconds_of_initial_model(&out->seconds, shape, o, p, dev));
+    if (encoder)
+        TRY(seconds_of_encoder(&trained, &encoded, encoder, o, dev));
+    out->seconds += encoded * (double)p->N * (s.search_epochs ? 2 : 1); /* before a search, and behind the last epoch */
     for (int64_t i = s.pretrain_images ? -1 : 0; i < s.total; i++) {
         deco_epoch_plan e = deco_epoch_plan_of(o, p->N, p->D, i);
         double images = (double)e.images, wider = e.search_batch ? (double)e.search_radius / (double)last.search_radius : 0;
         out->images += e.images;
-        out->seconds += images * point * pi * (double)(e.radius * e.radius);
+        out->seconds += images * (point * pi * (double)(e.radius * e.radius) + (i < 0 ? encoded : trained));
         if (e.search_batch)
             out->seconds += ceil(images / (double)e.search_batch) * snapshots * pow(wider, 3);
         if (e.search_batch && e.kind == last.kind)
@@ -140,7 +180,8 @@ out:
     return st;
 }
 
-deco_status deco_forecast_measure(deco_forecast *out, const deco_options *o, const deco_particles *p, deco_device *dev)
+deco_status deco_forecast_measure(deco_forecast *out, const deco_options *o, const deco_particles *p, const deco_vit *encoder,
+                                  deco_device *dev)
 {
     deco_status st = DECO_OK;
     deco_hypervolume shape;
@@ -148,13 +189,15 @@ deco_status deco_forecast_measure(deco_forecast *out, const deco_options *o, con
 
     *out = (deco_forecast){0};
     TRY(deco_job_shape(&shape, o, p));
-    TRY(sum_epochs(out, &shape, o, p, dev));
+    TRY(sum_epochs(out, &shape, o, p, encoder, dev));
     double parameters = (double)deco_hypervolume_parameters(&shape), table = 0;
     for (int64_t c = 0; c < p->rows->columns; c++)
         table += (double)p->rows->column[c].item * (double)p->rows->column[c].cells * N;
     double maps = (double)(o->k_num + 2 * 10 + 1 + deco_heavy_count(o, p->N, p->D)) * D * D * D * sizeof(float);
-    double checkpoint = 16 * parameters + N * (12.0 * (double)shape.Z + (deco_trains_poses(o) ? 96 : 32));
-    out->memory_bytes = program_bytes + table + (double)deco_train_bytes(o, &shape, p->N, p->D, deco_pool_threads(deco_device_pool(dev))) +
+    double checkpoint = 16 * parameters + N * ((encoder ? 4.0 : 12.0) * (double)shape.Z + (deco_trains_poses(o) ? 96 : 32)) +
+                        (encoder ? 12.0 * (double)deco_vit_parameters(encoder) : 0);
+    out->memory_bytes = program_bytes + table +
+                        (double)deco_train_bytes(o, &shape, encoder, p->N, p->D, deco_pool_threads(deco_device_pool(dev))) +
                         checkpoint +                   /* put together before it is written */
                         6 * D * D * D * sizeof(float); /* maps being decoded, and compared */
     /* The ends of at most three phases with their arrays, two checkpoints between them. */

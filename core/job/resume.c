@@ -94,6 +94,9 @@ static deco_status check_model(const run_job *j, const char *from)
         its->layer_norm != shape.layer_norm)
         return deco_fail(DECO_E_ARGUMENT, "%s: its decoder is not of the shape that %s/job.yaml gives; it is of another run", from,
                          j->o->outdir);
+    if (j->o->use_conf_encoder != (j->model->encoder != NULL))
+        return deco_fail(DECO_E_ARGUMENT, "%s: holds %s encoder, and %s/job.yaml asks for %s; it is of another run", from,
+                         j->model->encoder ? "an" : "no", j->o->outdir, j->model->encoder ? "none" : "one");
     if (deco_trains_poses(j->o) && !j->model->rotations.m)
         return deco_fail(DECO_E_ARGUMENT,
                          "%s: was made without training of poses, so epochs_sgd cannot grow from 0 with pose_refine table; start anew",
@@ -110,7 +113,7 @@ deco_status run_job_resume_model(run_job *j, const char *from)
         TRY(deco_checkpoints_read_newest(&j->model, &j->at, j->dev, j->o->outdir, NULL, j->m));
     } else {
         TRY(path_of(&path, j, from));
-        TRY(deco_checkpoint_read(&j->model, &j->at, j->dev, path, true));
+        TRY(deco_checkpoint_read(&j->model, &j->at, j->dev, path, DECO_READ_ALL));
     }
     if (j->model)
         TRY(check_model(j, path ? path : j->o->outdir));

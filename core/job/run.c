@@ -76,6 +76,8 @@ static deco_status check_input(run_job *j)
     if (!o->dry_run && !j->lock && deco_path_is_directory(o->outdir)) /* a new one is locked when it is made */
         TRY(deco_lock_take(&j->lock, o->outdir, j->m));
     TRY(deco_device_create(&j->dev, o->device, (int)o->threads));
+    if (!j->resumed) /* a run that goes on has its encoder in the checkpoint */
+        TRY(run_job_open_encoder(j));
     TRY(open_particles(j, need));
     if (o->k_num > j->particles->N)
         TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",
@@ -114,7 +116,7 @@ static deco_status log_plan(run_job *j)
         deco_info(j->m, "%" PRId64 " epochs: 2, and epochs_sgd adds %" PRId64, s.total, s.sgd_epochs);
     if (j->model) /* a forecast of the whole says little of what is left */
         goto out;
-    TRY(deco_forecast_measure(&f, o, p, j->dev));
+    TRY(deco_forecast_measure(&f, o, p, j->encoder.depth ? &j->encoder : NULL, j->dev));
     j->forecast = f.seconds;
     deco_info(j->m, "forecast: %s for %" PRId64 " training images, %s of memory, %s on disk", deco_time_text(f.seconds), f.images,
               deco_size_text(f.memory_bytes), deco_size_text(f.disk_bytes));
@@ -172,11 +174,16 @@ deco_status run_job_begin_model(run_job *j)
                            .radius = j->particles->D / 2,
                            .N = j->particles->N,
                            .train_poses = deco_trains_poses(j->o),
-                           .seed = (uint64_t)j->o->seed};
+                           .seed = (uint64_t)j->o->seed,
+                           .weights = j->weights};
     deco_status st = deco_job_shape(&c.shape, j->o, j->particles);
 
     if (st)
         return st;
+    if (j->encoder.depth) {
+        c.encoder = &j->encoder;
+        c.encoder_first = deco_encoder_first(&j->encoder, j->o->finetune_strategy, j->o->finetune_layer_num);
+    }
     j->at = (deco_position){.epoch = -2, .step = 0, .seed = c.seed};
     deco_particles_digest(j->at.digest, j->particles);
     if ((st = deco_model_create(&j->model, j->dev, &c)))
@@ -265,6 +272,7 @@ static deco_status resolve_options(run_job *j, const deco_options *given)
     make_absolute(&j->o->datadir);
     make_absolute(&j->o->cache_dir);
     make_absolute(&j->o->ind);
+    make_absolute(&j->o->pretrained_model_path);
     if (!(j->stop_file = deco_path_join(j->o->outdir, "STOP")))
         TRY(deco_fail_memory(16, "a file's name"));
     j->stale_stop = deco_path_exists(j->stop_file); /* one that is made from now on is meant for this run */
@@ -352,6 +360,8 @@ static deco_status run(run_job *j, const char *resume, bool *wrote, char **summa
     TRY(check_input(j));
     if (j->resumed)
         TRY(run_job_resume_model(j, resume));
+    if (j->resumed && !j->model)
+        TRY(run_job_open_encoder(j));
     deco_log_head(j->m, j->dev, deco_pool_threads(deco_device_pool(j->dev)), (uint64_t)j->o->seed);
     if (is_trained(j) && !j->o->dry_run)
         return finish(j, wrote, summary);
@@ -379,6 +389,7 @@ deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, ch
 out:
     end_page(&j, st, *summary);
     deco_model_free(j.model);
+    deco_encoder_weights_free(j.weights);
     deco_images_close(&j.stats);
     deco_particles_free(j.particles);
     deco_device_free(j.dev);

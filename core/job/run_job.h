@@ -16,6 +16,8 @@ typedef struct run_job {
     deco_device *dev;
     deco_particles *particles;
     deco_image_stats stats;
+    deco_vit encoder;              /* its depth 0: there is none */
+    deco_encoder_weights *weights; /* what it starts from; NULL: drawn, or in the checkpoint */
     deco_model *model;
     deco_position at;
     bool resumed;    /* outdir holds this run's job.yaml, from now or before */
@@ -31,6 +33,10 @@ typedef struct run_job {
 
 /* A fresh model and its position. */
 deco_status run_job_begin_model(run_job *j);
+
+/* The encoder's shape, and its weights, opened and looked at: as the options ask, or as j->model has it. The terms of the weights are told.
+ * Fails: FILE, FORMAT, ARGUMENT. */
+deco_status run_job_open_encoder(run_job *j);
 
 /* From where j->model stands to the end, with checkpoints on the way; a training that diverged goes back to the last of them with half the
  * learning rates. Fails: STOPPED (a whole checkpoint is there), DIVERGED (for the fourth time), FILE, FORMAT, MEMORY, DEVICE. */

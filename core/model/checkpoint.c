@@ -16,7 +16,7 @@ enum { NAMES_SHOWN = 8 };
 typedef struct stored {
     char name[80];
     int dims;
-    int64_t shape[2], count;
+    int64_t shape[4], count;
     float *at;
 } stored;
 
@@ -25,7 +25,7 @@ typedef struct inventory {
     int64_t count, numbers; /* tensors; the sum of their counts */
 } inventory;
 
-static void add_stored(inventory *v, const char *prefix, const char *name, int dims, const int64_t shape[2], float *at)
+static void add_stored(inventory *v, const char *prefix, const char *name, int dims, const int64_t *shape, float *at)
 {
     stored *s = v->tensor + v->count++;
     snprintf(s->name, sizeof s->name, "%s%s", prefix, name);
@@ -47,6 +47,41 @@ static void add_decoder(inventory *v, const char *prefix, const deco_hypervolume
     }
 }
 
+/* The encoder's tensors, of `vector` from parameter `first` on. */
+static void add_encoder(inventory *v, const char *prefix, const deco_vit *shape, float *vector, int64_t first)
+{
+    for (int64_t i = 0; i < deco_vit_tensors(shape); i++) {
+        deco_vit_tensor t = deco_vit_tensor_at(shape, i);
+        if (t.offset >= first)
+            add_stored(v, prefix, t.name, t.dims, t.shape, vector ? vector + t.offset - first : NULL);
+    }
+}
+
+static void add_running(inventory *v, const deco_vit *shape, float *running)
+{
+    char name[64];
+    for (int64_t i = 0; i < 2 * shape->depth; i++) {
+        snprintf(name, sizeof name, "blocks.%lld.norm2.running_%s", (long long)i / 2, i % 2 ? "var" : "mean");
+        add_stored(v, "encoder.", name, 1, &shape->C, running ? running + i * shape->C : NULL);
+    }
+}
+
+/* What a checkpoint holds: the shapes that its notes tell. */
+typedef struct contents {
+    deco_hypervolume h;
+    int64_t N;
+    bool pose_moments;
+    deco_encoder_facts encoder; /* its depth 0: none */
+} contents;
+
+static contents contents_of(const deco_model *m)
+{
+    contents c = {.h = m->shape, .N = m->rotations.count ? m->N : 0, .pose_moments = m->rotations.m != NULL};
+    if (m->encoder)
+        c.encoder = (deco_encoder_facts){m->encoder->shape, m->encoder->first, m->encoder->batches, m->encoder->steps};
+    return c;
+}
+
 /* A table of N rows, and its moments where it is trained. */
 static void add_table(inventory *v, const char *name, int64_t N, int64_t width, const deco_trained *t, bool moments)
 {
@@ -61,25 +96,36 @@ static void add_table(inventory *v, const char *name, int64_t N, int64_t width, 
     }
 }
 
-/* Every tensor of a checkpoint with tables of N rows, in the order of the file. Without a model: names and shapes alone. */
-static deco_status take_inventory(inventory *v, const deco_hypervolume *h, int64_t N, bool pose_moments, const deco_model *m)
+/* Every tensor of a checkpoint, in the order of the file. Without a model: names and shapes alone. */
+static deco_status take_inventory(inventory *v, const contents *c, const deco_model *m)
 {
     deco_status st = DECO_OK;
     static const deco_model none;
+    static const deco_encoder no_encoder;
+    const deco_hypervolume *h = &c->h;
+    const deco_vit *vit = &c->encoder.shape;
     const int64_t freqs[2] = {3 * h->pe_dim, 3};
+    int64_t tensors = 4 * deco_hypervolume_tensors(h) + 10 + (vit->depth ? 3 * deco_vit_tensors(vit) + 2 * vit->depth : 0);
 
     *v = (inventory){0};
-    TRY(deco_alloc(&v->tensor, (size_t)(4 * deco_hypervolume_tensors(h) + 10), sizeof *v->tensor, "the list of a checkpoint's tensors"));
+    TRY(deco_alloc(&v->tensor, (size_t)tensors, sizeof *v->tensor, "the list of a checkpoint's tensors"));
     if (!m)
         m = &none;
+    const deco_encoder *e = m->encoder ? m->encoder : &no_encoder;
     add_decoder(v, "", h, m->decoder.x);
     add_stored(v, "", "rand_freqs", 2, freqs, m->freqs);
     add_decoder(v, "mean.", h, m->mean);
     add_decoder(v, "adam.m.", h, m->decoder.m);
     add_decoder(v, "adam.v.", h, m->decoder.v);
-    add_table(v, "latents", N, h->Z, &m->latents, true);
-    add_table(v, "pose.rotation", N, 6, &m->rotations, pose_moments);
-    add_table(v, "pose.shift", N, 2, &m->shifts, pose_moments);
+    if (vit->depth) {
+        add_encoder(v, "encoder.", vit, e->x, 0);
+        add_running(v, vit, e->running);
+        add_encoder(v, "adam.m.encoder.", vit, e->m, c->encoder.first);
+        add_encoder(v, "adam.v.encoder.", vit, e->v, c->encoder.first);
+    }
+    add_table(v, "latents", c->N, h->Z, &m->latents, !vit->depth);
+    add_table(v, "pose.rotation", c->N, 6, &m->rotations, c->pose_moments);
+    add_table(v, "pose.shift", c->N, 2, &m->shifts, c->pose_moments);
 out:
     return st;
 }
@@ -124,7 +170,8 @@ static deco_status write_tensors(const char *path, const inventory *v, const flo
     TRY(deco_alloc(&out, (size_t)v->count, sizeof *out, "the list of a checkpoint's tensors"));
     for (int64_t i = 0; i < v->count; i++) {
         const stored *s = v->tensor + i;
-        out[i] = (deco_tensor_out){.name = s->name, .dtype = "F32", .dims = s->dims, .shape = {s->shape[0], s->shape[1]}, .data = host};
+        out[i] = (deco_tensor_out){.name = s->name, .dtype = "F32", .dims = s->dims, .data = host};
+        memcpy(out[i].shape, s->shape, sizeof s->shape);
         sum = checksum_numbers(checksum_text(sum, s->name), host, s->count);
         host += s->count;
     }
@@ -153,7 +200,8 @@ deco_status deco_checkpoint_write(const char *path, deco_model *m, const deco_po
     deco_notes notes = {0};
     float *host = NULL, *next;
 
-    TRY(take_inventory(&v, &m->shape, m->rotations.count ? m->N : 0, m->rotations.m, m));
+    const contents all = contents_of(m);
+    TRY(take_inventory(&v, &all, m));
     TRY(deco_alloc(&host, (size_t)v.numbers, sizeof *host, "a checkpoint"));
     next = host;
     for (int64_t i = 0; i < v.count; i++) {
@@ -207,13 +255,13 @@ static deco_status check_sum(const deco_tensors *t, const inventory *v, const de
     return DECO_OK;
 }
 
-static deco_status load_tensors(deco_model *m, bool pose_moments, const deco_tensors *t)
+static deco_status load_tensors(deco_model *m, const contents *all, const deco_tensors *t)
 {
     deco_status st = DECO_OK;
     inventory v = {0};
     float *host = NULL;
 
-    TRY(take_inventory(&v, &m->shape, m->N, pose_moments, m));
+    TRY(take_inventory(&v, all, m));
     for (int64_t i = 0; i < v.count; i++) {
         const stored *s = v.tensor + i;
         if (!s->at)
@@ -230,25 +278,41 @@ out:
     return st;
 }
 
-deco_status deco_checkpoint_read(deco_model **out, deco_position *at, deco_device *dev, const char *path, bool for_training)
+/* Memory for what is wanted of it. */
+static deco_status make_room(deco_model **out, deco_device *dev, const contents *all, deco_reading what)
+{
+    deco_status st = DECO_OK;
+    const deco_encoder_facts *e = &all->encoder;
+    unsigned holding = what != DECO_READ_ALL ? DECO_HOLD_DECODER : all->pose_moments ? DECO_HOLD_POSE_MOMENTS : DECO_HOLD_TABLES;
+
+    TRY(deco_model_allocate(out, dev, &all->h, all->N, holding | (e->shape.depth ? DECO_HOLD_ENCODED : 0U)));
+    if (!e->shape.depth || what == DECO_READ_DECODER)
+        goto out;
+    TRY(deco_encoder_allocate(&(*out)->encoder, dev, &e->shape, e->first, what == DECO_READ_ALL));
+    (*out)->encoder->batches = e->batches;
+    (*out)->encoder->steps = e->steps;
+out:
+    return st;
+}
+
+deco_status deco_checkpoint_read(deco_model **out, deco_position *at, deco_device *dev, const char *path, deco_reading what)
 {
     deco_status st = DECO_OK;
     deco_tensors *t = NULL;
     deco_model *m = NULL, facts = {0}; /* facts: what the notes say, before anything of that size is allocated */
     inventory v = {0};
     deco_notes notes = {0};
-    bool pose_moments;
+    contents all = {0};
 
     *out = NULL;
     TRY(deco_safetensors_read(&t, path));
-    TRY(deco_notes_read(&facts, &pose_moments, at, &notes, t));
-    TRY(take_inventory(&v, &facts.shape, facts.N, pose_moments, NULL));
+    TRY(deco_notes_read(&facts, &all.pose_moments, &all.encoder, at, &notes, t));
+    all.h = facts.shape;
+    all.N = facts.N;
+    TRY(take_inventory(&v, &all, NULL));
     TRY(check_tensors(t, &v));
     TRY(check_sum(t, &v, &notes));
-    TRY(deco_model_allocate(&m, dev, &facts.shape, facts.N,
-                            !for_training  ? DECO_HOLD_DECODER
-                            : pose_moments ? DECO_HOLD_POSE_MOMENTS
-                                           : DECO_HOLD_TABLES));
+    TRY(make_room(&m, dev, &all, what));
     m->D = facts.D;
     m->radius = facts.radius;
     m->psize_A = facts.psize_A;
@@ -256,7 +320,7 @@ deco_status deco_checkpoint_read(deco_model **out, deco_position *at, deco_devic
     m->decoder_steps = facts.decoder_steps;
     m->latent_steps = facts.latent_steps;
     m->pose_steps = facts.pose_steps;
-    TRY(load_tensors(m, pose_moments, t));
+    TRY(load_tensors(m, &all, t));
     *out = m;
     m = NULL;
 out:

@@ -68,6 +68,14 @@ deco_status deco_notes_of(deco_notes *n, const deco_model *m, const deco_positio
     note_whole(n, "latent_steps", m->latent_steps);
     note_whole(n, "poses_trained", m->rotations.m != NULL);
     note_whole(n, "pose_steps", m->pose_steps);
+    if (m->encoder) { /* the image's side and the patch are Cryo-IEF's */
+        note_whole(n, "encoder_width", m->encoder->shape.C);
+        note_whole(n, "encoder_depth", m->encoder->shape.depth);
+        note_whole(n, "encoder_heads", m->encoder->shape.heads);
+        note_whole(n, "encoder_first", m->encoder->first);
+        note_whole(n, "encoder_batches", m->encoder->batches);
+        note_whole(n, "encoder_steps", m->encoder->steps);
+    }
     uselocale(before);
     freelocale(c);
     return DECO_OK;
@@ -171,7 +179,25 @@ static void read_facts(reader *r, deco_model *f, bool *pose_moments)
     f->pose_steps = next_whole(r, "pose_steps", 0, MOST);
 }
 
-deco_status deco_notes_read(deco_model *facts, bool *pose_moments, deco_position *at, deco_notes *n, const deco_tensors *t)
+/* There is an encoder when its width is told. */
+static void read_encoder(reader *r, deco_encoder_facts *e, int64_t Z)
+{
+    *e = (deco_encoder_facts){0};
+    if (r->st || !deco_safetensors_metadata(r->t, "encoder_width"))
+        return;
+    e->shape = (deco_vit){.side = DECO_ENCODER_SIDE, .patch = DECO_ENCODER_PATCH, .Z = Z};
+    e->shape.C = next_whole(r, "encoder_width", 4, 16384);
+    e->shape.depth = next_whole(r, "encoder_depth", 1, 1024);
+    e->shape.heads = next_whole(r, "encoder_heads", 1, 16384);
+    if (!r->st && deco_vit_check(&e->shape))
+        r->st = deco_fail_context(DECO_E_FORMAT, "%s", r->t->path);
+    e->first = next_whole(r, "encoder_first", 0, r->st ? MOST : deco_vit_head_offset(&e->shape));
+    e->batches = next_whole(r, "encoder_batches", 0, MOST);
+    e->steps = next_whole(r, "encoder_steps", 0, MOST);
+}
+
+deco_status deco_notes_read(deco_model *facts, bool *pose_moments, deco_encoder_facts *encoder, deco_position *at, deco_notes *n,
+                            const deco_tensors *t)
 {
     reader r = {t, n, newlocale(LC_ALL_MASK, "C", (locale_t)0), DECO_OK};
 
@@ -183,6 +209,7 @@ deco_status deco_notes_read(deco_model *facts, bool *pose_moments, deco_position
     next_whole(&r, "version", VERSION, VERSION);
     read_position(&r, at);
     read_facts(&r, facts, pose_moments);
+    read_encoder(&r, encoder, facts->shape.Z);
     freelocale(r.c);
     if (!r.st && deco_hypervolume_check(&facts->shape))
         r.st = deco_fail_context(DECO_E_FORMAT, "%s", t->path);

@@ -5,7 +5,13 @@
 #include "formats/safetensors.h"
 #include "model/model.h"
 
-enum { DECO_NOTES = 48 };
+enum { DECO_NOTES = 56 };
+
+/* An encoder without its numbers; depth 0: there is none. */
+typedef struct deco_encoder_facts {
+    deco_vit shape;
+    int64_t first, batches, steps;
+} deco_encoder_facts;
 
 typedef struct deco_notes {
     int count;
@@ -18,8 +24,9 @@ void deco_notes_add(deco_notes *n, const char *key, const char *format, ...) __a
 /* In a fixed order, reals to 17 digits: reading gives the same bits back. */
 deco_status deco_notes_of(deco_notes *n, const deco_model *m, const deco_position *at);
 
-/* The model's shape and numbers (no memory), whether poses have moments, the position, and the notes as they stood, for the checksum.
+/* The model's shape and numbers (no memory), whether poses have moments, the encoder's, the position, and the notes as they stood, for the checksum.
  * Fails: FORMAT. */
-deco_status deco_notes_read(deco_model *facts, bool *pose_moments, deco_position *at, deco_notes *n, const deco_tensors *t);
+deco_status deco_notes_read(deco_model *facts, bool *pose_moments, deco_encoder_facts *encoder, deco_position *at, deco_notes *n,
+                            const deco_tensors *t);
 
 #endif

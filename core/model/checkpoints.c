@@ -143,7 +143,7 @@ deco_status deco_checkpoints_read_newest(deco_model **out, deco_position *at, de
     while (i < count && !is_older(&list[i], before))
         i++;
     for (; i < count; i++) {
-        st = deco_checkpoint_read(out, at, dev, list[i].path, true);
+        st = deco_checkpoint_read(out, at, dev, list[i].path, DECO_READ_ALL);
         if (st != DECO_E_FORMAT)
             break;
         if (i + 1 < count)

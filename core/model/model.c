@@ -32,11 +32,12 @@ static void release_trained(deco_trained *t, deco_device *dev)
     deco_device_release(dev, t->v);
 }
 
-deco_status deco_model_allocate(deco_model **out, deco_device *dev, const deco_hypervolume *shape, int64_t N, deco_holding holding)
+deco_status deco_model_allocate(deco_model **out, deco_device *dev, const deco_hypervolume *shape, int64_t N, unsigned holding)
 {
     deco_status st = DECO_OK;
     deco_model *m = NULL;
-    bool tables = holding != DECO_HOLD_DECODER, poses = holding == DECO_HOLD_POSE_MOMENTS;
+    unsigned level = holding & ~(unsigned)DECO_HOLD_ENCODED;
+    bool tables = level != DECO_HOLD_DECODER, poses = level == DECO_HOLD_POSE_MOMENTS;
 
     *out = NULL;
     TRY(deco_hypervolume_check(shape));
@@ -51,7 +52,7 @@ deco_status deco_model_allocate(deco_model **out, deco_device *dev, const deco_h
     TRY(deco_device_alloc(dev, &m->mean, (size_t)m->decoder.count * sizeof(float), "the decoder's mean"));
     TRY(deco_device_alloc(dev, &m->freqs, (size_t)(9 * shape->pe_dim) * sizeof(float), "the decoder's frequencies"));
     if (tables) {
-        TRY(allocate_trained(&m->latents, dev, N * shape->Z, true, "the latent table"));
+        TRY(allocate_trained(&m->latents, dev, N * shape->Z, !(holding & DECO_HOLD_ENCODED), "the latent table"));
         TRY(allocate_trained(&m->rotations, dev, N * 6, poses, "the table of rotations"));
         TRY(allocate_trained(&m->shifts, dev, N * 2, poses, "the table of shifts"));
     }
@@ -66,6 +67,7 @@ void deco_model_free(deco_model *m)
 {
     if (!m)
         return;
+    deco_encoder_free(m->encoder);
     release_trained(&m->decoder, m->dev);
     release_trained(&m->latents, m->dev);
     release_trained(&m->rotations, m->dev);
@@ -187,6 +189,21 @@ void deco_latent_draw(float *z, int64_t Z, uint64_t seed, deco_stream stream, in
         z[j] = (float)(0.1 * deco_random_normal(&r));
 }
 
+/* Weights of a file and a head of our own, or all of it drawn. */
+static deco_status make_encoder(deco_model *m, const deco_model_config *c)
+{
+    deco_status st = DECO_OK;
+    deco_vit shape = *c->encoder;
+
+    shape.Z = c->shape.Z;
+    TRY(deco_encoder_allocate(&m->encoder, m->dev, &shape, c->encoder_first, true));
+    TRY(deco_encoder_draw(m->encoder, c->seed, c->weights != NULL));
+    if (c->weights)
+        TRY(deco_encoder_weights_load(m->encoder, c->weights));
+out:
+    return st;
+}
+
 deco_status deco_model_create(deco_model **out, deco_device *dev, const deco_model_config *c)
 {
     deco_status st = DECO_OK;
@@ -200,7 +217,8 @@ deco_status deco_model_create(deco_model **out, deco_device *dev, const deco_mod
                        (long long)c->D, (long long)c->shape.L, (long long)c->radius);
         goto out;
     }
-    TRY(deco_model_allocate(&m, dev, &c->shape, c->N, c->train_poses ? DECO_HOLD_POSE_MOMENTS : DECO_HOLD_TABLES));
+    TRY(deco_model_allocate(&m, dev, &c->shape, c->N,
+                            (c->train_poses ? DECO_HOLD_POSE_MOMENTS : DECO_HOLD_TABLES) | (c->encoder ? DECO_HOLD_ENCODED : 0U)));
     m->D = c->D;
     m->radius = c->radius;
     m->psize_A = c->psize_A;
@@ -209,6 +227,8 @@ deco_status deco_model_create(deco_model **out, deco_device *dev, const deco_mod
     TRY(draw_frequencies(m, c->feat_sigma, c->seed));
     TRY(draw_latents(m, c->seed));
     TRY(draw_rotations(m, c->seed));
+    if (c->encoder)
+        TRY(make_encoder(m, c));
     *out = m;
     m = NULL;
 out:

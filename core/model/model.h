@@ -3,7 +3,7 @@
 #define DECO_MODEL_MODEL_H
 
 #include "base/philox.h"
-#include "compute/ops.h"
+#include "model/encoder.h"
 
 /* Parameters and the two moments of Adam, all f32 [count] on the device. */
 typedef struct deco_trained {
@@ -22,7 +22,9 @@ struct deco_model {
     float *mean;            /* [parameters] the decoder's running mean over its last steps: what maps are decoded with */
     float *freqs;           /* [3·pe,3] on the device, not trained */
     int64_t N;              /* rows of the tables, the particles in the order of the input */
-    deco_trained latents;   /* [N·Z]; like the poses count 0 when opened for decoding alone; and when Z = 0 */
+    deco_encoder *encoder;  /* NULL: the latents are a table of their own */
+    deco_trained latents;   /* [N·Z]; like the poses count 0 when opened for decoding alone; and when Z = 0. With an encoder each
+                             * particle's newest one, without moments */
     deco_trained rotations; /* [N·6] two rows of a matrix, made orthonormal by Gram-Schmidt where it is used; the third is e1×e2 */
     deco_trained shifts;    /* [N·2] pixels. Moments of poses only where they are trained */
     int64_t decoder_steps, latent_steps, pose_steps; /* Adam's step counts so far */
@@ -36,6 +38,9 @@ typedef struct deco_model_config {
     int64_t D, radius, N;
     bool train_poses; /* moments for them too */
     uint64_t seed;
+    const deco_vit *encoder;             /* its shape, Z that of `shape`; NULL: none */
+    const deco_encoder_weights *weights; /* for it; NULL: drawn like everything else */
+    int64_t encoder_first;               /* its parameters from here on are trained */
 } deco_model_config;
 deco_status deco_model_create(deco_model **out, deco_device *dev, const deco_model_config *c);
 
@@ -44,13 +49,14 @@ void deco_latent_draw(float *z, int64_t Z, uint64_t seed, deco_stream stream, in
 
 /* What a model has memory for. */
 typedef enum deco_holding {
-    DECO_HOLD_DECODER,     /* the decoder's values: for decoding alone */
-    DECO_HOLD_TABLES,      /* all tables too, and moments of decoder and latents: poses are known, searched, or refined on snapshots */
-    DECO_HOLD_POSE_MOMENTS /* and of poses */
+    DECO_HOLD_DECODER,      /* the decoder's values: for decoding alone */
+    DECO_HOLD_TABLES,       /* all tables too, and moments of decoder and latents: poses are known, searched, or refined on snapshots */
+    DECO_HOLD_POSE_MOMENTS, /* and of poses */
+    DECO_HOLD_ENCODED = 16  /* with one of the others: latents without moments, for they are an encoder's */
 } deco_holding;
 
 /* Memory for a model of this shape, all zero: what create and checkpoint_read fill. Fails: ARGUMENT, MEMORY. */
-deco_status deco_model_allocate(deco_model **out, deco_device *dev, const deco_hypervolume *shape, int64_t N, deco_holding holding);
+deco_status deco_model_allocate(deco_model **out, deco_device *dev, const deco_hypervolume *shape, int64_t N, unsigned holding);
 
 /* Poses of `n` rows, on the host: R [n,9], shift [n,2] pixels. Rows row[0..n), or the first n of the table when `row` is NULL.
  * A rotation comes back as Gram-Schmidt makes it. Fails: ARGUMENT (no such rows), MEMORY. */
@@ -86,8 +92,10 @@ deco_status deco_checkpoint_write(const char *path, deco_model *m, const deco_po
 /* The path of one: weights of `epoch`, or with -2 the newest of all in OUTDIR/out. Free with free(). Fails: FILE (there is none). */
 deco_status deco_checkpoint_path(char **out, const char *outdir, int64_t epoch);
 
-/* `for_training`: moments and tables too. Makes the model of the file's own shape. Fails: FILE, FORMAT (tensors missing or
- * misshapen, all named; checksum). */
-deco_status deco_checkpoint_read(deco_model **out, deco_position *at, deco_device *dev, const char *path, bool for_training);
+/* What of a checkpoint is wanted: maps, all of it, or maps and what the encoder makes of images. */
+typedef enum deco_reading { DECO_READ_DECODER, DECO_READ_ALL, DECO_READ_ENCODER } deco_reading;
+
+/* Makes the model of the file's own shape. Fails: FILE, FORMAT (tensors missing or misshapen, all named; checksum). */
+deco_status deco_checkpoint_read(deco_model **out, deco_position *at, deco_device *dev, const char *path, deco_reading what);
 
 #endif

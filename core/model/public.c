@@ -55,7 +55,7 @@ deco_status deco_model_open(deco_model **out, const char *outdir, int64_t epoch,
                          outdir ? "threads is below 0; 0 takes the cores this process may use" : "outdir is NULL");
     TRY(deco_checkpoint_path(&path, outdir, epoch));
     TRY(deco_device_create(&dev, "auto", threads));
-    TRY(deco_checkpoint_read(&m, &at, dev, path, false));
+    TRY(deco_checkpoint_read(&m, &at, dev, path, DECO_READ_DECODER));
     m->owns_device = true;
     dev = NULL;
     *out = m;

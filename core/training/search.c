@@ -23,6 +23,7 @@ struct trainer_search {
     /* One gradient step, gathered from it. */
     int64_t *turn, *row; /* [search_batch] the order of its images; [batch] */
     float *images;       /* [batch,P] */
+    uint8_t *pixels;     /* [batch,DECO_ENCODER_PIXELS] with an encoder */
 };
 
 static deco_search_grid grid_of(const trainer *t)
@@ -71,6 +72,8 @@ deco_status trainer_search_create(trainer *t)
     TRY(deco_alloc(&s->turn, S, sizeof *s->turn, "a search batch"));
     TRY(deco_alloc(&s->row, B, sizeof *s->row, "a batch"));
     TRY(deco_alloc(&s->images, B * (size_t)t->mask->P, f, "a batch of images"));
+    if (t->m->encoder)
+        TRY(deco_alloc(&s->pixels, B, DECO_ENCODER_PIXELS, "a batch of images"));
 out:
     return st;
 }
@@ -83,7 +86,8 @@ void trainer_search_free(trainer *t)
         return;
     deco_search_exact_free(s->exact);
     deco_search_sliced_free(s->engine);
-    void *all[] = {s->old_R, s->old_shift, s->table, s->centroids, s->ctf, s->z, s->R, s->shift, s->score, s->turn, s->row, s->images};
+    void *all[] = {s->old_R, s->old_shift, s->table, s->centroids, s->ctf,    s->z,     s->R,
+                   s->shift, s->score,     s->turn,  s->row,       s->images, s->pixels};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(s);
@@ -242,8 +246,11 @@ static deco_status train_on(trainer *t, const deco_batch *b, double first, doubl
             int64_t from = s->turn[at + i];
             s->row[i] = b->row[from];
             memcpy(s->images + i * P, b->images + from * P, (size_t)P * sizeof *s->images);
+            if (s->pixels)
+                memcpy(s->pixels + i * DECO_ENCODER_PIXELS, b->pixels + from * DECO_ENCODER_PIXELS, DECO_ENCODER_PIXELS);
         }
-        TRY(trainer_step(t, s->row, s->images, n, NULL, first + share * (double)at / (double)b->B, r));
+        const deco_batch some = {n, s->row, s->images, s->pixels};
+        TRY(trainer_step(t, &some, NULL, first + share * (double)at / (double)b->B, r));
     }
 out:
     return st;

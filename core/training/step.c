@@ -15,7 +15,8 @@ struct deco_step {
     deco_device *dev;
     int64_t P, Z, batch;
     bool want_pose;
-    unsigned char *block; /* all of the device memory below */
+    deco_encoded *encoded; /* NULL: latents are the table's */
+    unsigned char *block;  /* all of the device memory below */
 
     float *k;                                         /* [P,2] */
     float *images, *target, *ctf_values, *dpredicted; /* [batch,P] */
@@ -128,9 +129,12 @@ void deco_step_free(deco_step *s)
 {
     if (!s)
         return;
+    deco_encoded_free(s->encoded);
     deco_device_release(s->dev, s->block);
     free(s);
 }
+
+void deco_step_take_encoder(deco_step *s, deco_encoded *e) { s->encoded = e; }
 
 void deco_step_want_pose_gradients(deco_step *s, bool want) { s->want_pose = want; }
 
@@ -151,7 +155,14 @@ static deco_array records(void *data, int64_t n, size_t item)
 }
 
 static bool takes_latents(const deco_step *s, const deco_step_input *in) { return s->Z && !in->z; }
-static bool trains_latents(const deco_step *s, const deco_step_input *in) { return takes_latents(s, in) && !in->latents_frozen; }
+static bool trains_latents(const deco_step *s, const deco_step_input *in)
+{
+    return takes_latents(s, in) && !s->encoded && !in->latents_frozen;
+}
+static bool trains_encoder(const deco_step *s, const deco_step_input *in)
+{
+    return takes_latents(s, in) && s->encoded && !in->encoder_frozen;
+}
 static bool trains_poses(const deco_step_input *in) { return in->train_rotations || in->train_shifts; }
 
 static deco_status check_input(const deco_step *s, const deco_step_input *in)
@@ -161,6 +172,9 @@ static deco_status check_input(const deco_step *s, const deco_step_input *in)
     if (trains_poses(in) && (in->R || !s->m->rotations.m))
         return deco_fail(DECO_E_ARGUMENT, "poses are to be trained, and %s",
                          in->R ? "given with the batch: leave them to the table" : "the model holds no moments for them");
+    if (takes_latents(s, in) && !s->encoded != !in->pixels)
+        return deco_fail(DECO_E_ARGUMENT, "a batch %s images for an encoder, and the step has %s", in->pixels ? "with" : "without",
+                         s->encoded ? "one" : "none");
     for (int64_t i = 0; i < in->B && (takes_latents(s, in) || !in->R); i++)
         if (in->row[i] < 0 || in->row[i] >= s->m->N)
             return deco_fail(DECO_E_ARGUMENT, "image %lld of a batch is row %lld; the tables have %lld rows", (long long)i,
@@ -186,6 +200,30 @@ out:
     return st;
 }
 
+/* The encoder's latents of a batch, for the step and for whoever asks the table next. */
+static deco_status encode(deco_step *s, const uint8_t *pixels, deco_encoder_mode mode)
+{
+    deco_status st = DECO_OK;
+
+    TRY(deco_encoded_run(s->encoded, s->z, pixels, s->B, mode));
+    TRY(deco_rows_put(s->dev, table(s, s->m->latents.x, s->Z), latents(s, s->z), rows(s)));
+out:
+    return st;
+}
+
+deco_status deco_step_encode(deco_step *s, const int64_t *row, const uint8_t *pixels, int64_t B)
+{
+    deco_status st = DECO_OK;
+    const deco_step_input in = {.B = B, .row = row, .pixels = pixels};
+
+    TRY(check_input(s, &in));
+    s->B = B;
+    TRY(deco_device_upload(s->dev, s->row, row, (size_t)B * sizeof *s->row));
+    TRY(encode(s, pixels, DECO_ENCODER_EVAL));
+out:
+    return st;
+}
+
 /* The batch's images, CTFs, poses and latents on the device. */
 static deco_status load_batch(deco_step *s, const deco_step_input *in)
 {
@@ -203,7 +241,9 @@ static deco_status load_batch(deco_step *s, const deco_step_input *in)
     if (takes_latents(s, in) || !in->R)
         TRY(deco_device_upload(s->dev, s->row, in->row, B * sizeof *s->row));
     TRY(load_poses(s, in));
-    if (takes_latents(s, in)) {
+    if (takes_latents(s, in) && s->encoded) {
+        TRY(encode(s, in->pixels, trains_encoder(s, in) ? DECO_ENCODER_TRAIN : DECO_ENCODER_EVAL));
+    } else if (takes_latents(s, in)) {
         TRY(deco_rows_gather(s->dev, latents(s, s->z), table(s, s->m->latents.x, s->Z), rows(s)));
     } else if (s->Z) {
         TRY(deco_device_upload(s->dev, s->z, in->z, B * (size_t)s->Z * f));
@@ -226,7 +266,8 @@ static deco_status forward_and_backward(deco_step *s, const deco_step_input *in)
 {
     deco_status st = DECO_OK;
     const deco_model *m = s->m;
-    deco_array dz = trains_latents(s, in) ? latents(s, s->dz) : deco_none(), loss = deco_f64_1(s->loss + s->losses, 1), dR, dpredicted;
+    deco_array dz = trains_latents(s, in) || trains_encoder(s, in) ? latents(s, s->dz) : deco_none(),
+               loss = deco_f64_1(s->loss + s->losses, 1), dR, dpredicted;
 
     s->pose_gradients = s->want_pose || trains_poses(in);
     s->six_gradient = in->train_rotations;
@@ -355,6 +396,8 @@ deco_status deco_step_run(deco_step *s, const deco_step_input *in)
     TRY(update_mean(s));
     if (trains_latents(s, in))
         TRY(update_table(s, &s->m->latents, latents(s, s->dz), ADAM_LATENTS));
+    if (trains_encoder(s, in))
+        TRY(deco_encoded_train(s->encoded, s->dz, in->lr_encoder));
     TRY(update_poses(s, in));
 out:
     return st;
@@ -390,6 +433,7 @@ deco_step_gradients deco_step_gradients_of(deco_step *s)
     return (deco_step_gradients){
         .decoder = deco_f32_1(s->dparams, s->m->decoder.count),
         .latents = latents(s, s->dz),
+        .encoder = s->encoded ? deco_encoded_gradient(s->encoded) : deco_none(),
         .R = s->pose_gradients ? rotations(s, s->dR) : deco_none(),
         .shift = s->pose_gradients ? shifts(s, s->dshift) : deco_none(),
         .six = s->six_gradient ? sixes(s, s->dsix) : deco_none(),

@@ -3,13 +3,14 @@
 #define DECO_TRAINING_STEP_H
 
 #include "geometry/lattice.h"
-#include "model/model.h"
+#include "training/encoded.h"
 
 typedef struct deco_step deco_step;
 
 /* Device memory for batches of up to `batch` images inside `mask`; a step itself allocates nothing. */
 deco_status deco_step_create(deco_step **out, deco_model *m, const deco_mask *mask, int64_t batch);
 void deco_step_free(deco_step *s);
+void deco_step_take_encoder(deco_step *s, deco_encoded *e);                  /* owned from here: latents then come from it */
 size_t deco_step_bytes(const deco_hypervolume *h, int64_t P, int64_t batch); /* its memory, for the forecast */
 
 /* Host inputs of one batch, read before the call returns. */
@@ -21,14 +22,20 @@ typedef struct deco_step_input {
     const float *ctf_values;                            /* [B,P], or NULL: worked out from ctf */
     const float *R, *shift;                             /* [B,9], [B,2] pixels, not trained; NULL, both: rows of the tables */
     const float *z;                                     /* [B,Z] latents of pretraining, not trained; NULL: rows of the table */
+    const uint8_t *pixels;                              /* [B,DECO_ENCODER_PIXELS] with an encoder, and not without one */
+    bool encoder_frozen;                                /* it only runs, in evaluation mode: pretraining */
     bool latents_frozen, train_rotations, train_shifts; /* of the tables' rows; poses are trained in a model that holds moments for them */
     double lr_decoder, lr_latents, lr_poses, decay;     /* decay: AdamW's, of the decoder */
-    int64_t mean_steps;                                 /* length of the decoder's running mean; 0: the last weights alone */
+    double lr_encoder;
+    int64_t mean_steps; /* length of the decoder's running mean; 0: the last weights alone */
 } deco_step_input;
 
 /* Forward, backward and the optimisers. Gradients stay readable until the next step (deco_step_gradients: tests).
  * Fails: ARGUMENT; DIVERGED (noticed some steps late: nothing waits for the loss). */
 deco_status deco_step_run(deco_step *s, const deco_step_input *in);
+
+/* The encoder's view of images, in evaluation mode, into their rows of the table of latents. At most as many as a batch. */
+deco_status deco_step_encode(deco_step *s, const int64_t *row, const uint8_t *pixels, int64_t B);
 
 /* Sum over the images of all steps so far of their losses, and how many they are; waits for the steps. Fails: DIVERGED when a loss is not
  * finite, or when those since the last look are on average over 100 times what an empty map would have: a decoder that predicts nothing
@@ -44,6 +51,7 @@ deco_status deco_step_loss(deco_step *s, double *mean, int64_t *images);
 typedef struct deco_step_gradients {
     deco_array decoder;    /* [parameters] */
     deco_array latents;    /* [B,Z] */
+    deco_array encoder;    /* [trained parameters], when it was trained */
     deco_array R, shift;   /* [B,3,3], [B,2], when wanted or trained */
     deco_array six;        /* [B,6], of the table's form of a rotation, when trained */
     deco_array dpredicted; /* [B,P], with those: 2 (CTF·slice - shifted) / (B·P) */

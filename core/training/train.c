@@ -37,6 +37,7 @@ static deco_status phase_begin(trainer *t, const deco_epoch_plan *plan)
 {
     deco_status st = DECO_OK;
     size_t B = (size_t)plan->batch;
+    deco_encoded *encoded = NULL;
 
     if (t->mask && same_needs(&t->plan, plan)) {
         t->plan = *plan;
@@ -47,6 +48,10 @@ static deco_status phase_begin(trainer *t, const deco_epoch_plan *plan)
     t->m->radius = plan->radius;
     TRY(deco_mask_create(&t->mask, t->m->shape.L, plan->radius));
     TRY(deco_step_create(&t->step, t->m, t->mask, plan->batch));
+    if (t->m->encoder) {
+        TRY(deco_encoded_create(&encoded, t->m, plan->batch, plan->kind != DECO_EPOCH_PRETRAIN, t->o->gradient_checkpointing));
+        deco_step_take_encoder(t->step, encoded);
+    }
     TRY(deco_loader_create(&t->loader, t->p, t->mask, t->stats, t->m->dev, plan->search_batch ? plan->search_batch : plan->batch,
                            plan->search_batch ? SEARCH_BATCHES_AHEAD : (int)t->o->prefetch));
     TRY(deco_alloc(&t->ctf, B, sizeof *t->ctf, "a batch"));
@@ -57,46 +62,60 @@ out:
     return st;
 }
 
-deco_status trainer_step(trainer *t, const int64_t *row, const float *images, int64_t B, const float *z, double fraction,
-                         deco_epoch_record *r)
+/* Every optimiser's rate at a place in the epoch; 0 of what is not trained. Half as many as often as training diverged. */
+static void set_rates(deco_step_input *in, const trainer *t, double fraction, deco_epoch_record *r)
+{
+    const deco_options *o = t->o;
+    int64_t epoch = t->at->epoch + 1;
+    double rate = ldexp(1, -(int)t->at->halvings), e = (double)deco_scheduled_epoch(epoch, t->at->skipped) + fraction;
+
+    in->lr_decoder = rate * t->plan.lr;
+    in->lr_poses = rate * t->plan.lr_poses;
+    if (t->m->encoder && !in->encoder_frozen)
+        in->lr_encoder =
+            rate * deco_lr_encoder(o->lr_conf_encoder, o->min_lr_encoder, (double)o->warm_up_epochs_encoder, (double)t->schedule.total, e);
+    if (!t->m->encoder && !in->z && !t->plan.latents_frozen)
+        in->lr_latents =
+            rate * deco_lr_latents(o->lr_conf_table, o->min_lr_conf_table, (double)o->warm_up_epochs, (double)epoch + fraction);
+    r->lr_decoder = in->lr_decoder;
+    r->lr_latents = t->m->encoder ? in->lr_encoder : in->lr_latents;
+    r->lr_poses = in->lr_poses;
+}
+
+deco_status trainer_step(trainer *t, const deco_batch *b, const float *z, double fraction, deco_epoch_record *r)
 {
     deco_status st = DECO_OK;
-    int64_t epoch = t->at->epoch + 1;
     bool table = t->plan.kind == DECO_EPOCH_TABLE;
-    double rate = ldexp(1, -(int)t->at->halvings);
-    deco_step_input in = {.B = B,
-                          .row = row,
-                          .images = images,
+    deco_step_input in = {.B = b->B,
+                          .row = b->row,
+                          .images = b->images,
                           .ctf = t->ctf,
                           .z = z,
+                          .pixels = b->pixels,
+                          .encoder_frozen = t->plan.kind == DECO_EPOCH_PRETRAIN || t->plan.latents_frozen,
                           .latents_frozen = t->plan.latents_frozen,
                           .train_rotations = table,
                           .train_shifts = table && !t->o->use_gt_trans && !t->o->no_trans,
                           .decay = t->o->wd,
                           .mean_steps = t->o->decoder_mean_steps};
 
-    for (int64_t i = 0; i < B; i++)
-        t->ctf[i] = t->p->ctf[row[i]];
-    r->lr_decoder = in.lr_decoder = rate * t->plan.lr;
-    r->lr_latents = in.lr_latents =
-        z || t->plan.latents_frozen
-            ? 0
-            : rate * deco_lr_latents(t->o->lr_conf_table, t->o->min_lr_conf_table, (double)t->o->warm_up_epochs, (double)epoch + fraction);
-    r->lr_poses = in.lr_poses = rate * t->plan.lr_poses;
+    for (int64_t i = 0; i < b->B; i++)
+        t->ctf[i] = t->p->ctf[b->row[i]];
+    set_rates(&in, t, fraction, r);
     TRY(deco_step_run(t->step, &in));
 out:
     return st;
 }
 
-/* Pretraining draws a fresh latent an image and leaves the table alone. */
+/* Pretraining draws a fresh latent an image and leaves the table alone; an encoder gives them, in evaluation mode. */
 static deco_status train_batch(trainer *t, const deco_batch *b, double fraction, deco_epoch_record *r)
 {
     int64_t Z = t->m->shape.Z;
-    bool pretraining = t->plan.kind == DECO_EPOCH_PRETRAIN;
+    bool pretraining = t->plan.kind == DECO_EPOCH_PRETRAIN && !t->m->encoder;
 
     for (int64_t i = 0; pretraining && i < b->B; i++)
         deco_latent_draw(t->z + Z * i, Z, t->at->seed, DECO_STREAM_PRETRAIN, b->row[i]);
-    return trainer_step(t, b->row, b->images, b->B, pretraining ? t->z : NULL, fraction, r);
+    return trainer_step(t, b, pretraining ? t->z : NULL, fraction, r);
 }
 
 deco_status trainer_between(trainer *t, int64_t batches)
@@ -241,8 +260,9 @@ static void tell(trainer *t, const deco_epoch_record *r)
 static deco_status say_diverged(const trainer *t, int64_t epoch)
 {
     double factor = ldexp(1, -(int)t->at->halvings);
-    return deco_fail(DECO_E_DIVERGED, "epoch %lld: %s; lower --lr (now %g) or --lr_conf_table (now %g)", (long long)epoch, deco_error(),
-                     factor * t->o->lr, factor * t->o->lr_conf_table);
+    return deco_fail(DECO_E_DIVERGED, "epoch %lld: %s; lower --lr (now %g) or --%s (now %g)", (long long)epoch, deco_error(),
+                     factor * t->o->lr, t->m->encoder ? "lr_conf_encoder" : "lr_conf_table",
+                     factor * (t->m->encoder ? t->o->lr_conf_encoder : t->o->lr_conf_table));
 }
 
 /* Every epoch's order is its own, whatever came before. */
@@ -252,15 +272,46 @@ static void draw_order(trainer *t)
     deco_random_permutation(&order, t->order, t->p->N);
 }
 
+/* Every particle's latent, by the encoder as it is now, in evaluation mode: before a search asks the table, and behind the last epoch. */
+static deco_status encode_all(trainer *t, const char *why, deco_epoch_record *r)
+{
+    deco_status st = DECO_OK;
+    deco_batch b;
+
+    for (int64_t i = 0; i < t->p->N; i++)
+        t->order[i] = i;
+    deco_progress_begin(t->mon, why, t->p->N, "images");
+    TRY(deco_loader_start(t->loader, t->order, t->p->N));
+    for (;;) {
+        if (deco_monitor_stopped(t->mon))
+            TRY(deco_fail(DECO_E_STOPPED, "stopped on request while %s, which the run that goes on begins anew", why));
+        TRY(deco_loader_next(t->loader, &b, &r->seconds_waiting));
+        if (!b.B)
+            break;
+        for (int64_t i = 0; i < b.B; i += t->plan.batch) { /* a search reads more at once */
+            int64_t n = b.B - i < t->plan.batch ? b.B - i : t->plan.batch;
+            TRY(deco_step_encode(t->step, b.row + i, b.pixels + i * DECO_ENCODER_PIXELS, n));
+        }
+        deco_progress_add(t->mon, b.B);
+    }
+out:
+    deco_progress_end(t->mon);
+    return st;
+}
+
 static deco_status make_initial_model(trainer *t)
 {
     deco_initial_result r;
-    deco_status st = deco_initial_model_run(&r, t->m, t->p, t->stats, t->o, t->at->seed, t->mon);
+    deco_image_stats images = *t->stats;
+    images.encoder = false; /* nothing asks for latents yet */
+    deco_status st = deco_initial_model_run(&r, t->m, t->p, &images, t->o, t->at->seed, t->mon);
 
     if (!st)
         t->at->agreement = r.starts > 1 ? fmax(r.agreement, 1e-9) : 0; /* compared, and nothing alike */
     return st;
 }
+
+static const char last_encoding[] = "encoding all images once more, with the encoder at rest";
 
 static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
 {
@@ -276,6 +327,8 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
     if (epoch < 0 && plan.initial_model && !t->at->step)
         TRY(make_initial_model(t));
     TRY(phase_begin(t, &plan));
+    if (t->m->encoder && epoch == 0 && plan.search_batch && !t->at->step)
+        TRY(encode_all(t, "encoding all images for the search", r));
     draw_order(t);
     TRY(deco_changes_begin(t->changes));
     deco_step_losses_from(t->step, t->at->loss_sum, t->at->images);
@@ -286,6 +339,8 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
     deco_progress_begin(t->mon, what, plan.images - t->at->step * each, "images");
     st = plan.search_batch ? trainer_search_run(t, r) : run_batches(t, r);
     deco_progress_end(t->mon);
+    if (!st && t->m->encoder && epoch + 1 + t->at->skipped == t->schedule.total) /* part of the epoch: one stopped in it is not over */
+        st = encode_all(t, last_encoding, r);
     if (!st || st == DECO_E_STOPPED) { /* a stopped model must be sound too: it is about to be written */
         deco_status lost = deco_step_losses(t->step, &t->at->loss_sum, &t->at->images);
         st = lost ? lost : st;
@@ -307,6 +362,8 @@ static deco_status check(const trainer *t)
     if (t->m->N != t->p->N || t->m->D != t->p->D)
         return deco_fail(DECO_E_ARGUMENT, "%s: %lld particles of box %lld; the model is for %lld of box %lld", t->p->source,
                          (long long)t->p->N, (long long)t->p->D, (long long)t->m->N, (long long)t->m->D);
+    if (t->m->encoder && !t->stats->encoder)
+        return deco_fail(DECO_E_ARGUMENT, "%s: the model has an encoder, but its view of the images was not asked for", t->p->source);
     return DECO_OK;
 }
 
@@ -383,6 +440,8 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
         TRY(run_epoch(&t, at->epoch + 1, &r));
         bool stopped = r.kind == DECO_EPOCH_SEARCH && deco_search_stop(at, o, p->N, t.schedule.search_epochs - (r.epoch + 1) - at->skipped);
         trainer_search_judge(&t);
+        if (stopped && m->encoder && at->epoch + 2 + at->skipped == t.schedule.total)
+            TRY(encode_all(&t, last_encoding, &r));
         turn_epoch(at);
         tell(&t, &r);
         if (stopped)
@@ -399,17 +458,30 @@ out:
 }
 
 /* What an epoch holds beside the model. */
-static size_t epoch_bytes(const deco_options *o, const deco_epoch_plan *e, const deco_hypervolume *h, int64_t N, int64_t D, int threads)
+static size_t epoch_bytes(const deco_options *o, const deco_epoch_plan *e, const deco_hypervolume *h, const deco_vit *encoder, int64_t N,
+                          int64_t D, int threads)
 {
     int64_t side = 2 * e->radius + 1, P = side * side; /* the square around the mask */
     int64_t loaded = e->search_batch ? e->search_batch : e->batch;
 
     return deco_step_bytes(h, P, e->batch) +
+           (encoder ? deco_encoded_bytes(encoder, deco_encoder_first(encoder, o->finetune_strategy, o->finetune_layer_num), e->batch,
+                                         e->kind != DECO_EPOCH_PRETRAIN, o->gradient_checkpointing)
+                    : 0) +
            deco_loader_bytes(D, P, loaded, e->search_batch ? SEARCH_BATCHES_AHEAD : (int)o->prefetch, threads, o->use_conf_encoder) +
            (e->search_batch ? trainer_search_bytes(o, e, N, h->Z) : 0);
 }
 
-size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, int64_t N, int64_t D, int threads)
+/* With the CPU's own: gradients of at most 16 runs of images, packed weights, and what a thread holds of an image. */
+static size_t encoder_bytes(const deco_options *o, const deco_vit *v, int threads)
+{
+    const int64_t runs = 16;
+    int64_t trained = deco_vit_parameters(v) - deco_encoder_first(v, o->finetune_strategy, o->finetune_layer_num);
+    size_t sums = (size_t)((runs + 1) * 12 * v->C * v->C), image = (size_t)(deco_vit_tokens(v) * 12 * v->C) * (size_t)threads;
+    return (sums + image + (size_t)(deco_vit_parameters(v) + 2 * trained)) * sizeof(float);
+}
+
+size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, const deco_vit *encoder, int64_t N, int64_t D, int threads)
 {
     /* Of the CPU's fused decoder: copies of the gradient, as far as they fit in so much, and the points of which a thread holds all layers. */
     const size_t most_chunks = 72, least_chunks = 12, chunk_bytes = (size_t)256 << 20, tile_points = 192;
@@ -420,11 +492,12 @@ size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, int64_
 
     for (int64_t i = s.pretrain_images ? -1 : 0; i < s.total; i++) {
         deco_epoch_plan e = deco_epoch_plan_of(o, N, D, i);
-        size_t bytes = epoch_bytes(o, &e, h, N, D, threads);
+        size_t bytes = epoch_bytes(o, &e, h, encoder, N, D, threads);
         if (e.initial_model) /* before the epoch's own memory is taken */
             epoch = deco_initial_model_bytes(o, N, D) > epoch ? deco_initial_model_bytes(o, N, D) : epoch;
         epoch = bytes > epoch ? bytes : epoch;
     }
-    return 3 * (decoder + table) + epoch + (size_t)N * (sizeof(int64_t) + (deco_trains_poses(o) ? 24 : 8) * sizeof(float)) +
+    return 3 * decoder + (encoder ? table + encoder_bytes(o, encoder, threads) : 3 * table) + epoch +
+           (size_t)N * (sizeof(int64_t) + (deco_trains_poses(o) ? 24 : 8) * sizeof(float)) +
            (chunks > least_chunks * decoder ? chunks : least_chunks * decoder) + (size_t)threads * tile;
 }

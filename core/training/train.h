@@ -64,7 +64,7 @@ typedef struct deco_epoch_record {
     double seconds, seconds_waiting;         /* of the epoch; of these, waiting for images */
     double seconds_step;                     /* in steps ... */
     double seconds_slices;                   /* ... and of these, in slices and their gradients: decoding and backward */
-    double lr_decoder, lr_latents, lr_poses; /* of its last batch; 0 of what was not trained */
+    double lr_decoder, lr_latents, lr_poses; /* of its last batch; 0 of what was not trained. lr_latents: of the table, or the encoder */
     deco_epoch_kind kind;
     int64_t radius;
     double seconds_search, seconds_snapshots;
@@ -92,7 +92,7 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
 deco_status deco_search_seconds(double *snapshots, double *image, deco_model *m, const deco_particles *p, const deco_options *o,
                                 const deco_epoch_plan *e);
 
-/* Bytes of host memory that training takes, for the forecast. */
-size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, int64_t N, int64_t D, int threads);
+/* Bytes of host memory that training takes, for the forecast; `encoder` NULL: none. */
+size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, const deco_vit *encoder, int64_t N, int64_t D, int threads);
 
 #endif

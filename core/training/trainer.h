@@ -27,10 +27,9 @@ typedef struct trainer {
     float *z;                      /* [batch,Z] */
 } trainer;
 
-/* One gradient step on images [B,P] of `row` [B], as the plan says, at their poses of the moment. `z` [B,Z]: latents of pretraining;
- * NULL: the table's. */
-deco_status trainer_step(trainer *t, const int64_t *row, const float *images, int64_t B, const float *z, double fraction,
-                         deco_epoch_record *r);
+/* One gradient step on the batch, as the plan says, at the poses of the moment. `z` [B,Z]: latents of pretraining; NULL: the table's, or with
+ * an encoder what it makes of the batch's pixels. */
+deco_status trainer_step(trainer *t, const deco_batch *b, const float *z, double fraction, deco_epoch_record *r);
 
 /* Between two of `batches`: a checkpoint if one is wanted; STOPPED on request. */
 deco_status trainer_between(trainer *t, int64_t batches);

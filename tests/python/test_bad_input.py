@@ -56,8 +56,8 @@ def test_accelerates_own_options_are_refused_with_the_equivalent(tmp_path, word)
     assert len(refused(tmp_path, "--particles", JOB, *BRIEF, word, says=word[2:].split("=")[0])) > 60
 
 
-def test_what_is_not_there_yet_names_what_runs_instead(tmp_path):
-    refused(tmp_path, "--particles", JOB, says=["encoder", "use_conf_encoder"])
+def test_without_weights_it_names_what_runs_instead(tmp_path):
+    refused(tmp_path, "--particles", JOB, says=["pretrained_model_path", "use_conf_encoder"])
 
 
 def test_output_inside_the_input_is_refused(tmp_path, tiny_copy):

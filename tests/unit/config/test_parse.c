@@ -246,11 +246,13 @@ static void a_command_line_of_cryodeco_analyses_again_as_it_stands(void **state)
     deco_options_free(o);
 }
 
-static void what_is_not_there_yet_is_refused_with_what_runs(void **state)
+static void what_does_not_go_together_is_refused_with_what_runs(void **state)
 {
-    check_refuses("run J --outdir o", DECO_FOR_RUN, DECO_E_UNSUPPORTED, "--use_conf_encoder False runs with a latent table");
-    check_refuses("run J --outdir o --use_gt_poses True", DECO_FOR_RUN, DECO_E_UNSUPPORTED,
-                  "the encoder is not in this version yet; --use_conf_encoder False runs with a latent table");
+    check_refuses("run J --outdir o", DECO_FOR_RUN, DECO_E_ARGUMENT, "--use_conf_encoder False, a table of latents, is the better choice");
+    check_refuses("run J --outdir o --use_gt_poses True", DECO_FOR_RUN, DECO_E_ARGUMENT, "give --pretrained_model_path DIR");
+    check_refuses("run J --outdir o --pretrained_model_path w --encoder_depth 3", DECO_FOR_RUN, DECO_E_ARGUMENT, "encoder_depth is given");
+    deco_options_free(accepted("run J --outdir o --pretrained_model_path w", DECO_FOR_RUN));
+    deco_options_free(accepted("run J --outdir o --finetune_strategy random_initial --encoder_width 96", DECO_FOR_RUN));
 #define SEARCH "run J --outdir o --use_conf_encoder no "
     deco_options_free(accepted(SEARCH, DECO_FOR_RUN));
     check_refuses(SEARCH "--refine_gt_poses yes --use_gt_poses yes", DECO_FOR_RUN, DECO_E_ARGUMENT, "give one of them");
@@ -321,7 +323,7 @@ int main(void)
         cmocka_unit_test(the_refinement_of_given_poses_runs_as_it_stands),
         cmocka_unit_test(the_acceptance_line_runs_as_it_stands),
         cmocka_unit_test(a_command_line_of_cryodeco_analyses_again_as_it_stands),
-        cmocka_unit_test(what_is_not_there_yet_is_refused_with_what_runs),
+        cmocka_unit_test(what_does_not_go_together_is_refused_with_what_runs),
         cmocka_unit_test(what_means_nothing_here_is_refused_with_what_to_do),
         cmocka_unit_test(missing_or_clashing_words_are_told),
     };
