@@ -5,6 +5,7 @@
 #include "job/job.h"
 #include "job/lock.h"
 #include "job/outdir.h"
+#include "job/report.h"
 #include "job/record.h"
 #include "model/checkpoints.h"
 #include "training/search_stop.h"
@@ -109,6 +110,7 @@ deco_status deco_job_analyze_model(char **summary, const char *directory, deco_m
                                                    .starts_agree = at->agreement,
                                                    .seed = (uint64_t)o->seed},
                             o, mon));
+    TRY(deco_report_write(o->outdir, directory, p, shift, o, mon));
     *summary = deco_job_summary(directory, o, Z);
 out:
     free(z);
