@@ -1,4 +1,4 @@
-/* Cores this process may use: the affinity mask, cut by the control groups' CPU quota. */
+/* Cores and memory this process may use: the affinity mask and the machine's memory, cut by the control groups' limits. */
 #include "base/cores.h"
 #include "base/file.h"
 #include "base/threads.h"
@@ -25,7 +25,7 @@ static int cores_by_affinity(void)
     return n > 0 && n < 1 << 20 ? (int)n : 1;
 }
 
-/* Microseconds in the file dir/name, its first word; -1 when there is none, or it says "max". */
+/* The number in the file dir/name, its first word; -1 when there is none, or it says "max". */
 static long long first_number(const char *dir, const char *name, long long *second)
 {
     char *path = deco_path_join(dir, name);
@@ -42,7 +42,7 @@ static long long first_number(const char *dir, const char *name, long long *seco
     return a;
 }
 
-static int cores_of_group(const char *dir)
+static long long cores_of_group(const char *dir)
 {
     long long period = 0, quota = first_number(dir, "cpu.max", &period);
 
@@ -52,26 +52,38 @@ static int cores_of_group(const char *dir)
     }
     if (quota <= 0 || period <= 0 || quota / period > 1 << 20)
         return 0;
-    return (int)((quota + period - 1) / period);
+    return (quota + period - 1) / period;
 }
 
-static int smaller(int a, int b) { return !a ? b : !b ? a : a < b ? a : b; }
+static long long memory_of_group(const char *dir)
+{
+    long long bytes = first_number(dir, "memory.max", NULL);
+
+    if (bytes < 0)
+        bytes = first_number(dir, "memory.limit_in_bytes", NULL);
+    return bytes > 0 ? bytes : 0;
+}
+
+static long long smaller(long long a, long long b) { return !a ? b : !b ? a : a < b ? a : b; }
+
+/* What a group's directory says of its limit; 0: nothing. */
+typedef long long (*group_limit)(const char *dir);
 
 /* The group `path` under `root` and all above it. In a container the path may not be there, but the root is. */
-static int cores_of_groups(const char *root, const char *path)
+static long long limit_of_groups(const char *root, const char *path, group_limit limit)
 {
     char *dir = deco_format("%s%s", root, path);
-    int cores = 0;
+    long long least = 0;
 
     while (dir && strlen(dir) >= strlen(root)) {
-        cores = smaller(cores, cores_of_group(dir));
+        least = smaller(least, limit(dir));
         char *slash = strrchr(dir, '/');
         if (!slash)
             break;
         *slash = 0;
     }
     free(dir);
-    return cores;
+    return least;
 }
 
 static bool has_word(const char *list, size_t n, const char *word)
@@ -84,9 +96,9 @@ static bool has_word(const char *list, size_t n, const char *word)
     return false;
 }
 
-int deco_cores_by_quota(const char *list, const char *mount)
+static long long limit_of_process(const char *list, const char *mount, const char *controller, group_limit limit)
 {
-    int cores = 0;
+    long long least = 0;
     char *line = NULL;
     size_t size = 0;
     FILE *f = fopen(list, "re");
@@ -97,15 +109,30 @@ int deco_cores_by_quota(const char *list, const char *mount)
         if (!path)
             continue;
         size_t n = (size_t)(path - names - 1);
-        char *root = n == 0 ? strdup(mount) : has_word(names + 1, n, "cpu") ? deco_format("%s/%.*s", mount, (int)n, names + 1) : NULL;
+        char *root = n == 0 ? strdup(mount) : has_word(names + 1, n, controller) ? deco_format("%s/%.*s", mount, (int)n, names + 1) : NULL;
         if (root)
-            cores = smaller(cores, cores_of_groups(root, path + 1));
+            least = smaller(least, limit_of_groups(root, path + 1, limit));
         free(root);
     }
     free(line);
     if (f)
         fclose(f);
-    return cores;
+    return least;
 }
 
-int deco_cores_allowed(void) { return smaller(deco_cores_by_quota("/proc/self/cgroup", "/sys/fs/cgroup"), cores_by_affinity()); }
+int deco_cores_by_quota(const char *list, const char *mount) { return (int)limit_of_process(list, mount, "cpu", cores_of_group); }
+
+double deco_memory_by_group(const char *list, const char *mount)
+{
+    return (double)limit_of_process(list, mount, "memory", memory_of_group);
+}
+
+int deco_cores_allowed(void) { return (int)smaller(deco_cores_by_quota("/proc/self/cgroup", "/sys/fs/cgroup"), cores_by_affinity()); }
+
+double deco_memory_allowed(void)
+{
+    double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    double group = deco_memory_by_group("/proc/self/cgroup", "/sys/fs/cgroup");
+
+    return group > 0 && group < machine ? group : machine;
+}

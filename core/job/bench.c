@@ -3,19 +3,25 @@
 
 #include "config/options.h"
 #include "model/bench_encoder.h"
+#include "particles/bench_images.h"
 #include "training/bench_search.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CASES = DECO_DECODER_CASES + DECO_ENCODER_CASES + DECO_SEARCH_CASES };
+enum {
+    SEARCH_AT = DECO_DECODER_CASES + DECO_ENCODER_CASES,
+    IMAGES_AT = SEARCH_AT + DECO_SEARCH_CASES,
+    CASES = IMAGES_AT + DECO_IMAGE_CASES
+};
 
 static const deco_bench_case *case_at(int i)
 {
     if (i < DECO_DECODER_CASES)
         return &deco_decoder_cases[i];
-    i -= DECO_DECODER_CASES;
-    return i < DECO_ENCODER_CASES ? &deco_encoder_cases[i] : &deco_search_cases[i - DECO_ENCODER_CASES];
+    if (i < SEARCH_AT)
+        return &deco_encoder_cases[i - DECO_DECODER_CASES];
+    return i < IMAGES_AT ? &deco_search_cases[i - SEARCH_AT] : &deco_image_cases[i - IMAGES_AT];
 }
 
 static bool names(const char *list, const char *name)
@@ -73,10 +79,16 @@ deco_status deco_bench_run(char **out, const deco_options *o, deco_monitor *m)
         goto out;
     }
     for (int i = 0; i < CASES; i++) {
-        const deco_bench_case *c = case_at(i);
+        deco_bench_case with_options = *case_at(i);
+        const deco_bench_case *c = &with_options;
         deco_bench_rate rate = {0};
         if (o->cases && !names(o->cases, c->name))
             continue;
+        if (i >= IMAGES_AT) { /* those go by the user's input */
+            if (!o->cases && !deco_image_case_possible(c, o))
+                continue;
+            with_options.what = o;
+        }
         TRY(c->run(&rate, c, dev, o->seconds, m));
         report(text, c, &rate, o, dev);
     }

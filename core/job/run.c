@@ -9,6 +9,8 @@
 #include "job/progress_page.h"
 #include "job/record.h"
 #include "job/run_job.h"
+#include "particles/block_order.h"
+#include "particles/record.h"
 #include "training/initial_model.h"
 #include "training/search_stop.h"
 #include "training/train.h"
@@ -61,6 +63,22 @@ out:
     return st;
 }
 
+/* Images that do not fit in memory are shuffled by blocks, unless the user said how. Recorded like a given one: on another machine the same run
+ * has the same order. */
+static deco_status settle_blocks(run_job *j)
+{
+    record_layout l = record_layout_of(j->particles->D, !strcmp(j->o->image_precision, "float32"), j->o->use_conf_encoder);
+    int64_t block = deco_block_for(j->particles->N, (double)l.bytes);
+    char text[24];
+
+    if (deco_option_given(j->o, DECO_OPT_shuffle_block) || !block || j->resumed)
+        return DECO_OK;
+    deco_info(j->m, "the images do not fit in memory: they are shuffled by blocks of %" PRId64 " (--shuffle_block 0 shuffles all together)",
+              block);
+    snprintf(text, sizeof text, "%" PRId64, block);
+    return deco_options_put(j->o, "shuffle_block", text, DECO_FROM_COMMAND);
+}
+
 /* All that can be said without reading pixels. */
 static deco_status check_input(run_job *j)
 {
@@ -79,6 +97,7 @@ static deco_status check_input(run_job *j)
     if (!j->resumed) /* a run that goes on has its encoder in the checkpoint */
         TRY(run_job_open_encoder(j));
     TRY(open_particles(j, need));
+    TRY(settle_blocks(j));
     if (o->k_num > j->particles->N)
         TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",
                       o->k_num, j->particles->source, j->particles->N));

@@ -282,14 +282,29 @@ out:
     return st;
 }
 
-void cache_reader_expect(cache_reader *r, int64_t row)
+/* Images `first` to `last` of the file, which lie there in that order. */
+static void expect(cache_reader *r, int64_t first, int64_t last)
 {
     const cache_plan *c = &r->c->plan;
-    const unsigned char *record;
+    const unsigned char *from, *to;
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
 
-    if (cache_view_image(&record, r->view, c->images.number[row], c->layout.bytes))
+    if (cache_view_image(&from, r->view, first, c->layout.bytes) || cache_view_image(&to, r->view, last, c->layout.bytes) || to < from)
         return;
-    uintptr_t from = (uintptr_t)record & ~page;
-    madvise((void *)from, (uintptr_t)record + c->layout.bytes - from, MADV_WILLNEED);
+    uintptr_t begin = (uintptr_t)from & ~page;
+    madvise((void *)begin, (uintptr_t)to + c->layout.bytes - begin, MADV_WILLNEED);
+}
+
+void cache_reader_expect(cache_reader *r, int64_t row)
+{
+    int64_t number = r->c->plan.images.number[row];
+    expect(r, number, number);
+}
+
+int64_t deco_cache_block(const deco_cache *c, int64_t row, int64_t block) { return c->plan.images.number[row] / block; }
+
+void cache_reader_expect_block(cache_reader *r, int64_t row, int64_t block)
+{
+    int64_t first = deco_cache_block(r->c, row, block) * block, end = first + block, count = r->c->plan.images.count;
+    expect(r, first, (end < count ? end : count) - 1);
 }

@@ -33,6 +33,9 @@ void cache_reader_free(cache_reader *r);
 deco_status cache_reader_record(const unsigned char **out, cache_reader *r, int64_t row);
 /* Asks the disk for it, and does not wait. What is wrong shows when it is read. */
 void cache_reader_expect(cache_reader *r, int64_t row);
+/* The same of its block: all `block` images that stand with it in the order of the files. */
+void cache_reader_expect_block(cache_reader *r, int64_t row, int64_t block);
+int64_t deco_cache_block(const deco_cache *c, int64_t row, int64_t block); /* that block's number */
 
 /* `cryodeco cache build|info|verify|remove`. */
 deco_status deco_cache_command(char **out, const deco_options *o, deco_monitor *m, bool *wrote);

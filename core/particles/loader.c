@@ -51,6 +51,7 @@ struct deco_loader {
     const int64_t *order;
     int64_t n, next; /* images of the pass; the next to be taken */
     int64_t asked;   /* images that the disk was asked for */
+    bool *block;     /* blocks that it was asked for in this pass; NULL without blocks */
     int64_t given;   /* batches the caller is through with */
     bool lent;       /* batch `given` is in the caller's hands */
     int busy;        /* threads reading now */
@@ -122,6 +123,23 @@ static int64_t ask_for(int64_t *first, deco_loader *l)
     return l->asked = end > *first ? end : *first;
 }
 
+/* Without the lock, but for the mark of a block. */
+static void expect_image(reader_thread *t, int64_t row)
+{
+    deco_loader *l = t->loader;
+
+    if (!l->block) {
+        cache_reader_expect(t->cached, row);
+        return;
+    }
+    pthread_mutex_lock(&l->lock);
+    bool *mark = &l->block[deco_cache_block(l->images.cache, row, l->images.block)], done = *mark;
+    *mark = true;
+    pthread_mutex_unlock(&l->lock);
+    if (!done)
+        cache_reader_expect_block(t->cached, row, l->images.block);
+}
+
 static void *thread_main(void *argument)
 {
     reader_thread *t = argument;
@@ -144,7 +162,7 @@ static void *thread_main(void *argument)
         const int64_t *order = l->order; /* kept by the caller as long as a thread is busy */
         pthread_mutex_unlock(&l->lock);
         for (; ask < asked; ask++)
-            cache_reader_expect(t->cached, order[ask]);
+            expect_image(t, order[ask]);
         deco_status st = load_row(s->images + place * l->P, s->pixels ? s->pixels + place * DECO_ENCODER_PIXELS : NULL, t, row);
         pthread_mutex_lock(&l->lock);
         finish_image(l, s, place, st);
@@ -247,6 +265,8 @@ static deco_status make_codec(deco_loader *l, const deco_mask *mask)
     deco_status st = DECO_OK;
 
     TRY(record_places(&l->places, mask));
+    if (l->images.cache && l->images.block)
+        TRY(deco_alloc(&l->block, (size_t)(l->p->N / l->images.block + 1), sizeof *l->block, "blocks"));
     if (l->images.cache) {
         l->layout = *deco_cache_layout(l->images.cache);
         return DECO_OK;
@@ -310,6 +330,7 @@ void deco_loader_free(deco_loader *l)
     pthread_mutex_destroy(&l->lock);
     free(l->ring);
     free(l->thread);
+    free(l->block);
     free(l->points);
     free(l->places);
     prepare_free(l->q);
@@ -329,6 +350,8 @@ deco_status deco_loader_start(deco_loader *l, const int64_t *order, int64_t n)
         pthread_cond_wait(&l->ready, &l->lock);
     for (int i = 0; i < l->slots; i++)
         clear_slot(&l->ring[i], l->batch);
+    if (l->block)
+        memset(l->block, 0, (size_t)(l->p->N / l->images.block + 1) * sizeof *l->block);
     l->order = order;
     l->n = n;
     l->next = l->given = l->asked = 0;

@@ -14,6 +14,7 @@ typedef struct deco_image_stats {
     deco_cache *cache; /* NULL: they are prepared from the stacks whenever they are read. The same bits either way */
     bool float32;      /* else rounded to float16: record.h */
     bool encoder;      /* are the encoder's pixels read too? */
+    int64_t block;     /* a cache's disk is asked for so many neighbours at once, as block_order.h takes them; 0: for each image */
 } deco_image_stats;
 
 /* One streaming pass over all images, for their scale; the rest of *out is as it is for float16 from the stacks. Each pixel is looked at. Fails:

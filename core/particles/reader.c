@@ -115,6 +115,17 @@ static deco_status look_at_pixels(const image_reader *r, int64_t row, const char
     return DECO_OK;
 }
 
+deco_status image_reader_raw(float *out, image_reader *r, int64_t row)
+{
+    deco_status st = DECO_OK;
+    const deco_mrc *mrc = NULL;
+
+    TRY(open_one(&mrc, r, r->p->image[row].stack));
+    TRY(deco_mrc_read(mrc, out, r->p->image[row].index, 1));
+out:
+    return st;
+}
+
 deco_status image_reader_hartley(const float **out, uint8_t *pixels, image_reader *r, int64_t row, bool look)
 {
     deco_status st = DECO_OK;

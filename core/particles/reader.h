@@ -16,6 +16,9 @@ void image_reader_free(image_reader *r);
  * Fails: FILE, FORMAT (NaN, infinite or equal pixels: file, row, image). */
 deco_status image_reader_hartley(const float **out, uint8_t *pixels, image_reader *r, int64_t row, bool look);
 
+/* The image as it is in its stack, out [box,box]. Fails: FILE, FORMAT. */
+deco_status image_reader_raw(float *out, image_reader *r, int64_t row);
+
 /* `box`: the largest of the stacks, cut or not. */
 size_t image_reader_bytes(int64_t box, int stacks, bool encoder);
 

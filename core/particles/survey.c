@@ -75,7 +75,7 @@ out:
 deco_status deco_images_open(deco_image_stats *out, const deco_particles *p, const deco_options *o, deco_device *dev, deco_monitor *m)
 {
     deco_status st = DECO_OK;
-    deco_image_stats s = {.float32 = !strcmp(o->image_precision, "float32"), .encoder = o->use_conf_encoder};
+    deco_image_stats s = {.float32 = !strcmp(o->image_precision, "float32"), .encoder = o->use_conf_encoder, .block = o->shuffle_block};
 
     *out = (deco_image_stats){0};
     if (o->cache_dir && o->use_lmdb && !strcmp(o->cache, "auto")) {

@@ -5,6 +5,8 @@
 #include "training/search_stop.h"
 
 #include "base/philox.h"
+#include "particles/block_order.h"
+#include "particles/file_order.h"
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -269,7 +271,7 @@ static deco_status say_diverged(const trainer *t, int64_t epoch)
 static void draw_order(trainer *t)
 {
     deco_random order = deco_random_at(t->at->seed, DECO_STREAM_ORDER, (uint64_t)(t->at->epoch + 2));
-    deco_random_permutation(&order, t->order, t->p->N);
+    deco_block_order(t->order, t->in_files, t->p->N, t->o->shuffle_block, &order);
 }
 
 /* Every particle's latent, by the encoder as it is now, in evaluation mode: before a search asks the table, and behind the last epoch. */
@@ -434,6 +436,8 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
     if (at->epoch < -1 && !t.schedule.pretrain_images)
         at->epoch = -1;
     TRY(deco_alloc(&t.order, (size_t)p->N, sizeof *t.order, "the order of an epoch"));
+    if (o->shuffle_block)
+        TRY(file_order_rows(&t.in_files, p));
     TRY(deco_changes_create(&t.changes, m));
     announce(&t, resumed);
     while (at->epoch + 1 + at->skipped < t.schedule.total) {
@@ -454,6 +458,7 @@ out:
     phase_end(&t);
     deco_changes_free(t.changes);
     free(t.order);
+    free(t.in_files);
     return st;
 }
 

@@ -15,7 +15,8 @@ typedef struct trainer {
     const deco_watch *watch;
     deco_monitor *mon;
     deco_schedule schedule;
-    int64_t *order; /* [N] */
+    int64_t *order;    /* [N] */
+    int64_t *in_files; /* [N] file_order.h, with shuffle_block; else NULL */
     deco_changes *changes;
 
     deco_epoch_plan plan; /* of this epoch, and what it needs */

@@ -275,6 +275,26 @@ static void the_smallest_cgroup_quota_counts_rounded_up(void **state)
     assert_int_equal(deco_cores_by_quota("/nowhere", root), 0);
 }
 
+static void the_smallest_cgroup_memory_counts(void **state)
+{
+    char root[1024];
+
+    (void)state;
+    snprintf(root, sizeof root, "%s", scratch("memory"));
+    put(root, "list", "0::/a/b\n");
+    char *list = deco_path_join(root, "list");
+    assert_true(deco_memory_by_group(list, root) == 0);
+    put(root, "a/b/memory.max", "max\n");
+    assert_true(deco_memory_by_group(list, root) == 0);
+    put(root, "a/memory.max", "4000000000\n");
+    assert_true(deco_memory_by_group(list, root) == 4e9);
+    put(root, "memory/c/memory.limit_in_bytes", "1000000\n"); /* version 1 */
+    put(root, "list", "3:memory:/c\n");
+    assert_true(deco_memory_by_group(list, root) == 1e6);
+    assert_true(deco_memory_allowed() > 1e6);
+    free(list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +306,7 @@ int main(void)
         cmocka_unit_test(start_runs_once_in_each_worker),
         cmocka_unit_test(no_number_given_means_the_cores_allowed),
         cmocka_unit_test(the_smallest_cgroup_quota_counts_rounded_up),
+        cmocka_unit_test(the_smallest_cgroup_memory_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
