@@ -2,6 +2,7 @@
 #include "cryodeco.h"
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -59,6 +60,46 @@ static int print_help(const char *command)
 
 static bool is_word(const char *s, const char *a, const char *b) { return s && (!strcmp(s, a) || !strcmp(s, b)); }
 
+/* Where the package for Python is, from the folder of this program: in a build, in a wheel, as installed. */
+static const char *const packages[] = {"../python", "../..", DECO_PYTHON_FROM_BIN};
+
+/* `cryodeco cryosparc ...` is Python, over CryoSPARC's own client: a process of it takes this one's place. */
+static int run_cryosparc(int argc, char **argv)
+{
+    char self[4096], folder[4096], path[8192], file[4096 + 64];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    const char *python = getenv("CRYODECO_PYTHON"), *before = getenv("PYTHONPATH");
+    char **words = calloc((size_t)argc + 3, sizeof *words);
+
+    self[n > 0 ? n : 0] = 0;
+    char *slash = strrchr(self, '/');
+    if (!slash || !words) {
+        fprintf(stderr, "error: the program's own place is not known\n");
+        free(words);
+        return DECO_EXIT_NOT_STARTED;
+    }
+    for (size_t i = 0; i < sizeof packages / sizeof *packages; i++) {
+        snprintf(folder, sizeof folder, "%.*s/%s", (int)(slash - self), self, packages[i]);
+        snprintf(file, sizeof file, "%s/cryodeco/cryosparc/__main__.py", folder);
+        if (!access(file, R_OK))
+            break;
+    }
+    snprintf(path, sizeof path, "%s%s%s", folder, before && *before ? ":" : "", before && *before ? before : "");
+    setenv("PYTHONPATH", path, 1);
+    setenv("CRYODECO_PROGRAM", self, 1);
+    words[0] = (char *)(python && *python ? python : "python3");
+    words[1] = "-m";
+    words[2] = "cryodeco.cryosparc";
+    for (int i = 2; i < argc; i++)
+        words[i + 1] = argv[i];
+    execvp(words[0], words);
+    fprintf(stderr,
+            "error: %s: cannot be run; cryodeco cryosparc needs Python 3.9 with numpy and cryosparc-tools, named by CRYODECO_PYTHON\n",
+            words[0]);
+    free(words);
+    return DECO_EXIT_NOT_STARTED;
+}
+
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : NULL;
@@ -73,6 +114,8 @@ int main(int argc, char **argv)
         printf("cryodeco %s\n", deco_version());
         return DECO_EXIT_DONE;
     }
+    if (is_word(command, "cryosparc", "cryosparc"))
+        return run_cryosparc(argc, argv);
     for (int i = 2; i < argc; i++)
         if (is_word(argv[i], "--help", "-h"))
             return print_help(command);

@@ -22,6 +22,7 @@ static const struct {
     {"bench", DECO_FOR_BENCH, "[options]", "measure this machine"},
     {"options", DECO_FOR_OPTIONS, "[--json]", "the table of all options"},
     {"plugin", 0, "", "what a host program needs to know, in JSON"},
+    {"cryosparc", 0, "run|publish|check --help", "train as an external job of CryoSPARC, and publish into it (needs Python)"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -1,0 +1,264 @@
+"""`cryodeco cryosparc` as a process against the contract server: a whole life, every fault, outputs read back without the client, no secrets left."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import BRIEF, command
+from cryosparc_server import PASSWORD, USER
+
+HERE = pathlib.Path(__file__).parent
+PACKAGE = pathlib.Path(os.environ.get("CRYODECO_PACKAGE", HERE.parents[1] / "build/release/python"))
+LONG = pytest.mark.skipif(os.environ.get("CRYODECO_LONG") != "1", reason="long")
+LICENSE = "11111111-2222-3333-4444-555555555555"  # planted; nothing of 5.x needs it
+
+
+class World:
+    """A project, a server for it, and drivers."""
+
+    def __init__(self, place, project):
+        self.place, self.project = place, project
+        self.state = place / "state"
+        self.state.mkdir()
+        self.drivers = []
+        self.server = subprocess.Popen([sys.executable, str(HERE / "cryosparc_server.py"), str(self.state), str(project)])
+        wait(lambda: (self.state / "port").exists() and (self.state / "port").read_text())
+        self.env = {**os.environ, "CRYOSPARC_BASE_URL": f"http://127.0.0.1:{(self.state / 'port').read_text()}", "CRYOSPARC_EMAIL": USER,
+                    "CRYOSPARC_PASSWORD": PASSWORD, "CRYOSPARC_LICENSE_ID": LICENSE, "PYTHONPATH": str(PACKAGE), "CRYODECO_PROGRAM": command(),
+                    "CRYODECO_POLL_S": "0.3", "CRYODECO_GRACE_S": "20"}
+
+    def start(self, *words, **env):
+        p = subprocess.Popen([sys.executable, "-m", "cryodeco.cryosparc", *map(str, words)], env={**self.env, **env}, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
+        self.drivers.append(p)
+        return p
+
+    def end(self, p, code):
+        out, err = p.communicate(timeout=120)
+        (self.place / f"said_{p.pid}.txt").write_text(out + err)
+        assert p.returncode == code, err
+        assert not children_of_session(self.project), "an orphan is left"
+        return out + err
+
+    def run(self, *words, code=0, **env):
+        return self.end(self.start("run", "--project", "P3", "--workspace", "W1", "--particles", "J12.particles", *BRIEF, *words, **env), code)
+
+    def begin(self, *words):
+        """A driver whose child is in its first epochs, of so many that it will not end by itself."""
+        p = self.start("run", "--project", "P3", "--workspace", "W1", "--particles", "J12.particles", *BRIEF, "--epochs_sgd", "100000", *words)
+        metrics = self.project / "J99/cryodeco/run/metrics.jsonl"
+        wait(lambda: metrics.exists() and '"event":"epoch"' in metrics.read_text(), p)
+        return p
+
+    def job(self, uid="J99"):
+        return json.loads((self.state / "state.json").read_text()).get(uid)
+
+    def user(self, what, uid="J99"):
+        (self.state / "command").write_text(f"{what} {uid}")
+
+    def operations(self):
+        return [json.loads(line)["operation"] for line in (self.state / "requests.jsonl").read_text().splitlines()]
+
+    def faults(self, **faults):
+        (self.state / "faults.json").write_text(json.dumps({k.replace("__", "."): v for k, v in faults.items()}))
+
+
+def wait(true, process=None, seconds=60):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come"
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+def children_of_session(project):
+    """Processes at work on the project, by their command lines."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if str(project / "J99/cryodeco").encode() in b" ".join(words):
+            found.append(pid)
+    return found
+
+
+@pytest.fixture
+def world(tmp_path, tiny_copy):
+    w = World(tmp_path, tiny_copy)
+    yield w
+    for p in w.drivers:
+        if p.poll() is None:
+            p.kill()
+            p.communicate()
+    w.server.kill()
+    w.server.wait()
+    token = (w.state / "token").read_text() if (w.state / "token").exists() else None
+    secrets = [s.encode() for s in (PASSWORD, LICENSE, token) if s]
+    for path in [*w.project.rglob("*"), *tmp_path.glob("said_*"), w.state / "state.json"]:
+        if path.is_file():
+            data = path.read_bytes()
+            assert not any(s in data for s in secrets), f"{path} holds a secret"
+
+
+def test_a_whole_life(world):
+    text = world.run("--seed", "1")
+    job = world.job()
+    assert job["status"] == "completed" and "J99 completed" in text
+    assert set(job["outputs"]) == {"cluster_0", "cluster_1", "particles_latent", "volume_0", "volume_1"}
+    given = np.load(world.project / "J12/downsampled_particles.cs")
+    folder, run = world.project / "J99", world.project / "J99/cryodeco/run/out"
+    labels, uid, z = np.load(run / "analysis_1/clustering2/labels.npy"), np.load(run / "uid.npy"), np.load(run / "conf.1.npy")
+    for k in (0, 1):
+        rows = np.load(folder / f"J99_cluster_{k}.cs")
+        mask = np.isin(given["uid"], uid[labels == k])
+        assert rows["uid"].tolist() == given["uid"][mask].tolist()  # exact, and in the input's order
+        for name in [n for n in rows.dtype.names if n.startswith("blob/")]:
+            assert rows[name].tolist() == given[name][mask].tolist(), name
+        assert {n.split("/")[0] for n in rows.dtype.names} == {"uid", "blob"}  # known poses: the input's pass through
+        assert np.load(folder / f"J99_passthrough_cluster_{k}.cs")["uid"].tolist() == rows["uid"].tolist()
+        volume = np.load(folder / f"J99_volume_{k}.cs")
+        assert (folder / "..").resolve().joinpath(volume["map/path"][0].decode()).read_bytes() == \
+            (run / f"analysis_1/clustering2/vol_{k:03d}.mrc").read_bytes()
+        assert volume["map/shape"].tolist() == [[32, 32, 32]] and abs(volume["map/psize_A"][0] - 4.5) < 1e-6
+    latent = np.load(folder / "J99_particles_latent.cs")
+    at = np.argsort(uid)[np.searchsorted(np.sort(uid), latent["uid"])]
+    assert len(latent) == 1000
+    for i in range(z.shape[1]):
+        assert np.array_equal(latent[f"components_mode_{i}/value"], z[at, i]) and set(latent[f"components_mode_{i}/component"]) == {i}
+    kinds = [e["type"] for e in job["events"]]
+    assert kinds.count("checkpoint") >= 2 and "image" in kinds and job["tile"]
+    assert any("epoch 1: loss" in e["text"] for e in job["events"])
+    operations = world.operations()
+    assert operations.count("jobs.mark_completed") == 1 and operations.index("jobs.add_external_output") > operations.index("jobs.mark_running")
+
+
+@LONG
+def test_estimated_poses_are_outputs_of_their_own(world):
+    world.run("--use_gt_poses", "False", "--refine_gt_poses", "True", "--k_num", "1")
+    rows = np.load(world.project / "J99/J99_cluster_0.cs")
+    found = np.load(next((world.project / "J99/cryodeco/run/out").glob("analysis_*/clustering1/clustering_cs_star/cluster_0.cs")))
+    at = np.argsort(found["uid"])[np.searchsorted(np.sort(found["uid"]), rows["uid"])]
+    for name in ("alignments3D/pose", "alignments3D/shift", "alignments3D/psize_A"):
+        assert np.array_equal(rows[name], found[name][at]), name
+    assert len(rows) == 1000 and set(world.job()["outputs"]) == {"cluster_0", "particles_latent", "volume_0"}
+
+
+@pytest.mark.parametrize("what, status", [("kill", "killed"), pytest.param("clear", "building", marks=LONG),
+                                          pytest.param("delete", None, marks=LONG)])
+def test_stopped_from_cryosparc(world, what, status):
+    p = world.begin()
+    world.user(what)
+    world.end(p, 3)
+    assert (world.job() or {}).get("status") == status
+    operations = world.operations()
+    assert "jobs.mark_completed" not in operations and "jobs.mark_failed" not in operations
+    assert list((world.project / "J99/cryodeco/run/out").glob("*.safetensors"))
+
+
+def test_sigterm_fails_the_job_with_a_checkpoint_and_resume_completes_it(world):
+    p = world.begin()
+    p.send_signal(signal.SIGTERM)
+    text = world.end(p, 128 + signal.SIGTERM)
+    assert "--resume J99" in text and world.job()["status"] == "failed"
+    yaml = world.project / "J99/cryodeco/run/job.yaml"
+    epochs = 1 + max(int(f.name.split(".")[1]) for f in (yaml.parent / "out").glob("checkpoint.*"))
+    yaml.write_text(yaml.read_text().replace("epochs_sgd: 100000", f"epochs_sgd: {epochs}"))
+    world.end(world.start("run", "--project", "P3", "--resume", "J99"), 0)
+    assert world.job()["status"] == "completed" and "J100" not in json.loads((world.state / "state.json").read_text())
+
+
+def test_an_outage_and_an_expired_token_end_nothing(world):
+    p = world.start("run", "--project", "P3", "--workspace", "W1", "--particles", "J12.particles", *BRIEF, "--epochs_sgd", "20")
+    wait(lambda: (world.project / "J99/cryodeco/run/run.log").exists(), p)
+    world.faults(jobs__get_status={"status": 503, "times": 2}, jobs__add_event_log={"cut": "before", "times": 4}, assets__upload={"status": 500})
+    (world.state / "expire").touch()
+    assert "the run goes on" in world.end(p, 0)
+    assert world.job()["status"] == "completed" and world.operations().count("login") == 2
+
+
+@LONG
+def test_a_failing_run_is_a_failed_job_with_the_librarys_words(world):
+    p = world.begin()
+    os.kill(int(children_of_session(world.project)[0]), signal.SIGKILL)
+    text = world.end(p, 1)
+    assert "exit code -9" in text and world.job()["status"] == "failed"
+    assert any(e["type"] == "error" for e in world.job()["events"])
+
+
+def test_what_cannot_start_creates_nothing(world):
+    for words, env, said in [
+        (["--k_num", "0"], {}, "k_num is 0"),
+        (["--particles", "J77.particles"], {}, "no such job"),
+        (["--particles", "J12.nothing"], {}, "cannot be loaded"),
+        (["--project", "P9"], {}, "P9"),
+        ([], {"CRYOSPARC_PASSWORD": "wrong-planted-7"}, "no connection"),
+        (["--map-path", "/=/nowhere/"], {}, "not visible"),
+    ]:
+        text = world.run(*words, code=4, **env)
+        assert said in text and "wrong-planted" not in text, text
+    assert world.job() is None and not (world.project / "J99").exists()
+
+
+def test_dry_run_and_check_create_nothing(world):
+    text = world.run("--dry-run")
+    assert "nothing was created" in text and "forecast" in text
+    p = world.start("check", "--project", "P3", "--particles", "J12.particles")
+    assert "1,000 particles" in world.end(p, 0)
+    assert "jobs.create" not in world.operations()
+
+
+@LONG
+def test_publish_of_a_finished_run(world):
+    subprocess.run([command(), "run", "--particles", world.project / "J12", "--outdir", world.place / "run", *BRIEF, "--k_num", "40"], check=True,
+                   capture_output=True)
+    world.end(world.start("publish", "--project", "P3", "--workspace", "W1", "--particles", "J12.particles", world.place / "run"), 0)
+    outputs = world.job()["outputs"]
+    clusters = [n for n in outputs if n.startswith("cluster_")]
+    assert len(clusters) > 30 and sum(outputs[n]["num"] for n in clusters) == 1000 and world.job()["status"] == "completed"
+
+
+def add_job(project, uid, change):
+    """A copy of J12 with another uid and changed rows."""
+    folder = project / uid
+    folder.mkdir()
+    rows = np.load(project / "J12/downsampled_particles.cs")
+    more = np.load(project / "J12/J12_passthrough_particles.cs")
+    rows, more = change(rows.copy(), more.copy())
+    np.save(open(folder / "full.cs", "wb"), rows)
+    np.save(open(folder / f"{uid}_passthrough_particles.cs", "wb"), more)
+
+
+@pytest.mark.parametrize("case", [pytest.param("same", marks=LONG), "recentred", pytest.param("foreign", marks=LONG)])
+def test_subsets_at_full_size(tmp_path, tiny_copy, case):
+    def change(rows, more):
+        rows["blob/idx"] += 7  # another stack's
+        if case == "recentred":
+            more["location/center_x_frac"][3] += 0.01
+        if case == "foreign":
+            rows["uid"] += 1
+            more["uid"] += 1
+        return rows, more
+
+    add_job(tiny_copy, "J5", change)
+    w = World(tmp_path, tiny_copy)
+    try:
+        text = w.run("--particles-full", "J5.particles", code=0 if case == "same" else 4)
+        if case == "same":
+            full, small = np.load(tiny_copy / "J99/J99_cluster_0_full.cs"), np.load(tiny_copy / "J99/J99_cluster_0.cs")
+            source = np.load(tiny_copy / "J5/full.cs")
+            source = source[np.isin(source["uid"], small["uid"])]
+            assert set(full["uid"]) == set(small["uid"])
+            for name in [n for n in full.dtype.names if n.startswith("blob/")]:
+                assert full[name].tolist() == source[name].tolist(), name
+        else:
+            assert {"recentred": "recentred", "foreign": "another set"}[case] in text and w.job() is None
+    finally:
+        w.server.kill()
+        w.server.wait()
