@@ -1,13 +1,14 @@
 """A finished run: its arrays without a copy, its model, and subsets of its particles."""
 import glob
 import os
+import tempfile
 import threading
 from typing import Any, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
 
-from . import _cryodeco
+from . import _cryodeco, _job
 from ._errors import ArgumentError
 
 StrPath = Union[str, "os.PathLike[str]"]
@@ -28,6 +29,40 @@ class Poses(NamedTuple):
 
     rotation: "npt.NDArray[np.float32]"  #: [N,3,3]
     shift: "npt.NDArray[np.float32]"  #: [N,2], pixels of the box, x first
+
+
+class Subset:
+    """Some particles of a run, in the run's order."""
+
+    def __init__(self, result: "Result", rows: "npt.NDArray[np.int64]") -> None:
+        self._result = result
+        self.rows = rows  #: [n] i8, rows of the result's arrays, rising
+
+    @property
+    def uids(self) -> "npt.NDArray[np.uint64]":
+        """[n] u8, CryoSPARC's uids."""
+        return self._result.uids[self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def save(self, path: StrPath, original: Optional[StrPath] = None) -> str:
+        """Write the particles as files that CryoSPARC (Import Result Group) and RELION take; gives the path of the .cs file.
+
+        path      with or without ".cs"; the .csg and .star go beside it
+        original  job whose rows are written instead, joined on uid: the one before downsampling, for work at full size
+
+        Every column and uid of the input stays. Raises FileError, FormatError, ArgumentError (an empty subset, uids that `original` lacks).
+        """
+        stem = os.fspath(path)
+        stem = stem[:-3] if stem.endswith(".cs") else stem
+        analysis = self._result._clustering.split("/")[0] if self._result._clustering else None
+        with tempfile.TemporaryDirectory(prefix="cryodeco-") as place:
+            uids = os.path.join(place, "uids.npy")
+            np.save(uids, self.uids)
+            _job.run_command("subset", _job.words({"outdir": self._result.outdir, "uids": uids, "output": stem, "analysis": analysis,
+                                                   "original": original}))
+        return stem + ".cs"
 
 
 class Result:
@@ -133,6 +168,26 @@ class Result:
             for map_, row in zip(out, rows):
                 _cryodeco.decode(map_.ctypes.data, model, row.ctypes.data, row.size)
         return out if states.ndim == 2 else out[0]
+
+    def subset(self, which: "npt.ArrayLike") -> Subset:
+        """Some of the particles.
+
+        which    [N] truth values, or uids in any order (integers); a uid that stands twice counts once
+
+        Raises ArgumentError (another length, a uid that the run does not have, anything else).
+        """
+        given = np.asarray(which)
+        if given.ndim == 1 and given.dtype == np.bool_:
+            if len(given) != len(self):
+                raise ArgumentError(f"a mask of {len(given):,} truth values; the run has {len(self):,} particles")
+            return Subset(self, np.flatnonzero(given))
+        if given.ndim != 1 or given.dtype.kind not in "iu" or (given.dtype.kind == "i" and (given < 0).any()):
+            raise ArgumentError(f"which is of type {given.dtype} with {given.ndim} dimensions; [N] truth values, or uids are expected")
+        wanted = given.astype(np.uint64)
+        missing = ~np.isin(wanted, self.uids)
+        if missing.any():
+            raise ArgumentError(f"{missing.sum():,} of {len(wanted):,} uids are not in {self._outdir}, {wanted[missing][0]} for one")
+        return Subset(self, np.flatnonzero(np.isin(self.uids, wanted)))
 
     def close(self) -> None:
         """Give files and memory back. Arrays taken before stay good; new ones are refused."""

@@ -97,6 +97,23 @@ def test_decode_gives_the_map_that_the_run_wrote(outdir):
             result.decode(wrong)
 
 
+def test_subsets_are_written_as_cryosparc_knows_the_particles(tmp_path, outdir):
+    result = cryodeco.open(outdir)
+    given = np.load(JOB / "downsampled_particles.cs")
+    for which in (result.labels == 1, result.uids[result.labels == 1][::-1]):
+        subset = result.subset(which)
+        path = subset.save(tmp_path / "one.cs")
+        rows = np.load(path)
+        assert len(subset) == (result.labels == 1).sum() and rows["uid"].tolist() == subset.uids.tolist()
+        assert rows["blob/path"].tolist() == given["blob/path"][np.isin(given["uid"], subset.uids)].tolist()
+        assert (tmp_path / "one.csg").exists() and (tmp_path / "one.star").exists()
+    for wrong in (np.ones(3, bool), [1, 2], result.uids.astype(float), result.uids.astype(np.int64) * 0 - 1):
+        with pytest.raises(cryodeco.ArgumentError):
+            result.subset(wrong)
+    with pytest.raises(cryodeco.ArgumentError):
+        result.subset(np.zeros(1000, bool)).save(tmp_path / "none")
+
+
 def test_info_and_check_and_another_clustering(outdir, caplog):
     assert cryodeco.info(JOB)["particles"] == 1000
     caplog.set_level("INFO", "cryodeco")
