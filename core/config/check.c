@@ -266,6 +266,20 @@ static deco_status check_subset(const deco_options *o)
     return check_subset_source(o);
 }
 
+static deco_status check_encode(const deco_options *o)
+{
+    if (!o->outdir)
+        return deco_fail(DECO_E_ARGUMENT,
+                         "outdir is not given: name a finished run, as in cryodeco encode OUTDIR --particles JOB --output DIR");
+    if (o->particles.count != 1)
+        return deco_fail(DECO_E_ARGUMENT,
+                         "particles names %" PRId64 " inputs; encode takes one CryoSPARC job directory or .cs file: --particles PATH",
+                         o->particles.count);
+    if (!o->output || !*o->output)
+        return deco_fail(DECO_E_ARGUMENT, "output is not given: name a directory for conf.npy with --output DIR");
+    return check_device(o);
+}
+
 deco_status deco_options_check(const deco_options *o, int command)
 {
     switch (command) {
@@ -280,6 +294,7 @@ deco_status deco_options_check(const deco_options *o, int command)
         return check_box(o);
     case DECO_FOR_BENCH: return check_device(o);
     case DECO_FOR_CACHE: return check_cache(o);
+    case DECO_FOR_ENCODE: return check_encode(o);
     default: return DECO_OK;
     }
 }

@@ -16,6 +16,8 @@ static const struct {
     {"analyze", DECO_FOR_ANALYZE, "OUTDIR [options]", "analyse a finished run again, with other settings"},
     {"info", DECO_FOR_INFO, "JOB [options]", "say what an input holds and what can be run with it"},
     {"subset", DECO_FOR_SUBSET, "OUTDIR|--particles JOB --output PATH [options]", "some particles as files for CryoSPARC and RELION"},
+    {"encode", DECO_FOR_ENCODE, "OUTDIR --particles JOB --output DIR [options]",
+     "latents of other particles, from a finished run's encoder"},
     {"cache", DECO_FOR_CACHE, "build|info|verify|remove [JOB...] --cache_dir DIR [options]",
      "keep an input's prepared images on a local disk"},
     {"simulate", DECO_FOR_SIMULATE, "STRUCTURE... --outdir DIR [options]", "make a project with known truth from structures or maps"},

@@ -62,6 +62,7 @@ static const command commands[] = {
     {"analyze", DECO_FOR_ANALYZE, deco_job_analyze},
     {"info", DECO_FOR_INFO, run_info},
     {"subset", DECO_FOR_SUBSET, deco_job_subset},
+    {"encode", DECO_FOR_ENCODE, deco_job_encode},
     {"cache", DECO_FOR_CACHE, run_cache},
     {"simulate", DECO_FOR_SIMULATE, run_simulate},
     {"bench", DECO_FOR_BENCH, run_bench},

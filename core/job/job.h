@@ -26,4 +26,8 @@ deco_status deco_job_analyze_model(char **summary, const char *directory, deco_m
 /* Where the maps, plots and subsets of an analysis are, a line each, and what their hand is; NULL without memory. Z: latent dimensions, 0 without states. */
 char *deco_job_summary(const char *directory, const deco_options *o, int64_t Z);
 
+/* `cryodeco encode OUTDIR --particles JOB --output DIR`: what a finished run's encoder makes of other particles, in evaluation mode; with the
+ * input's poses also how far each image is from its slice. */
+deco_status deco_job_encode(const deco_options *o, deco_monitor *m, bool *wrote, char **summary);
+
 #endif

@@ -12,6 +12,7 @@ JOB = TINY / "project/J12"
 GOLDEN = HERE.parent / "golden/i_encoder/C48_depth2_Z6/checkpoint"
 WEIGHTS = ["--pretrained_model_path", GOLDEN, "--encoder_heads", "2"]
 RANDOM = "--finetune_strategy random_initial --encoder_width 24 --encoder_depth 1 --encoder_heads 2".split()
+REPORTS = ["out/analysis_1/report.html", "out/analysis_2/report.html"]  # they show options and places
 DECODER = "--feature_dim 5 --hypervolume_layers 1 --hypervolume_dim 32 --pe_dim 8 --k_num 2 --n_imgs_pose_search 0 --lr 1e-3".split()
 KNOWN = [*DECODER, *"--use_gt_poses True --epochs_sgd 0 --n_imgs_pretrain 32 --batch_size_known_poses 20".split()]
 SEARCH = [*DECODER, *"""--search_radii 6,8 --l_start 6 --base_healpy 1 --search_n_iter 1 --batch_size_hps 20 --batch_size_pretrain 32
@@ -76,20 +77,20 @@ def test_what_is_frozen_keeps_its_bytes(tmp_path, rows):
 
 def test_checkpointing_changes_memory_and_no_bit(tmp_path, rows, tuned):
     other = run(tmp_path / "run", rows, *KNOWN, *WEIGHTS, "--gradient_checkpointing", "False", "--threads", "1")
-    same_results(tuned, other)
+    same_results(tuned, other, leave_out=REPORTS)
 
 
 @pytest.mark.parametrize("plan", ["known", "search"])
 def test_a_run_killed_on_the_way_ends_as_one_that_was_not(tmp_path, rows, plan):
     words = [*(KNOWN if plan == "known" else SEARCH), *RANDOM, *rows, "--checkpoint_minutes", "0.0005"]
-    whole = run(tmp_path / "whole", [], *words)
-    cut = tmp_path / "cut"
+    whole = run(tmp_path / "whole/run", [], *words)
+    cut = tmp_path / "cut/run"
     p = start(cut, *words)
     wait_for(p, lambda: on_the_way(cut))
     p.send_signal(signal.SIGKILL)
     p.wait()
     cryodeco("run", "--outdir", cut, "--resume", "auto")
-    same_results(whole, cut)
+    same_results(whole, cut, leave_out=REPORTS)
     notes, _ = encoder_of(cut)
     assert notes["encoder_steps"] == encoder_of(whole)[0]["encoder_steps"] != "0"
 
@@ -120,3 +121,28 @@ def test_bad_weights_are_refused_before_anything_is_written(tmp_path):
 def test_terms_of_the_weights_are_told(tmp_path):
     r = cryodeco("run", "--particles", JOB, "--outdir", tmp_path / "out", *KNOWN, *WEIGHTS, "--dry_run", "True")
     assert "academic research only" in r.stderr
+
+
+def test_encode_gives_the_runs_own_latents_and_those_of_others(tmp_path, rows, tuned):
+    out = tmp_path / "own"
+    r = cryodeco("encode", tuned, "--particles", JOB, *rows[:2], "--output", out, "--use_gt_poses", "True")
+    assert "conf.npy" in r.stdout
+    own = np.load(out / "conf.npy")
+    assert np.array_equal(np.load(out / "uid.npy"), np.load(tuned / "out/uid.npy"))
+    # Batches of another size: products with other numbers of rows round otherwise.
+    assert np.abs(own - np.load(tuned / "out/conf.1.npy")).max() < 1e-5 * np.abs(own).max()
+    error = np.load(out / "error.npy")
+    assert error.shape == (64,) and abs(error.mean() / metrics(tuned, "epoch")[-1]["loss"] - 1) < 0.1
+    cryodeco("encode", tuned, "--particles", JOB, "--output", tmp_path / "all", "--threads", 1)
+    assert np.load(tmp_path / "all/conf.npy").shape == (1000, 5)
+    assert np.abs(np.load(tmp_path / "all/conf.npy")[7:71] - own).max() < 1e-5 * np.abs(own).max()
+    assert not (tmp_path / "all/error.npy").exists()
+
+
+def test_encode_says_what_it_cannot_do(tmp_path, tuned):
+    r = cryodeco("encode", tuned, "--particles", JOB, check=False)
+    assert r.returncode == 2 and "--output DIR" in r.stderr
+    r = cryodeco("encode", tmp_path, "--particles", JOB, "--output", tmp_path / "o", check=False)
+    assert r.returncode == 2 and "holds no weights" in r.stderr
+    r = cryodeco("encode", tuned, "--particles", JOB, "--output", JOB / "o", check=False)
+    assert r.returncode == 2 and "never written to" in r.stderr

@@ -1,5 +1,6 @@
 /* Weights of the encoder: what loads, by its real names, and what people have in their place. FORMATS.md section 1. */
 #include "base/file.h"
+#include "base/monitor.h"
 #include "formats/safetensors.h"
 #include "model/encoder.h"
 #include "support/scratch.h"
@@ -11,6 +12,20 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
+
+/* Sanitizers are some times slower, and so is a machine that does other things. */
+enum { PATIENCE = 10 };
+
+/* Bytes of this process in memory. */
+static size_t resident(void)
+{
+    long pages = 0, held = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%ld %ld", &pages, &held), 2);
+    fclose(f);
+    return (size_t)held * (size_t)sysconf(_SC_PAGESIZE);
+}
 
 /* ---- a file of weights, and one fault in it ------------------------------------------------------------------------------ */
 
@@ -268,6 +283,43 @@ static void cut_and_flipped_files_are_refused_or_whole(void **state)
     drop(&w);
 }
 
+/* The real sizes by their real names: in under 2 s from a warm disk, and in no more memory than the numbers and a tenth. */
+static void small_and_base_load_in_time_and_memory(void **state)
+{
+    static const char *const names[] = {"vit_small", "vit_base"};
+    const char *longer = getenv("CRYODECO_LONG");
+    for (int i = 0; i < (longer && *longer == '1' ? 2 : 1); i++) {
+        deco_vit v = {.Z = 128};
+        deco_encoder_weights *open;
+        deco_encoder *e;
+        deco_device *dev;
+        assert_true(deco_encoder_named(&v, names[i]));
+        weights w = make("base_encoder.", v.C, v.depth, true);
+        const char *path = save(&w, "real.safetensors");
+        drop(&w);
+        assert_int_equal(deco_device_create(&dev, "cpu", 1), DECO_OK);
+        double start = deco_seconds();
+        size_t before = resident();
+        deco_vit found;
+        if (deco_encoder_weights_open(&open, &found, path, 0))
+            fail_msg("%s", deco_error());
+        assert_int_equal(found.C, v.C);
+        assert_int_equal(found.depth, v.depth);
+        assert_int_equal(found.heads, v.heads);
+        assert_int_equal(deco_encoder_allocate(&e, dev, &v, 0, false), DECO_OK);
+        assert_int_equal(deco_encoder_weights_load(e, open), DECO_OK);
+        double took = deco_seconds() - start, numbers = (double)e->count * sizeof(float);
+        double grown = (double)resident() - (double)before;
+        printf("  %s: %.2f s, %.0f MB for %.0f MB of numbers\n", names[i], took, grown / 1e6, numbers / 1e6);
+        assert_true(grown < 1.1 * numbers);
+        assert_true(took < 2 * PATIENCE);
+        deco_encoder_free(e);
+        deco_encoder_weights_free(open);
+        deco_device_free(dev);
+        unlink(path);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +331,7 @@ int main(void)
         cmocka_unit_test(numbers_must_be_finite),
         cmocka_unit_test(pickles_pointers_and_pages_are_said),
         cmocka_unit_test(cut_and_flipped_files_are_refused_or_whole),
+        cmocka_unit_test(small_and_base_load_in_time_and_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
