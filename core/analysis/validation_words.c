@@ -95,7 +95,7 @@ static deco_status say_twin(deco_words *w, const deco_cluster_check *c, const ch
     deco_status st = DECO_OK;
     char *text = NULL;
 
-    if (!c->twin.made)
+    if (!c->twin.made || marks & DECO_MARK_NOISE) /* two noises have nothing to agree in */
         return DECO_OK;
     if (!(text = deco_format(
               "%s: its map and the back-projection of its particles %s (FSC %.3f to shell %lld, where a perfect map would have %.3f; "

@@ -44,9 +44,10 @@
     camera.top = view.cy + view.h / 2; camera.bottom = view.cy - view.h / 2;
     camera.updateProjectionMatrix();
     renderer.render(scene, camera);
-    $("outline").setAttribute("points", polygon.map(q => toPixel(q).join(",")).join(" "));
+    outline();
     document.body.dataset.drawn = "1";
   }
+  function outline() { $("outline").setAttribute("points", polygon.map(q => toPixel(q).join(",")).join(" ")); }
   const toPixel = q => [(q[0] - view.cx + view.w / 2) / view.w * stage.clientWidth, (view.cy + view.h / 2 - q[1]) / view.h * stage.clientHeight];
   const toPlace = e => {
     const r = stage.getBoundingClientRect();
@@ -140,7 +141,7 @@
       if ($("lasso").checked || e.shiftKey) { lasso = [toPlace(e)]; } else from = toPlace(e);
     });
     canvas.addEventListener("pointermove", e => {
-      if (lasso) { lasso.push(toPlace(e)); polygon = lasso; draw(); }
+      if (lasso) { lasso.push(toPlace(e)); polygon = lasso; outline(); } /* a million points are not drawn again for it */
       else if (from) { const at = toPlace(e); view.cx -= at[0] - from[0]; view.cy -= at[1] - from[1]; draw(); }
       else if (n <= 200000) hover(e);
     });
@@ -199,7 +200,7 @@
   }
 
   /* ---- the maps --------------------------------------------------------------------------------------------------- */
-  let maps = [], meshes = [], world, eye, painter, controls, playing = 0;
+  let maps = [], meshes = [], world, eye, painter, playing = 0, angle = [0, 0], count3d = 0;
 
   /* Marching cubes with three.js' tables: a surface at `level` (0 … 255) of side³ bytes, x fastest. */
   function surface(data, side, level) {
@@ -234,22 +235,20 @@
     return g;
   }
 
-  /* Where the density falls fastest at each corner: a smooth surface from few triangles. */
+  /* Where the density falls fastest at each corner: a smooth surface from few triangles. A corner lies on an edge between two voxels. */
   function slopes(data, side, corners) {
-    const out = new Float32Array(corners.length), at = (q, k) => data[Math.max(0, Math.min(data.length - 1, q + k))];
-    const weight = [0, 0, 0];
+    const out = new Float32Array(corners.length), last = data.length - 1, step = [1, side, side * side];
     for (let i = 0; i < corners.length; i += 3) {
-      const x0 = Math.floor(corners[i]), y0 = Math.floor(corners[i + 1]), z0 = Math.floor(corners[i + 2]);
-      let g = [0, 0, 0];
-      for (let k = 0; k < 8; k++) {
-        const ox = k & 1, oy = k >> 1 & 1, oz = k >> 2, q = ((z0 + oz) * side + y0 + oy) * side + x0 + ox;
-        const w = (ox ? corners[i] - x0 : 1 - corners[i] + x0) * (oy ? corners[i + 1] - y0 : 1 - corners[i + 1] + y0) * (oz ? corners[i + 2] - z0 : 1 - corners[i + 2] + z0);
-        if (!w) continue;
-        weight[0] = at(q, -1) - at(q, 1); weight[1] = at(q, -side) - at(q, side); weight[2] = at(q, -side * side) - at(q, side * side);
-        g = [g[0] + w * weight[0], g[1] + w * weight[1], g[2] + w * weight[2]];
+      const x = Math.floor(corners[i]), y = Math.floor(corners[i + 1]), z = Math.floor(corners[i + 2]), q = (z * side + y) * side + x;
+      const fx = corners[i] - x, fy = corners[i + 1] - y, fz = corners[i + 2] - z, t = Math.max(fx, fy, fz), p = q + (fx ? 1 : fy ? side : fz ? side * side : 0);
+      let length = 0;
+      for (let k = 0; k < 3; k++) {
+        const s = step[k], here = data[Math.max(0, q - s)] - data[Math.min(last, q + s)], there = data[Math.max(0, p - s)] - data[Math.min(last, p + s)];
+        out[i + k] = here + t * (there - here);
+        length += out[i + k] * out[i + k];
       }
-      const length = Math.hypot(g[0], g[1], g[2]) || 1;
-      out[i] = g[0] / length; out[i + 1] = g[1] / length; out[i + 2] = g[2] / length;
+      length = Math.sqrt(length) || 1;
+      out[i] /= length; out[i + 1] /= length; out[i + 2] /= length;
     }
     return out;
   }
@@ -257,20 +256,29 @@
   function show() {
     const beside = $("beside").checked, first = +$("map").value, share = +$("level").value / 100;
     const shown = beside ? maps.map((m, i) => i).filter(i => maps[i].group === maps[first].group) : [first];
-    meshes.forEach(m => { world.remove(m); m.geometry.dispose(); m.material.dispose(); });
+    const across = Math.ceil(Math.sqrt(2 * shown.length)), down = Math.ceil(shown.length / across), widest = Math.max(...shown.map(i => maps[i].side));
+    meshes.forEach(m => { world.remove(m.parent); m.geometry.dispose(); m.material.dispose(); });
     meshes = shown.map((i, k) => {
       const m = maps[i], c = palette[(maps[i].group === "clusters" ? maps[i].number : 0) % palette.length];
       const mesh = new THREE.Mesh(surface(m.data, m.side, Math.max(1, 255 * share)),
         new THREE.MeshPhongMaterial({ color: new THREE.Color(c[0], c[1], c[2]), side: THREE.DoubleSide, shininess: 20 }));
-      const s = 1 / m.side;
+      const s = 1 / widest, middle = -0.5 * m.side / widest; /* all in one scale: each is cut to its own density */
       mesh.scale.set(s, s, s);
-      mesh.position.set(-0.5 + (k - (shown.length - 1) / 2) * 1.1, -0.5, -0.5);
-      world.add(mesh);
+      mesh.position.set(middle, middle, middle);
+      const pivot = new THREE.Group(); /* each turns about its own middle */
+      pivot.add(mesh);
+      pivot.position.set((k % across - (Math.min(across, shown.length) - 1) / 2) * 1.05, ((down - 1) / 2 - Math.floor(k / across)) * 1.05, 0);
+      world.add(pivot);
       return mesh;
     });
+    if (shown.length !== count3d) { /* another number of maps: all of them in sight */
+      const box = $("surface"), high = Math.max(down, Math.min(across, shown.length) * box.clientHeight / box.clientWidth);
+      eye.position.z = 1.05 * high / (2 * Math.tan(Math.PI / 9)) + 0.3;
+      count3d = shown.length;
+    }
+    turn(0, 0);
     $("levelText").textContent = `${Math.round(100 * share)} % of the highest density`;
     $("shown").textContent = shown.map(i => maps[i].name).join("; ");
-    render3d();
   }
 
   function render3d() {
@@ -282,7 +290,8 @@
   }
 
   function turn(dx, dy) {
-    world.rotation.y += dx; world.rotation.x += dy;
+    angle = [angle[0] + dx, angle[1] + dy];
+    meshes.forEach(m => { m.parent.rotation.set(angle[1], angle[0], 0); });
     render3d();
   }
 
@@ -316,7 +325,7 @@
     for (const m of meta.maps) maps.push({ ...m, data: new Uint8Array(await unpack(m.id)) });
     if (!maps.length) { $("mapsSection").hidden = true; return; }
     fill($("map"), maps.map(m => m.name));
-    world = new THREE.Scene(); eye = new THREE.PerspectiveCamera(40, 1, 0.1, 50);
+    eye = new THREE.PerspectiveCamera(40, 1, 0.1, 50);
     eye.position.set(0, 0, 2.2);
     const lamp = new THREE.DirectionalLight(0xffffff, 0.8);
     lamp.position.set(1, 1, 2);
