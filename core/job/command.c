@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "job/bench.h"
 #include "job/job.h"
+#include "job/outdir.h"
 #include "particles/cache.h"
 #include "particles/particles.h"
 #include "particles/simulate.h"
@@ -29,6 +30,11 @@ static deco_status run_info(const deco_options *o, deco_monitor *m, bool *wrote,
 
 static deco_status run_cache(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
 {
+    for (int64_t i = 0; !strcmp(o->action, "build") && i < o->particles.count; i++) {
+        deco_status st = deco_cache_dir_check(o->cache_dir, o->particles.items[i]);
+        if (st)
+            return st;
+    }
     return deco_cache_command(out, o, m, wrote);
 }
 

@@ -77,6 +77,12 @@ out:
 
 deco_status deco_outdir_check(const char *outdir, const char *input) { return deco_output_check("outdir", outdir, input); }
 
+deco_status deco_cache_dir_check(const char *directory, const char *input)
+{
+    deco_status st = deco_output_check("cache_dir", directory, input);
+    return st == DECO_E_FILE ? DECO_OK : st;
+}
+
 static int is_left_by_a_run(const struct dirent *e)
 {
     const char *name = e->d_name;

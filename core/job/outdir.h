@@ -8,6 +8,8 @@
 deco_status deco_outdir_check(const char *outdir, const char *input);
 /* The same of a directory that another option names. */
 deco_status deco_output_check(const char *option, const char *directory, const char *input);
+/* Of cache_dir: one that cannot be written to may hold a whole cache. */
+deco_status deco_cache_dir_check(const char *directory, const char *input);
 
 /* Makes `outdir` and `outdir/out`. For a new run what another one left there is moved to outdir/old-out_NNN, never overwritten. */
 deco_status deco_outdir_prepare(const char *outdir, bool new_run, deco_monitor *m);

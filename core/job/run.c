@@ -91,6 +91,8 @@ static deco_status check_input(run_job *j)
         return deco_fail(DECO_E_UNSUPPORTED, "particles is given %" PRId64 " times; this version takes one job directory or .cs file a run",
                          o->particles.count);
     TRY(deco_outdir_check(o->outdir, o->particles.items[0]));
+    if (o->cache_dir)
+        TRY(deco_cache_dir_check(o->cache_dir, o->particles.items[0]));
     if (!o->dry_run && !j->lock && deco_path_is_directory(o->outdir)) /* a new one is locked when it is made */
         TRY(deco_lock_take(&j->lock, o->outdir, j->m));
     TRY(deco_device_create(&j->dev, o->device, (int)o->threads));

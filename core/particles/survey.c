@@ -78,7 +78,7 @@ deco_status deco_images_open(deco_image_stats *out, const deco_particles *p, con
     deco_image_stats s = {.float32 = !strcmp(o->image_precision, "float32"), .encoder = o->use_conf_encoder, .block = o->shuffle_block};
 
     *out = (deco_image_stats){0};
-    if (o->cache_dir && o->use_lmdb && !strcmp(o->cache, "auto")) {
+    if (o->cache_dir && o->use_lmdb && !strcmp(o->cache, "auto") && !o->dry_run) { /* which writes nothing */
         TRY(deco_cache_open(&s.cache, p, o->cache_dir, s.float32, s.encoder, dev, m));
         deco_cache_scale(&s.mean, &s.std, s.cache);
     } else {

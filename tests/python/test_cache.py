@@ -89,7 +89,6 @@ def records(root, project):
 def test_training_cannot_tell_cache_from_stacks(tmp_path):
     plan = [*BRIEF, "--n_imgs_pretrain", "300", "--seed", "3", "--particles", JOB]
     cryodeco("run", *plan, "--outdir", tmp_path / "stacks", "--cache", "none", "--cache_dir", tmp_path / "c")
-    cryodeco("run", *plan, "--dry_run", "True", "--outdir", tmp_path / "none", "--use_lmdb", "False", "--cache_dir", tmp_path / "c")
     assert not (tmp_path / "c").exists()
     cryodeco("run", *plan, "--outdir", tmp_path / "cached", "--cache_dir", tmp_path / "c", "--prefetch", "1")
     expect_whole(tmp_path / "c")
@@ -246,6 +245,30 @@ def test_input_is_left_alone(tiny_copy, tmp_path):
     before = sorted((str(p), p.stat().st_mtime_ns) for p in tiny_copy.rglob("*"))
     cache("build", tiny_copy / "J12", root=tmp_path / "c")
     assert sorted((str(p), p.stat().st_mtime_ns) for p in tiny_copy.rglob("*")) == before
+
+
+    r = cache("build", tiny_copy / "J12", root=tiny_copy / "J12/cache", check=False)
+    assert r.returncode == 2 and "never written to" in r.stderr
+    assert sorted((str(p), p.stat().st_mtime_ns) for p in tiny_copy.rglob("*")) == before
+
+
+def test_dry_run_makes_none(tmp_path):
+    cryodeco("run", *BRIEF, "--particles", JOB, "--outdir", tmp_path / "o", "--cache_dir", tmp_path / "c", "--dry_run", "True")
+    assert not (tmp_path / "c").exists() and not (tmp_path / "o").exists()
+
+
+def test_read_only_cache_is_shared(tmp_path):
+    """Another's: the directory and what is in it cannot be written to (root may; then there is nothing to try)."""
+    cache("build", JOB, *NO_ENCODER, root=tmp_path / "c")
+    one = directory(tmp_path / "c")
+    for path, mode in (one / "data.mdb", 0o444), (one / "lock", 0o444), (one, 0o555), (tmp_path / "c", 0o555):
+        path.chmod(mode)
+    try:
+        cache("build", JOB, *NO_ENCODER, root=tmp_path / "c")
+        cache("verify", root=tmp_path / "c")
+    finally:
+        for path in tmp_path / "c", one:
+            path.chmod(0o755)
 
 
 def test_usage(tmp_path):
