@@ -22,6 +22,8 @@ static const struct {
      "keep an input's prepared images on a local disk"},
     {"simulate", DECO_FOR_SIMULATE, "STRUCTURE... --outdir DIR [options]", "make a project with known truth from structures or maps"},
     {"bench", DECO_FOR_BENCH, "[options]", "measure this machine"},
+    {"selftest", DECO_FOR_SELFTEST, "[--cache_dir SCRATCH] [options]",
+     "is this installation sound: libraries, numbers, a small run, scratch, speed"},
     {"options", DECO_FOR_OPTIONS, "[--json]", "the table of all options"},
     {"plugin", 0, "", "what a host program needs to know, in JSON"},
     {"cryosparc", 0, "run|publish|check --help", "train as an external job of CryoSPARC, and publish into it (needs Python)"},

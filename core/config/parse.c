@@ -12,11 +12,17 @@ static const struct {
     int bit;
     int first, positional; /* options that the first plain word and the others go to; DECO_OPTIONS: none */
 } commands[] = {
-    {"run", DECO_FOR_RUN, DECO_OPT_particles, DECO_OPT_particles},   {"analyze", DECO_FOR_ANALYZE, DECO_OPT_outdir, DECO_OPT_outdir},
-    {"info", DECO_FOR_INFO, DECO_OPT_particles, DECO_OPT_particles}, {"cache", DECO_FOR_CACHE, DECO_OPT_action, DECO_OPT_particles},
-    {"subset", DECO_FOR_SUBSET, DECO_OPT_outdir, DECO_OPT_outdir},   {"encode", DECO_FOR_ENCODE, DECO_OPT_outdir, DECO_OPT_outdir},
-    {"simulate", DECO_FOR_SIMULATE, DECO_OPT_from, DECO_OPT_from},   {"bench", DECO_FOR_BENCH, DECO_OPTIONS, DECO_OPTIONS},
-    {"options", DECO_FOR_OPTIONS, DECO_OPTIONS, DECO_OPTIONS},       {"plugin", 0, DECO_OPTIONS, DECO_OPTIONS},
+    {"run", DECO_FOR_RUN, DECO_OPT_particles, DECO_OPT_particles},
+    {"analyze", DECO_FOR_ANALYZE, DECO_OPT_outdir, DECO_OPT_outdir},
+    {"info", DECO_FOR_INFO, DECO_OPT_particles, DECO_OPT_particles},
+    {"cache", DECO_FOR_CACHE, DECO_OPT_action, DECO_OPT_particles},
+    {"subset", DECO_FOR_SUBSET, DECO_OPT_outdir, DECO_OPT_outdir},
+    {"encode", DECO_FOR_ENCODE, DECO_OPT_outdir, DECO_OPT_outdir},
+    {"simulate", DECO_FOR_SIMULATE, DECO_OPT_from, DECO_OPT_from},
+    {"bench", DECO_FOR_BENCH, DECO_OPTIONS, DECO_OPTIONS},
+    {"selftest", DECO_FOR_SELFTEST, DECO_OPTIONS, DECO_OPTIONS},
+    {"options", DECO_FOR_OPTIONS, DECO_OPTIONS, DECO_OPTIONS},
+    {"plugin", 0, DECO_OPTIONS, DECO_OPTIONS},
 };
 
 /* One pass over a command line. */

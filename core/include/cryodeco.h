@@ -112,7 +112,7 @@ enum {
     DECO_EXIT_CHECKPOINTED = 75 /* stopped with a whole checkpoint: go on with --resume auto */
 };
 
-/* Run one command ("run", "analyze", "info", "simulate", "bench", "options", "plugin", "subset") with its options, to
+/* Run one command ("run", "analyze", "info", "simulate", "bench", "selftest", "options", "plugin", "subset") with its options, to
  * the end. `exit_code`, if not NULL, gets one of the codes above; text meant for stdout goes to *out (may be NULL;
  * free with deco_text_free). `monitor` may be NULL. */
 DECO_API deco_status deco_command_run(const char *command, const deco_options *o, deco_monitor *monitor, char **out, int *exit_code);

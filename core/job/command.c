@@ -72,6 +72,7 @@ static const command commands[] = {
     {"cache", DECO_FOR_CACHE, run_cache},
     {"simulate", DECO_FOR_SIMULATE, run_simulate},
     {"bench", DECO_FOR_BENCH, run_bench},
+    {"selftest", DECO_FOR_SELFTEST, deco_job_selftest},
     {"options", 0, run_options},
     {"plugin", 0, run_plugin},
 };

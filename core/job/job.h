@@ -19,6 +19,10 @@ deco_status deco_job_subset(const deco_options *o, deco_monitor *m, bool *wrote,
 /* The parameters of the run in o->outdir (its job.yaml) under those given now: they stand where a preset would. Fails: FILE, FORMAT. */
 deco_status deco_job_options(deco_options **out, const deco_options *o);
 
+/* `cryodeco selftest`: a line for each part of the installation, with a verdict, into *out also when it fails; nothing stays on disk. Fails: DEVICE
+ * (something is not sound), FILE (the scratch), MEMORY, STOPPED. */
+deco_status deco_job_selftest(const deco_options *o, deco_monitor *m, bool *wrote, char **out);
+
 /* The analysis of a model with its tables, into `directory`. */
 deco_status deco_job_analyze_model(char **summary, const char *directory, deco_model *m, const deco_position *at, const deco_particles *p,
                                    const deco_options *o, deco_monitor *mon);
