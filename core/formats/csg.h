@@ -10,4 +10,19 @@
 deco_status deco_csg_write(const char *path, const deco_table *t, int64_t items, const char *metafile, const char *name, const char *title,
                            const char *description, const char *created, const char *version);
 
+/* What a group says. Texts are NULL where it does not. */
+typedef struct deco_csg_result {
+    char *name, *metafile; /* "blob", ">cluster_0.cs" */
+    int64_t items;         /* -1: not said */
+} deco_csg_result;
+typedef struct deco_csg {
+    char *name, *type, *version;
+    int64_t results;
+    deco_csg_result *result;
+} deco_csg;
+
+/* Fails: FILE; FORMAT (not YAML, no group, a result without a file). Aliases are not expanded, so nothing grows beyond the file. */
+deco_status deco_csg_read(deco_csg *out, const char *path);
+void deco_csg_free(deco_csg *g); /* frees what is in it */
+
 #endif

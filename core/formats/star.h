@@ -51,6 +51,9 @@ enum { DECO_STAR_MICROGRAPH = 1, DECO_STAR_COORDINATES = 2, DECO_STAR_POSES = 4,
 deco_status deco_star_write(const char *path, const deco_star_optics *optics, int64_t groups, int64_t n, int known,
                             deco_status (*row)(void *context, int64_t i, deco_star_particle *out), void *context);
 
+/* METHOD's R of RELION's rot, tilt, psi in degrees. */
+void deco_star_rotation(double R[9], const double deg[3]);
+
 /* RELION's rot, tilt, psi in degrees of METHOD's R (RELION's matrix is R itself: FORMATS.md section 5). */
 void deco_star_angles(double out_deg[3], const double R[9]);
 

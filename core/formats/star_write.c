@@ -10,6 +10,16 @@
 
 #define DEGREES (180 / 3.141592653589793238)
 
+void deco_star_rotation(double R[9], const double deg[3])
+{
+    /* (Rz(rot)·Ry(tilt)·Rz(psi))ᵀ */
+    double a = deg[0] / DEGREES, b = deg[1] / DEGREES, g = deg[2] / DEGREES;
+    double ca = cos(a), sa = sin(a), cb = cos(b), sb = sin(b), cg = cos(g), sg = sin(g);
+    R[0] = cg * cb * ca - sg * sa, R[1] = cg * cb * sa + sg * ca, R[2] = -cg * sb;
+    R[3] = -sg * cb * ca - cg * sa, R[4] = -sg * cb * sa + cg * ca, R[5] = sg * sb;
+    R[6] = sb * ca, R[7] = sb * sa, R[8] = cb;
+}
+
 void deco_star_angles(double out_deg[3], const double R[9])
 {
     /* Last row: sin tilt cos rot, sin tilt sin rot, cos tilt. Turned back by rot, the middle column is sin psi, cos psi, 0

@@ -61,6 +61,10 @@ deco_status deco_table_select(deco_table **out, const deco_table *t, const int64
  * order and be more. Fails: FORMAT when a row of `t` is not in `other` (uid, row and how many in all), or a key stands twice. */
 deco_status deco_table_join(deco_table *t, const deco_table *other, const char *key);
 
+/* The rows of t[0..n) one after another, with the columns that all have in one kind and shape, each as wide as its widest. *left_out: names
+ * of the others, "a, b", NULL when there is none; free with free(). */
+deco_status deco_table_append(deco_table **out, char **left_out, deco_table *const *t, int64_t n, const char *source);
+
 /* An index over a u64 column: row of a value, or -1. Fails: FORMAT when a value stands twice (both rows named). */
 typedef struct deco_index deco_index;
 deco_status deco_index_create(deco_index **out, const deco_table *t, const char *key);
