@@ -4,6 +4,7 @@
 #include <string.h>
 
 typedef struct group_key {
+    int32_t source; /* the input: its exposure groups are its own */
     uint64_t exposure;
     double kV, cs_mm, amp_contrast;
     int32_t size; /* of the images: a group has one box and one pixel size */
@@ -15,8 +16,9 @@ static int by_number(double a, double b) { return (a > b) - (a < b); }
 static int by_group(const void *a, const void *b)
 {
     const group_key *x = a, *y = b;
-    int d = (x->exposure > y->exposure) - (x->exposure < y->exposure);
+    int d = (x->source > y->source) - (x->source < y->source);
 
+    d = d ? d : (x->exposure > y->exposure) - (x->exposure < y->exposure);
     d = d ? d : by_number(x->kV, y->kV);
     d = d ? d : by_number(x->cs_mm, y->cs_mm);
     d = d ? d : by_number(x->amp_contrast, y->amp_contrast);
@@ -32,7 +34,8 @@ static deco_status read_keys(group_key *key, const deco_particles *p)
     TRY(deco_table_need(&cs, p->rows, "ctf/cs_mm", 'n', 1));
     TRY(deco_table_need(&w, p->rows, "ctf/amp_contrast", 'n', 1));
     for (int64_t i = 0; i < p->N; i++)
-        key[i] = (group_key){exposure ? deco_cell_u64(exposure, i, 0) : 0,
+        key[i] = (group_key){deco_particles_source_number(p, i),
+                             exposure ? deco_cell_u64(exposure, i, 0) : 0,
                              deco_cell_real(kV, i, 0),
                              deco_cell_real(cs, i, 0),
                              deco_cell_real(w, i, 0),
@@ -102,7 +105,7 @@ static deco_status star_row(void *context, int64_t i, deco_star_particle *out)
 {
     const star_source *s = context;
     int64_t row = s->row[i];
-    double psize = s->p->psize_A;
+    double psize = deco_particles_size(s->p, row)->psize_A * deco_particles_shift_unit(s->p, row);
 
     *out = (deco_star_particle){.image_path = path_text(s->image_text, s->text_size, s->path, row),
                                 .image_index = (int64_t)deco_cell_real(s->index, row, 0),
@@ -115,8 +118,10 @@ static deco_status star_row(void *context, int64_t i, deco_star_particle *out)
     if (s->micrograph)
         out->micrograph = path_text(s->micrograph_text, s->text_size, s->micrograph, row);
     if (s->x) { /* the shape is (height, width) */
-        out->coordinate_x = round(deco_cell_real(s->x, row, 0) * deco_cell_real(s->shape, row, 1));
-        out->coordinate_y = round(deco_cell_real(s->y, row, 0) * deco_cell_real(s->shape, row, 0));
+        out->coordinate_x =
+            s->shape ? round(deco_cell_real(s->x, row, 0) * deco_cell_real(s->shape, row, 1)) : deco_cell_real(s->x, row, 0);
+        out->coordinate_y =
+            s->shape ? round(deco_cell_real(s->y, row, 0) * deco_cell_real(s->shape, row, 0)) : deco_cell_real(s->y, row, 0);
     }
     if (s->R) {
         for (int k = 0; k < 9; k++)
@@ -146,8 +151,13 @@ static deco_status find_columns(star_source *s, const deco_table *t)
     s->shape = deco_table_find(t, "location/micrograph_shape");
     if (s->micrograph && s->micrograph->kind != 'S')
         s->micrograph = NULL;
-    if (!s->x || !s->y || !s->shape || s->shape->cells < 2)
-        s->x = NULL;
+    if (!s->x || !s->y || !s->shape || s->shape->cells < 2) {
+        s->x = deco_table_find(t, "star/rlnCoordinateX"); /* pixels already */
+        s->y = deco_table_find(t, "star/rlnCoordinateY");
+        s->shape = NULL;
+        if (!s->x || !s->y || s->x->kind == 'S' || s->y->kind == 'S')
+            s->x = NULL;
+    }
     s->text_size = 1 + (s->micrograph && s->micrograph->item > s->path->item ? s->micrograph->item : s->path->item);
 out:
     return st;

@@ -132,6 +132,19 @@ static deco_status check_box(const deco_options *o)
     return o->box % 2 ? deco_fail(DECO_E_ARGUMENT, "box is %" PRId64 "; it must be even", o->box) : DECO_OK;
 }
 
+/* What is asked of the input. */
+static deco_status check_input(const deco_options *o)
+{
+    deco_status st = check_box(o);
+    char *column = NULL;
+    double least;
+
+    if (!st && o->min_score)
+        st = deco_option_score(&column, &least, o->min_score);
+    free(column);
+    return st;
+}
+
 static deco_status check_run(const deco_options *o)
 {
     deco_status st = DECO_OK;
@@ -144,10 +157,11 @@ static deco_status check_run(const deco_options *o)
     if (deco_options_resume(o)) /* most options are the run's own, and are checked together with these */
         goto out;
     if (!o->particles.count)
-        return deco_fail(DECO_E_ARGUMENT, "particles is not given: name a CryoSPARC job directory or .cs file with --particles PATH");
+        return deco_fail(DECO_E_ARGUMENT,
+                         "particles is not given: name a CryoSPARC job directory, a .cs, .csg or .star file with --particles PATH");
     if (deco_option_given(o, DECO_OPT_epoch))
         return deco_fail(DECO_E_ARGUMENT, "epoch names a checkpoint to analyse, with --skip_train True; the length of a run is epochs_sgd");
-    TRY(check_box(o));
+    TRY(check_input(o));
     TRY(check_decay(o));
     TRY(check_meaning(o));
     TRY(check_ability(o));
@@ -288,10 +302,9 @@ deco_status deco_options_check(const deco_options *o, int command)
     case DECO_FOR_SIMULATE: return check_simulate(o);
     case DECO_FOR_SUBSET: return check_subset(o);
     case DECO_FOR_INFO:
-        if (o->particles.count != 1)
-            return deco_fail(DECO_E_ARGUMENT, "particles names %" PRId64 " inputs; info looks at one job directory or .cs file",
-                             o->particles.count);
-        return check_box(o);
+        if (!o->particles.count)
+            return deco_fail(DECO_E_ARGUMENT, "info needs what to look at: a CryoSPARC job directory, a .cs, .csg or .star file");
+        return check_input(o);
     case DECO_FOR_BENCH: return check_device(o);
     case DECO_FOR_CACHE: return check_cache(o);
     case DECO_FOR_ENCODE: return check_encode(o);

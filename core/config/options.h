@@ -64,6 +64,9 @@ static inline bool deco_option_given(const deco_options *o, deco_option_id id) {
 /* Are poses searched for? Otherwise they start from the input's. */
 static inline bool deco_searches_poses(const deco_options *o) { return !o->use_gt_poses && !o->refine_gt_poses; }
 
+/* min_score taken apart: "COLUMN:VALUE". Free *column with free(). Fails: ARGUMENT. */
+deco_status deco_option_score(char **column, double *least, const char *text);
+
 /* The box of simulated images. */
 static inline int64_t deco_simulated_box(const deco_options *o) { return o->box ? o->box : 64; }
 

@@ -152,12 +152,13 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     if (access(o->outdir, W_OK | X_OK))
         TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be written to", o->outdir));
     TRY(deco_lock_take(&lock, o->outdir, m));
-    if (o->particles.count != 1)
-        TRY(deco_fail(DECO_E_ARGUMENT, "particles is not given, and %s/job.yaml does not name one input", o->outdir));
+    if (!o->particles.count)
+        TRY(deco_fail(DECO_E_ARGUMENT, "particles is not given, and %s/job.yaml does not name an input", o->outdir));
     TRY(deco_record_paths_of(&path, o->outdir, 0));
     in = deco_input_of(o);
-    if (in.ind)
+    if (in.ind || in.min_score) /* the run's rows */
         in.ind = path.ind;
+    in.min_score = NULL;
     TRY(open_particles(&p, &in, o, m));
     if (o->k_num > p->N)
         TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",

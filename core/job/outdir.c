@@ -47,6 +47,8 @@ static deco_status job_of(char **out, const char *input)
     *out = NULL;
     if (!job)
         st = deco_fail_memory(strlen(input), "the input directory's name");
+    else if (!deco_path_exists(input) && strrchr(input, ':')) /* an output of a job, "J14:split_0" */
+        *out = strndup(input, (size_t)(strrchr(input, ':') - input));
     else if (deco_path_is_directory(input) || deco_path_exists(job))
         *out = deco_path_is_directory(input) ? strdup(input) : strdup(folder);
     free(job);

@@ -45,6 +45,25 @@ static void make_absolute(char **path)
     }
 }
 
+/* "J14:split_0" is a directory's path and a name. */
+static void make_input_absolute(char **path)
+{
+    char *colon = strrchr(*path, ':'), *real, *whole;
+
+    if (!colon || deco_path_exists(*path)) {
+        make_absolute(path);
+        return;
+    }
+    *colon = 0;
+    real = realpath(*path, NULL);
+    *colon = ':';
+    if (real && (whole = deco_format("%s%s", real, colon))) {
+        free(*path);
+        *path = whole;
+    }
+    free(real);
+}
+
 /* A resumed run has its rows in out/ind.npy: the user's file may be gone, or hold others by now. */
 static deco_status open_particles(run_job *j, int need)
 {
@@ -53,10 +72,13 @@ static deco_status open_particles(run_job *j, int need)
     deco_record_paths path = {0};
 
     TRY(deco_record_paths_of(&path, o->outdir, 0));
-    bool kept = j->resumed && o->ind && o->origin[DECO_OPT_ind] != DECO_FROM_COMMAND && deco_path_exists(path.ind);
+    bool given = o->origin[DECO_OPT_ind] == DECO_FROM_COMMAND || o->origin[DECO_OPT_min_score] == DECO_FROM_COMMAND;
+    bool kept = j->resumed && !given && (o->ind || o->min_score) && deco_path_exists(path.ind);
     deco_input in = deco_input_of(o);
-    if (kept)
+    if (kept) {
         in.ind = path.ind;
+        in.min_score = NULL; /* they are its rows already */
+    }
     TRY(deco_particles_open_input(&j->particles, &in, need, j->m));
 out:
     deco_record_paths_free(&path);
@@ -87,12 +109,11 @@ static deco_status check_input(run_job *j)
     bool poses = !deco_searches_poses(o);
     int need = DECO_NEED_STACKS | (poses ? DECO_NEED_POSES : 0) | (poses || o->use_gt_trans ? DECO_NEED_SHIFTS : 0);
 
-    if (o->particles.count > 1) /* that there is one, the option table's check has seen */
-        return deco_fail(DECO_E_UNSUPPORTED, "particles is given %" PRId64 " times; this version takes one job directory or .cs file a run",
-                         o->particles.count);
-    TRY(deco_outdir_check(o->outdir, o->particles.items[0]));
-    if (o->cache_dir)
-        TRY(deco_cache_dir_check(o->cache_dir, o->particles.items[0]));
+    for (int64_t i = 0; i < o->particles.count; i++) { /* that there is one, the option table's check has seen */
+        TRY(deco_outdir_check(o->outdir, o->particles.items[i]));
+        if (o->cache_dir)
+            TRY(deco_cache_dir_check(o->cache_dir, o->particles.items[i]));
+    }
     if (!o->dry_run && !j->lock && deco_path_is_directory(o->outdir)) /* a new one is locked when it is made */
         TRY(deco_lock_take(&j->lock, o->outdir, j->m));
     TRY(deco_device_create(&j->dev, o->device, (int)o->threads));
@@ -116,7 +137,7 @@ static deco_status log_plan(run_job *j)
     deco_schedule s = deco_schedule_of(o, p->N);
     deco_forecast f;
 
-    if (p->input_row)
+    if (p->input_row && o->ind && !o->min_score)
         deco_info(j->m, "%s: only the %" PRId64 " rows of %s, in its order", p->source, p->N, o->ind);
     deco_info(j->m, "%s: %" PRId64 " particles, box %" PRId64 " px, %.4g Å per pixel, %" PRId64 " stacks, poses from %s", p->source, p->N,
               p->D, p->psize_A, p->stacks, p->poses ? p->poses : "nowhere");
@@ -289,7 +310,7 @@ static deco_status resolve_options(run_job *j, const deco_options *given)
         TRY(deco_options_copy(&j->o, given));
     TRY(draw_seed(j->o));
     for (int64_t i = 0; i < j->o->particles.count; i++)
-        make_absolute(&j->o->particles.items[i]);
+        make_input_absolute(&j->o->particles.items[i]);
     make_absolute(&j->o->datadir);
     make_absolute(&j->o->cache_dir);
     make_absolute(&j->o->ind);

@@ -60,7 +60,8 @@ static deco_status find_original(subset_job *j)
     deco_status st = DECO_OK;
     const deco_options *o = j->o;
 
-    TRY(deco_particles_open_input(&j->original, &(deco_input){.path = o->original, .box = o->box}, 0, j->m));
+    TRY(deco_particles_open_input(&j->original, &(deco_input){.path = (const char *const *)&o->original, .paths = 1, .box = o->box}, 0,
+                                  j->m));
     TRY(deco_original_find(&j->there, j->original, j->source.p, j->row, j->n, !strcmp(o->match, "image"), o->partial, j->m));
     if (j->choice.label) {
         TRY(deco_alloc(&j->label, (size_t)j->original->N, sizeof *j->label, "labels"));

@@ -40,12 +40,13 @@ static deco_status open_run(subset_source *s, deco_monitor *m)
     deco_record_paths path = {0};
 
     TRY(deco_job_options(&s->o, s->given));
-    if (s->o->particles.count != 1)
-        TRY(deco_fail(DECO_E_ARGUMENT, "%s/job.yaml does not name one input", s->o->outdir));
+    if (!s->o->particles.count)
+        TRY(deco_fail(DECO_E_ARGUMENT, "%s/job.yaml does not name an input", s->o->outdir));
     TRY(deco_record_paths_of(&path, s->o->outdir, 0));
     deco_input in = deco_input_of(s->o);
-    if (in.ind)
+    if (in.ind || in.min_score) /* the run's rows */
         in.ind = path.ind;
+    in.min_score = NULL;
     TRY(deco_particles_open_input(&s->p, &in, 0, m));
     TRY(check_uids(s->p, path.uid));
 out:
@@ -191,8 +192,6 @@ deco_status subset_source_open(subset_source *out, const deco_options *o, deco_m
         TRY(open_analysis(&s));
     } else {
         TRY(deco_options_copy(&s.o, o));
-        if (o->particles.count != 1)
-            TRY(deco_fail(DECO_E_ARGUMENT, "particles names %" PRId64 " inputs; a subset is taken of one", o->particles.count));
         deco_input in = deco_input_of(o);
         TRY(deco_particles_open_input(&s.p, &in, 0, m));
     }

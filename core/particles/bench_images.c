@@ -19,7 +19,7 @@ enum { BATCH = 192, MOST_IMAGES = 20000, HELD = 256, SEED = 1, OPEN_STACKS = 2 }
 bool deco_image_case_possible(const deco_bench_case *c, const deco_options *o)
 {
     bool cached = !strcmp(c->name, "loader_warm") || !strcmp(c->name, "loader_cold");
-    return o->particles.count == 1 && (!cached || o->cache_dir);
+    return o->particles.count && (!cached || o->cache_dir);
 }
 
 static deco_status open_input(deco_particles **out, const deco_bench_case *c, deco_monitor *m)
@@ -28,7 +28,7 @@ static deco_status open_input(deco_particles **out, const deco_bench_case *c, de
 
     *out = NULL;
     if (!deco_image_case_possible(c, o))
-        return deco_fail(DECO_E_ARGUMENT, "bench: %s needs one input, as --particles JOB, and what reads a cache --cache_dir DIR", c->name);
+        return deco_fail(DECO_E_ARGUMENT, "bench: %s needs an input, as --particles JOB, and what reads a cache --cache_dir DIR", c->name);
     deco_input in = deco_input_of(o);
     return deco_particles_open_input(out, &in, DECO_NEED_STACKS, m);
 }

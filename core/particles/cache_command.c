@@ -12,11 +12,10 @@ enum { TILE = 64 };
 
 /* ---- which ones --------------------------------------------------------------------------------------------------- */
 
-/* Opens each input in turn. */
-static deco_status open_input(deco_particles **out, const deco_options *o, int64_t i, deco_monitor *m)
+/* All inputs as one set: so a run with the same words opens them. */
+static deco_status open_input(deco_particles **out, const deco_options *o, deco_monitor *m)
 {
     deco_input in = deco_input_of(o);
-    in.path = o->particles.items[i];
     return deco_particles_open_input(out, &in, DECO_NEED_STACKS, m);
 }
 
@@ -37,7 +36,7 @@ out:
     return st;
 }
 
-/* Those of the inputs named, or all. */
+/* Those of the input named, or all. */
 static deco_status chosen(path_list *out, const deco_options *o, deco_monitor *m)
 {
     deco_status st = DECO_OK;
@@ -45,11 +44,8 @@ static deco_status chosen(path_list *out, const deco_options *o, deco_monitor *m
 
     if (!o->particles.count)
         return cache_list(out, o->cache_dir, NULL);
-    for (int64_t i = 0; i < o->particles.count; i++) {
-        deco_particles_free(p);
-        TRY(open_input(&p, o, i, m));
-        TRY(add_caches_of(out, p, o->cache_dir));
-    }
+    TRY(open_input(&p, o, m));
+    TRY(add_caches_of(out, p, o->cache_dir));
 out:
     deco_particles_free(p);
     return st;
@@ -252,14 +248,9 @@ static deco_status build(FILE *to, const deco_options *o, deco_device *dev, deco
     deco_particles *p = NULL;
     deco_cache *c = NULL;
 
-    for (int64_t i = 0; i < o->particles.count; i++) {
-        TRY(open_input(&p, o, i, m));
-        TRY(deco_cache_open(&c, p, o->cache_dir, !strcmp(o->image_precision, "float32"), o->use_conf_encoder, dev, m));
-        fprintf(to, "%s\n", deco_cache_directory(c));
-        deco_cache_close(c);
-        deco_particles_free(p);
-        c = NULL, p = NULL;
-    }
+    TRY(open_input(&p, o, m));
+    TRY(deco_cache_open(&c, p, o->cache_dir, !strcmp(o->image_precision, "float32"), o->use_conf_encoder, dev, m));
+    fprintf(to, "%s\n", deco_cache_directory(c));
 out:
     deco_cache_close(c);
     deco_particles_free(p);

@@ -33,7 +33,7 @@ static deco_status read_row(double v[COLUMNS], const deco_particles *p, const de
             return deco_fail(DECO_E_FORMAT,
                              "%s: row %lld: %s is %g; %s lies between %g and %g. Estimate the CTF again in CryoSPARC, or leave this "
                              "particle out",
-                             p->cs_path, file_row(p, row), want[i].name, v[i], range[i].what, range[i].least, range[i].most);
+                             file_path(p, row), file_row(p, row), want[i].name, v[i], range[i].what, range[i].least, range[i].most);
     }
     return DECO_OK;
 }
@@ -48,7 +48,7 @@ static void note_bfactors(const deco_particles *p, deco_monitor *m)
     for (int64_t i = 0; i < p->N; i++)
         n += deco_cell_real(c, i, 0) != 0;
     if (n)
-        deco_info(m, "%s: ctf/bfactor is not 0 in %lld of %lld rows; it is not applied", p->cs_path, (long long)n, (long long)p->N);
+        deco_info(m, "%s: ctf/bfactor is not 0 in %lld of %lld rows; it is not applied", p->source, (long long)n, (long long)p->N);
 }
 
 deco_status particles_read_ctf(deco_particles *p, deco_monitor *m)

@@ -24,8 +24,8 @@ static deco_status find_size(int32_t *out, deco_particles *p, int64_t row, int64
             return DECO_OK;
         }
     if (p->sizes == MOST_SIZES)
-        return deco_fail(DECO_E_UNSUPPORTED, "%s: row %lld: its images have more than %d different boxes and pixel sizes", p->cs_path,
-                         file_row(p, row), MOST_SIZES);
+        return deco_fail(DECO_E_UNSUPPORTED, "%s: row %lld: its images have more than %d different boxes and pixel sizes",
+                         file_path(p, row), file_row(p, row), MOST_SIZES);
     if (!(grown = realloc(p->size, (size_t)(p->sizes + 1) * sizeof *grown)))
         return deco_fail_memory((size_t)(p->sizes + 1) * sizeof *grown, "image sizes");
     p->size = grown;
@@ -40,12 +40,14 @@ static deco_status two_sizes(const deco_particles *p, const deco_image_size *her
     static const char advice[] = "--box N brings all to N px of one size in the program, or CryoSPARC's Downsample Particles beforehand";
 
     if (here->box != first->box)
-        return deco_fail(
-            DECO_E_FORMAT, "%s: row %lld: the box is %lld px, that of row %lld is %lld px; images of one set must have one box: %s",
-            p->cs_path, file_row(p, here->first), (long long)here->box, file_row(p, first->first), (long long)first->box, advice);
-    return deco_fail(
-        DECO_E_FORMAT, "%s: row %lld: blob/psize_A is %.7g Å, that of row %lld is %.7g Å; images of one set may differ by %g %%: %s",
-        p->cs_path, file_row(p, here->first), here->psize_A, file_row(p, first->first), first->psize_A, 100 * psize_tolerance, advice);
+        return deco_fail(DECO_E_FORMAT,
+                         "%s: row %lld: the box is %lld px, that of row %lld is %lld px; images of one set must have one box: %s",
+                         file_path(p, here->first), file_row(p, here->first), (long long)here->box, file_row(p, first->first),
+                         (long long)first->box, advice);
+    return deco_fail(DECO_E_FORMAT,
+                     "%s: row %lld: blob/psize_A is %.7g Å, that of row %lld is %.7g Å; images of one set may differ by %g %%: %s",
+                     file_path(p, here->first), file_row(p, here->first), here->psize_A, file_row(p, first->first), first->psize_A,
+                     100 * psize_tolerance, advice);
 }
 
 static deco_status gather(deco_particles *p, const deco_column *shape, const deco_column *psize, bool one)
@@ -61,17 +63,17 @@ static deco_status gather(deco_particles *p, const deco_column *shape, const dec
         int32_t *size = &p->size_of[p->image[i].stack], was = *size;
         if (was < 0 || p->size[was].box != box || differ(A, p->size[was].psize_A))
             TRY(find_size(size, p, i, box, A));
-        if (one && p->sizes > 1)
-            TRY(two_sizes(p, &p->size[1], &p->size[0]));
-        if (was >= 0 && was != *size)
+        if (was >= 0 && was != *size && !one)
             TRY(deco_fail(
                 DECO_E_FORMAT,
                 "%s: row %lld: its image has %lld px of %.7g Å, another of the same stack, %s, %lld px of %.7g Å; a stack has one "
                 "size",
-                p->cs_path, file_row(p, i), (long long)box, A, p->stack_name[p->image[i].stack], (long long)p->size[was].box,
+                file_path(p, i), file_row(p, i), (long long)box, A, p->stack_name[p->image[i].stack], (long long)p->size[was].box,
                 p->size[was].psize_A));
         p->size[*size].rows++;
     }
+    if (one && p->sizes > 1) /* all of them are known by now, for who looks at the set */
+        TRY(two_sizes(p, &p->size[1], &p->size[0]));
 out:
     return st;
 }
@@ -129,7 +131,7 @@ static deco_status settle_several(deco_particles *p, deco_monitor *m)
             "%s: images of %lld sizes cannot be brought to a box of %lld px: within a fifth of the field of view of %lld px of "
             "%.7g Å no even number of pixels of each size agrees to %g %% and has that many; give a smaller --box, or train on each "
             "size by itself",
-            p->cs_path, (long long)p->sizes, (long long)p->D, (long long)reference->box, reference->psize_A, 100 * psize_tolerance);
+            p->source, (long long)p->sizes, (long long)p->D, (long long)reference->box, reference->psize_A, 100 * psize_tolerance);
     p->psize_A = field / (double)p->D;
     int64_t cut = even_cut(field, reference->psize_A);
     for (int64_t k = 0; k < p->sizes; k++) {
@@ -159,7 +161,8 @@ deco_status particles_settle_sizes(deco_particles *p, const deco_column *shape, 
                 DECO_E_FORMAT,
                 "%s: row %lld: its image has %lld px, fewer than box, %lld; enlarged images would hold nothing new: give --box %lld "
                 "or less",
-                p->cs_path, file_row(p, p->size[k].first), (long long)p->size[k].box, (long long)p->D, (long long)p->size[k].box));
+                file_path(p, p->size[k].first), file_row(p, p->size[k].first), (long long)p->size[k].box, (long long)p->D,
+                (long long)p->size[k].box));
     if (p->sizes > 1) {
         TRY(settle_several(p, m));
         goto out;

@@ -33,7 +33,7 @@ deco_status image_sums_scale(double *mean, double *std, const image_sums *s, con
     *std = sqrt(squares / count - *mean * *mean);
     if (!(*std > 0 && *std < 1e30))
         return deco_fail(DECO_E_FORMAT,
-                         "%s: the standard deviation of the images' transforms is %g; they cannot be brought to a common scale", p->cs_path,
+                         "%s: the standard deviation of the images' transforms is %g; they cannot be brought to a common scale", p->source,
                          *std);
     return DECO_OK;
 }

@@ -34,51 +34,37 @@ static deco_status take(findings *f, bool *sound, deco_status st)
     return st;
 }
 
-static int by_value(const void *a, const void *b)
+static int by_group(const void *a, const void *b)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
+    const exposure_group *x = a, *y = b;
+    if (x->source != y->source)
+        return x->source < y->source ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
 }
 
 static deco_status count_groups(findings *f)
 {
     deco_status st = DECO_OK;
     const deco_column *c = deco_table_find(f->p->rows, "ctf/exp_group_id");
-    uint64_t *id = NULL;
+    exposure_group *row = NULL;
 
     if (!c || c->cells != 1 || (c->kind != 'u' && c->kind != 'i'))
         return DECO_OK;
-    TRY(deco_alloc(&id, (size_t)f->p->N, sizeof *id, "exposure groups"));
+    TRY(deco_alloc(&row, (size_t)f->p->N, sizeof *row, "exposure groups"));
     for (int64_t i = 0; i < f->p->N; i++)
-        id[i] = deco_cell_u64(c, i, 0);
-    qsort(id, (size_t)f->p->N, sizeof *id, by_value);
+        row[i] = (exposure_group){deco_particles_source_number(f->p, i), deco_cell_u64(c, i, 0), 0};
+    qsort(row, (size_t)f->p->N, sizeof *row, by_group);
     for (int64_t i = 0; i < f->p->N; i++)
-        f->groups += i == 0 || id[i] != id[i - 1];
+        f->groups += i == 0 || by_group(&row[i], &row[i - 1]) != 0;
     TRY(deco_alloc(&f->group, (size_t)f->groups, sizeof *f->group, "exposure groups"));
     exposure_group *g = f->group - 1;
     for (int64_t i = 0; i < f->p->N; i++) {
-        if (i == 0 || id[i] != id[i - 1])
-            (++g)->id = id[i];
+        if (i == 0 || by_group(&row[i], &row[i - 1]) != 0)
+            *++g = row[i];
         g->particles++;
     }
 out:
-    free(id);
-    return st;
-}
-
-static deco_status look_for_stacks(findings *f, const char *datadir, deco_monitor *m)
-{
-    deco_status st = DECO_OK;
-    deco_particles *p = f->p;
-
-    TRY(stack_places_set(&f->places, datadir, &f->files, f->blob_directory));
-    TRY(particles_find_stacks(&f->found, p, &f->places, m));
-    for (int64_t s = 0; s < p->stacks; s++) {
-        f->stacks_found += p->stack[s] != NULL;
-        f->images_in_stacks += f->found[s].nz;
-    }
-    TRY(take(f, &f->stacks_sound, particles_check_stacks(p, f->found, &f->places)));
-out:
+    free(row);
     return st;
 }
 
@@ -102,36 +88,58 @@ static void forecast(findings *f, const deco_options *o)
     f->training_bytes = 4.0 * sizeof(float) * (double)deco_hypervolume_parameters(&h);
 }
 
-static deco_status find_out(findings *f, const char *path, const deco_options *o, deco_monitor *m)
+/* The stacks, and what is known of the images without or with them. */
+static deco_status look_at_images(findings *f, const deco_input *in, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    deco_particles *p = f->p;
+    bool sound;
+
+    TRY(take(f, &sound, particles_read_refs(p)));
+    if (!sound)
+        goto out;
+    TRY(particles_find_stacks(&f->found, p, &f->parts, m));
+    for (int64_t s = 0; s < p->stacks; s++) {
+        f->stacks_found += p->stack[s] != NULL;
+        f->images_in_stacks += f->found[s].nz;
+    }
+    if (!deco_table_find(p->rows, "blob/shape") && particles_all_star(p))
+        TRY(take(f, &sound, particles_fill_shapes(p, f->found, &f->parts)));
+    if (sound)
+        TRY(take(f, &f->images_known, particles_read_images(p, in, m)));
+    if (f->images_known)
+        TRY(take(f, &f->stacks_sound, particles_check_stacks(p, f->found, &f->parts)));
+out:
+    return st;
+}
+
+static deco_status find_out(findings *f, const deco_input *in, const deco_options *o, deco_monitor *m)
 {
     deco_status st = DECO_OK;
     deco_particles *p;
     bool sound;
 
-    TRY(job_files_find(&f->files, path, m));
     TRY(deco_alloc(&f->p, 1, sizeof *f->p, "particles"));
     p = f->p;
-    p->source = strdup(path);
-    p->cs_path = strdup(f->files.rows);
-    if (!p->source || !p->cs_path)
-        TRY(deco_fail_memory(strlen(path), "a file's name"));
-    TRY(particles_read_rows(p, &f->files, &f->blob_directory));
+    f->in = in;
+    TRY(input_parts_find(&f->parts, p, in, m));
+    TRY(particles_read_rows(p, &f->parts, in->datadir, m));
     TRY(take(f, &sound, particles_check_uids(p)));
     f->input_rows = p->N;
     if (!p->N)
         goto out;
-    TRY(particles_keep_rows(p, o->ind));
+    TRY(particles_keep_rows(p, in, m));
     TRY(count_groups(f));
-    TRY(take(f, &f->images_known, particles_read_images(p, o->box, m)));
+    TRY(particles_count_expanded(&f->expanded_from, p));
+    TRY(look_at_images(f, in, m));
     TRY(take(f, &f->ctf_known, particles_read_ctf(p, m)));
+    TRY(particles_pose_prefix(&f->pose_prefix, p->rows));
     if (!f->images_known)
         goto out;
     for (int64_t i = 0; i < p->N; i++)
         *(p->sign[i] > 0 ? &f->dark : &f->light) += 1;
-    f->pose_prefix = particles_pose_prefix(p->rows);
     if (f->pose_prefix)
         TRY(take(f, &sound, particles_read_poses(p, DECO_NEED_POSES, m)));
-    TRY(look_for_stacks(f, o->datadir, m));
     forecast(f, o);
     if (p->uid)
         deco_particles_digest(f->digest, p);
@@ -143,19 +151,17 @@ deco_status deco_particles_info(char **out, const deco_options *o, deco_monitor 
 {
     deco_status st = DECO_OK;
     findings f = {0};
+    deco_input in = deco_input_of(o);
 
     *out = NULL;
-    if (o->particles.count != 1)
-        return deco_fail(DECO_E_ARGUMENT, "info takes one job directory or .cs file; %lld are given", (long long)o->particles.count);
-    TRY(find_out(&f, o->particles.items[0], o, m));
+    TRY(find_out(&f, &in, o, m));
     TRY(o->json ? info_json(out, &f) : info_text(out, &f));
 out:
     particles_free_found(f.found, f.p ? f.p->stacks : 0);
     deco_particles_free(f.p);
-    job_files_free(&f.files);
-    stack_places_free(&f.places);
+    input_parts_free(&f.parts);
     path_list_free(&f.problems);
-    free(f.blob_directory);
     free(f.group);
+    free(f.pose_prefix);
     return st;
 }

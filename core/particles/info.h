@@ -13,6 +13,7 @@ typedef struct value_range {
 
 /* Particles of one exposure group. */
 typedef struct exposure_group {
+    int32_t source; /* input: groups of different inputs are different */
     uint64_t id;
     int64_t particles;
 } exposure_group;
@@ -20,17 +21,17 @@ typedef struct exposure_group {
 typedef struct findings {
     deco_particles *p;
     int64_t input_rows; /* p->N are those of `ind` */
-    job_files files;
-    stack_places places;
-    char *blob_directory;
+    input_parts parts;
+    const deco_input *in;
     found_stack *found; /* NULL: stacks could not be looked for */
     bool images_known, ctf_known, stacks_sound;
     int64_t stacks_found, images_in_stacks;
-    int64_t dark, light; /* particles of each contrast */
+    int64_t dark, light;   /* particles of each contrast */
+    int64_t expanded_from; /* images that a symmetry expansion began with; 0: none */
     exposure_group *group;
     int64_t groups;
     path_list problems;                                          /* messages: what stands in the way */
-    const char *pose_prefix;                                     /* NULL: none */
+    char *pose_prefix;                                           /* NULL: none */
     double table_bytes, row_bytes, loader_bytes, training_bytes; /* the forecast; training: decoder and latents without activations */
     int64_t batch;
     char digest[17];

@@ -70,7 +70,27 @@ static void put_images(cJSON *root, const findings *f)
     put_number(root, "training_psize_A", p->psize_A, f->images_known);
     put_sizes(root, f);
     put_text(root, "contrast", contrast);
-    cJSON_AddBoolToObject(root, "contrast_stated", deco_table_find(p->rows, "blob/sign") != NULL);
+    cJSON_AddBoolToObject(root, "contrast_stated", p->sign_from && !strcmp(p->sign_from, "stated"));
+    put_text(root, "contrast_from", p->sign_from);
+}
+
+static void put_inputs(cJSON *root, const findings *f)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "inputs");
+
+    for (int64_t k = 0; k < f->p->sources; k++) {
+        const deco_source *from = &f->p->from[k];
+        const job_files *files = &f->parts.part[k].files;
+        cJSON *one = cJSON_CreateObject();
+        put_text(one, "named", f->in->path[k]);
+        put_text(one, "path", from->path);
+        put_text(one, "program", from->star ? "RELION" : "CryoSPARC");
+        put_number(one, "rows", (double)from->rows, true);
+        put_list(one, "joined", &files->joined);
+        put_text(one, "project", files->project);
+        put_text(one, "cryosparc_version", files->version);
+        cJSON_AddItemToArray(list, one);
+    }
 }
 
 static void put_groups(cJSON *root, const findings *f)
@@ -78,6 +98,7 @@ static void put_groups(cJSON *root, const findings *f)
     cJSON *list = cJSON_AddArrayToObject(root, "exposure_groups");
     for (int64_t i = 0; i < f->groups; i++) {
         cJSON *one = cJSON_CreateObject();
+        put_number(one, "input", (double)f->group[i].source, true);
         put_number(one, "id", (double)f->group[i].id, true);
         put_number(one, "particles", (double)f->group[i].particles, true);
         cJSON_AddItemToArray(list, one);
@@ -101,7 +122,7 @@ static deco_status put_stacks(cJSON *root, const findings *f)
         if (p->stack[s])
             continue;
         free(tried);
-        TRY(particles_places_text(&tried, &f->places, p->stack_name[s]));
+        TRY(particles_places_text(&tried, p, &f->parts, s));
         cJSON *one = cJSON_CreateObject();
         put_text(one, "path", p->stack_name[s]);
         put_text(one, "tried", tried);
@@ -129,10 +150,13 @@ deco_status info_json(char **out, const findings *f)
     bool usable = f->images_known && f->ctf_known && f->stacks_sound && !f->problems.count;
 
     put_text(root, "source", p->source);
-    put_text(root, "cs", f->files.rows);
-    put_list(root, "joined", &f->files.joined);
-    put_text(root, "project", f->files.project);
-    put_text(root, "cryosparc_version", f->files.version);
+    put_text(root, "cs", p->cs_path);
+    put_list(root, "joined", &f->parts.part[0].files.joined);
+    put_text(root, "project", p->project);
+    put_text(root, "cryosparc_version", p->version);
+    put_inputs(root, f);
+    put_number(root, "input_rows", (double)f->input_rows, true);
+    put_number(root, "expanded_from", (double)f->expanded_from, f->expanded_from > 0);
     put_images(root, f);
     values = cJSON_AddObjectToObject(root, "ranges");
     put_ranges(values, p->rows, "ctf");

@@ -56,33 +56,78 @@ static const char *span_text(char out[64], const deco_table *t, const char *colu
     return out;
 }
 
+static void say_part(FILE *to, const input_part *part)
+{
+    for (int64_t i = 0; i < part->files.joined.count; i++) {
+        next_line(to);
+        fprintf(to, "joined on uid with %s\n", part->files.joined.path[i]);
+    }
+}
+
 static void say_source(FILE *to, const findings *f)
 {
+    const deco_particles *p = f->p;
+    const job_files *first = &f->parts.part[0].files;
     char n[32], all[32];
 
     head(to, "particles");
-    if (f->p->input_row)
-        fprintf(to, "%s of %s rows (ind), from %s\n", count_text(n, f->p->N), count_text(all, f->input_rows), f->files.rows);
+    fprintf(to, "%s", count_text(n, p->N));
+    if (p->input_row)
+        fprintf(to, " of %s rows (%s%s%s)", count_text(all, f->input_rows), f->in->ind ? "ind" : "",
+                f->in->ind && f->in->min_score ? ", " : "", f->in->min_score ? "min_score" : "");
+    if (p->sources == 1)
+        fprintf(to, ", from %s\n", p->cs_path);
     else
-        fprintf(to, "%s, from %s\n", count_text(n, f->p->N), f->files.rows);
-    for (int64_t i = 0; i < f->files.joined.count; i++) {
+        fprintf(to, ", from %lld inputs:\n", (long long)p->sources);
+    for (int64_t k = 0; k < p->sources; k++) {
+        if (p->sources > 1) {
+            next_line(to);
+            fprintf(to, "%s from %s\n", count_text(n, p->from[k].rows), p->from[k].path);
+        }
+        say_part(to, &f->parts.part[k]);
+    }
+    if (f->expanded_from) {
         next_line(to);
-        fprintf(to, "joined on uid with %s\n", f->files.joined.path[i]);
+        fprintf(to, "symmetry expanded, from %s images\n", count_text(n, f->expanded_from));
+    }
+    if (particles_all_star(p)) {
+        head(to, "RELION");
+        fprintf(to, "image paths count from %s\n", first->project);
+        return;
     }
     head(to, "CryoSPARC");
-    fprintf(to, "%s; image paths count from %s\n", f->files.version ? f->files.version : "version not known (no job.json)",
-            f->files.project);
+    fprintf(to, "%s; image paths count from %s\n", p->version ? p->version : "version not known (no job.json)", first->project);
+}
+
+/* How the contrast is known, where no column says it. */
+static const char *contrast_reason(const deco_particles *p)
+{
+    if (!strcmp(p->sign_from, "stated"))
+        return "";
+    if (!strcmp(p->sign_from, "given"))
+        return " (given by contrast)";
+    if (!strcmp(p->sign_from, "seen"))
+        return " (as the images show: STAR files do not say)";
+    return particles_all_star(p) ? " (assumed: STAR files do not say)" : " (assumed: there is no blob/sign)";
 }
 
 static void say_images(FILE *to, const findings *f)
 {
-    char dark[32], light[32], n[32];
+    char dark[32], light[32], n[32], A[64];
 
     head(to, "images");
+    if (!f->images_known && !f->p->sizes) {
+        fprintf(to, "box not known (see problems), %s Å per pixel\n", span_text(A, f->p->rows, "blob/psize_A", 1, "%.5g"));
+        return;
+    }
     for (int64_t k = 0; k < f->p->sizes; k++) {
         const deco_image_size *s = &f->p->size[k];
         fprintf(to, "box %lld px, %.5g Å per pixel, ", (long long)s->box, s->psize_A);
-        if (f->p->sizes > 1) {
+        if (!f->images_known) {
+            fprintf(to, "%s particles\n", count_text(n, s->rows));
+            if (k + 1 < f->p->sizes)
+                next_line(to);
+        } else if (f->p->sizes > 1) {
             fprintf(to, "%s particles, %s %lld px\n", count_text(n, s->rows),
                     s->cut < s->box   ? "cut to"
                     : s->cut > s->box ? "padded to"
@@ -91,11 +136,12 @@ static void say_images(FILE *to, const findings *f)
             next_line(to);
         }
     }
+    if (!f->images_known)
+        return;
     if (f->dark && f->light)
         fprintf(to, "mixed contrast: %s dark on light, %s light on dark\n", count_text(dark, f->dark), count_text(light, f->light));
     else
-        fprintf(to, "%s%s\n", f->dark ? "dark on light" : "light on dark",
-                deco_table_find(f->p->rows, "blob/sign") ? "" : " (assumed: there is no blob/sign)");
+        fprintf(to, "%s%s\n", f->dark ? "dark on light" : "light on dark", contrast_reason(f->p));
     if (f->p->sizes > 1 || f->p->D < f->p->size->box) {
         next_line(to);
         fprintf(to, "trained at %lld px, %.5g Å per pixel (--box gives another)\n", (long long)f->p->D, f->p->psize_A);
@@ -111,6 +157,10 @@ static void say_microscope(FILE *to, const findings *f)
     fprintf(to, "%s kV, Cs %s mm, amplitude contrast %s\n", span_text(kV, t, "ctf/accel_kv", 1, "%.4g"),
             span_text(cs, t, "ctf/cs_mm", 1, "%.3g"), span_text(w, t, "ctf/amp_contrast", 1, "%.3g"));
     head(to, "optics");
+    if (!f->groups) {
+        fprintf(to, "exposure groups are not stated\n");
+        return;
+    }
     fprintf(to, "%lld exposure group%s%s", (long long)f->groups, f->groups == 1 ? "" : "s", f->groups ? ": " : "");
     for (int64_t i = 0; i < f->groups && i < SHOWN_GROUPS; i++)
         fprintf(to, "%s%llu (%s)", i ? ", " : "", (unsigned long long)f->group[i].id, count_text(n, f->group[i].particles));
@@ -137,7 +187,10 @@ static void say_poses(FILE *to, const findings *f)
 
     head(to, "poses");
     if (!p->R) {
-        fprintf(to, "%s\n", f->pose_prefix ? "none that can be used (see problems)" : "none");
+        if (f->pose_prefix && !f->images_known)
+            fprintf(to, "%s; they are read once the images can be\n", f->pose_prefix);
+        else
+            fprintf(to, "%s\n", f->pose_prefix ? "none that can be used (see problems)" : "none");
         return;
     }
     for (int64_t i = 0; p->shift && i < p->N; i++)
@@ -162,7 +215,7 @@ static deco_status say_stacks(FILE *to, const findings *f)
         if (p->stack[s])
             continue;
         free(tried);
-        TRY(particles_places_text(&tried, &f->places, p->stack_name[s]));
+        TRY(particles_places_text(&tried, p, &f->parts, s));
         next_line(to);
         fprintf(to, "missing: %s; tried %s\n", p->stack_name[s], tried);
         shown++;
@@ -195,16 +248,39 @@ static void say_columns(FILE *to, const deco_table *t)
     fprintf(to, "\n");
 }
 
+/* A command with the input as it was given here. */
+static void say_command(FILE *to, const findings *f)
+{
+    const deco_input *in = f->in;
+
+    fprintf(to, "cryodeco run");
+    for (int64_t k = 0; k < in->paths; k++)
+        fprintf(to, " --particles %s", in->path[k]);
+    if (in->datadir)
+        fprintf(to, " --datadir %s", in->datadir);
+    if (in->ind)
+        fprintf(to, " --ind %s", in->ind);
+    if (in->min_score)
+        fprintf(to, " --min_score %s", in->min_score);
+    if (in->contrast && strcmp(in->contrast, "auto") != 0)
+        fprintf(to, " --contrast %s", in->contrast);
+    if (in->box)
+        fprintf(to, " --box %lld", (long long)in->box);
+    fprintf(to, " --outdir OUTDIR");
+}
+
 static void say_runs(FILE *to, const findings *f)
 {
+    bool poses = f->p->R && f->p->shift;
+
     head(to, "can be run");
-    if (!f->images_known || !f->ctf_known || !f->stacks_sound || f->problems.count)
+    if (!f->images_known || !f->ctf_known || !f->stacks_sound || f->problems.count) {
         fprintf(to, "not before the problems below are solved\n");
-    else if (f->p->R && f->p->shift)
-        fprintf(to, "with its known poses: cryodeco run --particles %s --outdir OUTDIR --use_gt_poses True --use_conf_encoder False\n",
-                f->p->source);
-    else
-        fprintf(to, "from images alone: cryodeco run --particles %s --outdir OUTDIR --preset quick_look\n", f->p->source);
+        return;
+    }
+    fprintf(to, poses ? "with its known poses: " : "from images alone: ");
+    say_command(to, f);
+    fprintf(to, poses ? " --use_gt_poses True --use_conf_encoder False\n" : " --preset quick_look\n");
 }
 
 static void say_memory(FILE *to, const findings *f)
@@ -225,13 +301,13 @@ static deco_status write_all(FILE *to, const findings *f)
     deco_status st = DECO_OK;
 
     say_source(to, f);
-    if (f->images_known)
+    if (f->p->N)
         say_images(to, f);
     if (f->p->N) {
         say_microscope(to, f);
         say_ctf(to, f);
     }
-    if (f->images_known)
+    if (f->p->N)
         say_poses(to, f);
     if (f->found)
         TRY(say_stacks(to, f));

@@ -1,4 +1,4 @@
-/* From what the user named to the files of one particle set: job.json first, then names. */
+/* From what the user named to the files of one particle set: a file's own kind, or of a job job.json first, then names. */
 #include "particles/job_directory.h"
 #include "base/file.h"
 
@@ -50,12 +50,12 @@ void job_files_free(job_files *f)
     *f = (job_files){0};
 }
 
-/* The parent as the user sees it: of "here/J12" it is "here", also where J12 is a link. "." and ".." have no name to take off. */
-static char *parent_of(const char *directory)
+char *path_parent(const char *directory)
 {
     const char *name = deco_path_name(directory);
     size_t n = strcspn(name, "/");
 
+    /* "." and ".." have no name to take off */
     if (n == 0 || !strncmp(name, "..", n))
         return deco_path_join(directory, "..");
     return deco_path_directory(directory);
@@ -64,7 +64,7 @@ static char *parent_of(const char *directory)
 static deco_status set_places(job_files *out, const char *path, bool is_directory)
 {
     out->directory = is_directory ? strdup(path) : deco_path_directory(path);
-    out->project = out->directory ? parent_of(out->directory) : NULL;
+    out->project = out->directory ? path_parent(out->directory) : NULL;
     return out->project ? DECO_OK : deco_fail_memory(strlen(path), "a directory's name");
 }
 
@@ -91,6 +91,24 @@ static deco_status several(const char *path, const listing *l, const char *examp
     return deco_fail(DECO_E_FORMAT,
                      "%s: holds %lld particle sets; name one of them instead of the directory, for instance --particles %s. They are: %s",
                      path, (long long)l->count, example, l->text);
+}
+
+/* The output group of that name. */
+static deco_status named_group(job_group **out, job_json *json, const char *directory, const char *name)
+{
+    listing found = {.text = ""};
+
+    for (int64_t i = 0; i < json->groups; i++) {
+        job_group *g = &json->group[i];
+        if (!strcmp(g->name, name)) {
+            *out = g;
+            return g->rows ? DECO_OK
+                           : deco_fail(DECO_E_FILE, "%s: none of the files that job.json names for its output %s is here", directory, name);
+        }
+        list_one(&found, g->name, g->items);
+    }
+    return deco_fail(DECO_E_FILE, "%s: job.json has no particle output named %s; it has: %s", directory, name,
+                     found.count ? found.text : "none, or there is no job.json");
 }
 
 /* The one group of job.json that is meant, or NULL when job.json does not decide. A file named by the user is looked for among the rows
@@ -170,48 +188,164 @@ static bool has_ending(const char *path, const char *ending)
 /* Files that are easily named by mistake, or that other programs take. */
 static deco_status check_kind(const char *path)
 {
-    static const char *const others[] = {".star", ".mrc", ".mrcs", ".csg", ".txt", ".pkl", ".json", ".h5"};
+    static const char *const others[] = {".mrc", ".mrcs", ".txt", ".pkl", ".json", ".h5"};
 
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (has_ending(path, others[i]))
             return deco_fail(DECO_E_FORMAT,
-                             "%s: particles are read from a CryoSPARC job directory or one of its .cs files, not from %s files%s", path,
-                             others[i], strcmp(others[i], ".csg") ? "" : ": name the .cs file beside it");
+                             "%s: particles are read from a CryoSPARC job directory, a .cs, .csg or .star file, not from %s files", path,
+                             others[i]);
     return DECO_OK;
 }
 
-static deco_status find_place(job_files *out, const char *path, const char **wanted)
+/* What the user named. */
+typedef struct named {
+    char *directory;   /* of the job */
+    const char *file;  /* a .cs file of it; NULL: the directory alone */
+    const char *group; /* an output group of it; NULL */
+} named;
+
+/* ".../J14:split_0", where no file has that name. */
+static deco_status split_group(named *n, const char *path)
+{
+    const char *colon = strrchr(path, ':');
+
+    if (!colon || !colon[1] || strchr(colon, '/'))
+        return DECO_OK;
+    if (!(n->directory = strndup(path, (size_t)(colon - path))))
+        return deco_fail_memory(strlen(path), "a directory's name");
+    if (deco_path_is_directory(n->directory)) {
+        n->group = colon + 1;
+        return DECO_OK;
+    }
+    free(n->directory);
+    n->directory = NULL;
+    return DECO_OK;
+}
+
+static deco_status find_place(job_files *out, named *n, const char *path)
 {
     deco_status st = DECO_OK;
     struct stat s;
 
-    *wanted = NULL;
-    if (stat(path, &s))
-        return deco_fail_errno(DECO_E_FILE, "%s: the job directory or .cs file cannot be opened", path);
+    if (stat(path, &s)) {
+        deco_status missing = deco_fail_errno(DECO_E_FILE, "%s: the job directory, .cs, .csg or .star file cannot be opened", path);
+        char *why = strdup(deco_error());
+        st = split_group(n, path);
+        if (!st && !n->group) {
+            deco_error_set(why ? why : "not found");
+            st = missing;
+        }
+        free(why);
+        TRY(st);
+        TRY(set_places(out, n->directory, true));
+        goto out;
+    }
     if (!S_ISDIR(s.st_mode)) {
         if (!S_ISREG(s.st_mode))
-            return deco_fail(DECO_E_FILE, "%s: is neither a job directory nor a .cs file", path);
+            return deco_fail(DECO_E_FILE, "%s: is neither a job directory nor a file", path);
         TRY(check_kind(path));
-        *wanted = path;
+        n->file = path;
     }
-    TRY(set_places(out, path, !*wanted));
+    TRY(set_places(out, path, !n->file));
 out:
+    return st;
+}
+
+/* RELION's paths count from the directory that it was started in: of "x/Refine3D/job012/run_data.star" that is x. */
+static deco_status take_star(job_files *out, const char *path)
+{
+    deco_status st = DECO_OK;
+    const char *name = deco_path_name(out->directory);
+    char *kind = NULL;
+
+    out->star = true;
+    if (!(out->rows = strdup(path)))
+        TRY(deco_fail_memory(strlen(path), "a file's name"));
+    if (!strncmp(name, "job", 3) && strspn(name + 3, "0123456789") >= 3) {
+        kind = out->project;
+        if (!(out->project = path_parent(kind)))
+            TRY(deco_fail_memory(strlen(path), "a directory's name"));
+    } else {
+        free(out->project);
+        if (!(out->project = strdup(out->directory)))
+            TRY(deco_fail_memory(strlen(path), "a directory's name"));
+    }
+out:
+    free(kind);
+    return st;
+}
+
+/* A file that is a set by itself. */
+static deco_status take_file(job_files *out, const char *path, bool *taken)
+{
+    *taken = true;
+    if (has_ending(path, ".csg"))
+        return job_csg_read(out, path);
+    if (has_ending(path, ".star"))
+        return take_star(out, path);
+    *taken = false;
+    return DECO_OK;
+}
+
+/* A directory without job.json and .cs files of particles: an exported group, or a job of RELION's. */
+static deco_status take_directory(job_files *out, const char *path, bool *taken)
+{
+    static const char *const stars[] = {"run_data.star", "particles.star"};
+    deco_status st = DECO_OK;
+    path_list groups = {0};
+    listing shown = {.text = ""};
+    const char *one = NULL;
+    char *star = NULL;
+
+    *taken = false;
+    TRY(job_names_groups(&groups, out->directory));
+    for (int64_t i = 0; i < groups.count; i++)
+        if (job_csg_is_particles(groups.path[i])) {
+            one = one ? one : groups.path[i];
+            list_one(&shown, groups.path[i], -1);
+        }
+    if (shown.count > 1)
+        TRY(several(path, &shown, one));
+    if (one)
+        TRY(take_file(out, one, taken));
+    for (size_t i = 0; i < sizeof stars / sizeof *stars && !*taken; i++) {
+        free(star);
+        if (!(star = deco_path_join(out->directory, stars[i])))
+            TRY(deco_fail_memory(strlen(path), "a file's name"));
+        if (path_is_file(star))
+            TRY(take_file(out, star, taken));
+    }
+out:
+    free(star);
+    path_list_free(&groups);
     return st;
 }
 
 deco_status job_files_find(job_files *out, const char *path, deco_monitor *m)
 {
     deco_status st = DECO_OK;
+    named n = {0};
     const char *wanted;
+    bool taken = false;
     job_json json = {0};
     job_group *group = NULL;
 
     *out = (job_files){0};
-    TRY(find_place(out, path, &wanted));
+    TRY(find_place(out, &n, path));
+    wanted = n.file;
+    if (wanted)
+        TRY(take_file(out, wanted, &taken));
+    if (taken)
+        goto out;
     TRY(job_json_read(&json, out->directory, out->project, wanted, m));
     out->version = json.version;
     json.version = NULL;
-    TRY(choose_group(&group, &json, path, wanted));
+    TRY(n.group ? named_group(&group, &json, n.directory, n.group) : choose_group(&group, &json, path, wanted));
+    if (!group && !json.groups && !wanted)
+        TRY(take_directory(out, path, &taken));
+    if (taken)
+        goto out;
     if (group) {
         take_group(out, group);
         goto out;
@@ -222,6 +356,7 @@ deco_status job_files_find(job_files *out, const char *path, deco_monitor *m)
     TRY(choose_by_name(out, path, wanted));
 out:
     job_json_free(&json);
+    free(n.directory);
     if (st)
         job_files_free(out);
     return st;

@@ -13,16 +13,20 @@ deco_status path_list_add(path_list *l, const char *path); /* a path already the
 void path_list_free(path_list *l);
 
 bool path_is_file(const char *path);
+/* The parent as the user sees it: of "here/J12" it is "here", also where J12 is a link. Allocated; NULL without memory. */
+char *path_parent(const char *directory);
 
 typedef struct job_files {
     char *directory;  /* the job's */
-    char *project;    /* its parent: blob/path counts from here */
+    char *project;    /* its parent: blob/path counts from here. RELION: the directory that its job folders lie in */
     char *version;    /* CryoSPARC's, from job.json; NULL when unknown */
-    char *rows;       /* the .cs file whose rows, in their order, are the particles */
-    path_list joined; /* files whose columns are joined to them on uid */
+    char *rows;       /* the .cs or .star file whose rows, in their order, are the particles */
+    path_list joined; /* .cs files whose columns are joined to them on uid */
+    bool star;        /* RELION's */
 } job_files;
 
-/* `path`: a job directory, or one of its .cs files. job.json decides, and where it says nothing the names do. Fails: FILE
+/* `path`: a job directory; "DIRECTORY:GROUP", one of its output groups by CryoSPARC's name; one of its .cs files; a .csg with the files that
+ * it names; a .star file. Of a job job.json decides, and where it says nothing a single .csg, and then the names do. Fails: FILE
  * (nothing there); FORMAT (several candidates, with how to name one). */
 deco_status job_files_find(job_files *out, const char *path, deco_monitor *m);
 void job_files_free(job_files *f); /* frees what is in it */
@@ -59,5 +63,17 @@ deco_status job_names_passthrough(char **out, const char *directory, const char 
 
 /* Why a directory without candidates has none: what is there instead, for the end of a message. */
 void job_names_explain(char *out, size_t size, const char *directory);
+
+/* ---- what a .csg says ------------------------------------------------------------------------------------------ */
+
+/* rows, joined and version of the group in the file `csg`, whose places are set. Fails: FILE (a file it names is not there: all places tried),
+ * FORMAT (no group of particles). */
+deco_status job_csg_read(job_files *out, const char *csg);
+
+/* Is it a group of particles? False too for what cannot be read. */
+bool job_csg_is_particles(const char *csg);
+
+/* The .csg files of a directory, full paths, sorted. */
+deco_status job_names_groups(path_list *out, const char *directory);
 
 #endif

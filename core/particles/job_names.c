@@ -20,8 +20,8 @@ static bool ends_with(const char *text, const char *end)
 
 static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* Names of the regular .cs files, sorted. */
-static deco_status list_names(path_list *out, const char *directory)
+/* Names of the regular files that end so, sorted. */
+static deco_status list_names(path_list *out, const char *directory, const char *ending)
 {
     deco_status st = DECO_OK;
     const struct dirent *entry;
@@ -31,7 +31,7 @@ static deco_status list_names(path_list *out, const char *directory)
     if (!d)
         return deco_fail_errno(DECO_E_FILE, "%s: the directory cannot be read", directory);
     while ((entry = readdir(d))) {
-        if (entry->d_name[0] == '.' || !ends_with(entry->d_name, ".cs"))
+        if (entry->d_name[0] == '.' || !ends_with(entry->d_name, ending))
             continue;
         free(path);
         if (!(path = deco_path_join(directory, entry->d_name)))
@@ -104,7 +104,7 @@ deco_status job_names_candidates(path_list *out, const char *directory)
     deco_status st = DECO_OK;
     path_list names = {0};
 
-    TRY(list_names(&names, directory));
+    TRY(list_names(&names, directory, ".cs"));
     /* Names that CryoSPARC gives to particles; where there are none, any other: exported and renamed files. */
     for (int pass = 0; pass < 2 && !out->count; pass++)
         for (int64_t i = 0; i < names.count; i++) {
@@ -154,7 +154,7 @@ deco_status job_names_passthrough(char **out, const char *directory, const char 
 
     *out = NULL;
     group_of(group, sizeof group, rows);
-    TRY(list_names(&names, directory));
+    TRY(list_names(&names, directory, ".cs"));
     for (int64_t i = 0; i < names.count; i++) {
         const char *name = names.path[i];
         if (!is_passthrough(name) || !strcmp(name, rows))
@@ -170,6 +170,25 @@ deco_status job_names_passthrough(char **out, const char *directory, const char 
     if (exact && !(*out = deco_path_join(directory, exact)))
         st = deco_fail_memory(strlen(exact), "a file's name");
 out:
+    path_list_free(&names);
+    return st;
+}
+
+deco_status job_names_groups(path_list *out, const char *directory)
+{
+    deco_status st = DECO_OK;
+    path_list names = {0};
+    char *path = NULL;
+
+    TRY(list_names(&names, directory, ".csg"));
+    for (int64_t i = 0; i < names.count; i++) {
+        free(path);
+        if (!(path = deco_path_join(directory, names.path[i])))
+            TRY(deco_fail_memory(strlen(directory), "a file's name"));
+        TRY(path_list_add(out, path));
+    }
+out:
+    free(path);
     path_list_free(&names);
     return st;
 }
@@ -201,7 +220,7 @@ void job_names_explain(char *out, size_t size, const char *directory)
     bool passed = false, left = false;
 
     *out = 0;
-    if (list_names(&names, directory))
+    if (list_names(&names, directory, ".cs"))
         return;
     for (int64_t i = 0; i < names.count; i++) {
         passed = passed || is_passthrough(names.path[i]);

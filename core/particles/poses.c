@@ -1,4 +1,5 @@
 /* Poses of an earlier job: R = exp(v)ᵀ, shifts in the pixels in use. METHOD.md section 5. */
+#include "base/file.h"
 #include "formulas/rotation.h"
 #include "particles/build.h"
 
@@ -14,15 +15,51 @@ static const deco_column *column_of(const deco_table *t, const char *prefix, con
     return deco_table_find(t, full);
 }
 
-const char *particles_pose_prefix(const deco_table *t)
+/* The number of "<prefix><number>/pose"; -1 where the name is another. */
+static int64_t numbered(const char *name, const char *prefix)
 {
-    static const char *const prefixes[] = {"alignments3D",       "alignments_class_0", "alignments_class_1", "alignments_class_2",
-                                           "alignments_class_3", "alignments_class_4", "alignments_class_5", "alignments_class_6",
-                                           "alignments_class_7", "alignments_class_8", "alignments_class_9"};
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
-        if (column_of(t, prefixes[i], "pose"))
-            return prefixes[i];
-    return NULL;
+    size_t n = strlen(prefix), digits = strncmp(name, prefix, n) ? 0 : strspn(name + n, "0123456789");
+    return digits && digits < 10 && !strcmp(name + n + digits, "/pose") ? strtoll(name + n, NULL, 10) : -1;
+}
+
+static int64_t lowest(const deco_table *t, const char *prefix)
+{
+    int64_t found = -1;
+
+    for (int64_t i = 0; i < t->columns; i++) {
+        int64_t k = numbered(t->column[i].name, prefix);
+        found = k >= 0 && (found < 0 || k < found) ? k : found;
+    }
+    return found;
+}
+
+deco_status particles_pose_prefix(char **out, const deco_table *t)
+{
+    static const char *const prefixes[] = {"alignments_class_", "alignments_class3D_"};
+
+    *out = NULL;
+    if (column_of(t, "alignments3D", "pose")) {
+        *out = strdup("alignments3D");
+        return *out ? DECO_OK : deco_fail_memory(16, "a column's name");
+    }
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        int64_t k = lowest(t, prefixes[i]);
+        if (k < 0)
+            continue;
+        *out = deco_format("%s%lld", prefixes[i], (long long)k);
+        return *out ? DECO_OK : deco_fail_memory(32, "a column's name");
+    }
+    return DECO_OK;
+}
+
+/* How many maps the set has poses for, beside alignments3D. */
+static int64_t pose_sets(const deco_table *t)
+{
+    int64_t n = 0;
+
+    for (int64_t i = 0; i < t->columns; i++)
+        n += numbered(t->column[i].name, "alignments_class_") >= 0 || numbered(t->column[i].name, "alignments_class3D_") >= 0;
+    return n;
 }
 
 /* "blob/{path,idx}, ctf/{…}" would be the whole header of a refinement: the prefixes, and all columns of the alignments. */
@@ -50,7 +87,7 @@ static deco_status absent(const deco_particles *p, const char *what)
     return deco_fail(DECO_E_FORMAT,
                      "%s: known poses were asked for, but there is no %s (nor one of alignments_class_<n>). Its columns are %s. Name a "
                      "refinement or ab initio job, or do without use_gt_poses and use_gt_trans",
-                     p->cs_path, what, columns);
+                     p->source, what, columns);
 }
 
 static deco_status read_rotations(deco_particles *p, const deco_column *pose)
@@ -66,7 +103,7 @@ static deco_status read_rotations(deco_particles *p, const deco_column *pose)
             TRY(deco_fail(DECO_E_FORMAT,
                           "%s: row %lld: %s is (%g, %g, %g); an axis-angle vector in radians is needed. Leave this particle out, or "
                           "refine again",
-                          p->cs_path, file_row(p, i), pose->name, v[0], v[1], v[2]));
+                          file_path(p, i), file_row(p, i), pose->name, v[0], v[1], v[2]));
         deco_rotation_from_axis_angle(R, v);
         for (int k = 0; k < 9; k++)
             p->R[9 * i + k] = (float)R[k];
@@ -86,10 +123,10 @@ static deco_status read_shifts(deco_particles *p, const deco_column *shift, cons
         double here = deco_cell_real(used, i, 0), A = psize ? deco_cell_real(psize, i, 0) : here, x = deco_cell_real(shift, i, 0),
                y = deco_cell_real(shift, i, 1);
         if (!(A > 0 && A < 1e6)) /* only the column's own: the images' has been checked */
-            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is %g; a pixel size in Å must be above 0", p->cs_path, file_row(p, i),
+            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is %g; a pixel size in Å must be above 0", file_path(p, i), file_row(p, i),
                           psize->name, A));
         if (!(fabs(x) < 1e6 && fabs(y) < 1e6))
-            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is (%g, %g); two numbers of pixels are needed", p->cs_path, file_row(p, i),
+            TRY(deco_fail(DECO_E_FORMAT, "%s: row %lld: %s is (%g, %g); two numbers of pixels are needed", file_path(p, i), file_row(p, i),
                           shift->name, x, y));
         here *= deco_particles_shift_unit(p, i);
         p->shift[2 * i] = (float)(x * A / here);
@@ -124,7 +161,7 @@ static deco_status read_both(deco_particles *p, const char *prefix, int need, de
     if (!shift)
         goto out;
     if (!psize)
-        deco_info(m, "%s: has no %s/psize_A; the shifts are taken as pixels of the images", p->cs_path, prefix);
+        deco_info(m, "%s: has no %s/psize_A; the shifts are taken as pixels of the images", p->source, prefix);
     TRY(read_shifts(p, shift, psize));
 out:
     return st;
@@ -132,23 +169,32 @@ out:
 
 deco_status particles_read_poses(deco_particles *p, int need, deco_monitor *m)
 {
-    const char *prefix = particles_pose_prefix(p->rows);
+    deco_status st = DECO_OK;
+    char *prefix = NULL;
     bool asked = need & (DECO_NEED_POSES | DECO_NEED_SHIFTS);
 
-    if (!prefix)
-        return asked ? absent(p, "alignments3D/pose") : DECO_OK;
-    deco_status st = read_both(p, prefix, need, m);
+    TRY(particles_pose_prefix(&prefix, p->rows));
+    if (!prefix) {
+        st = asked ? absent(p, "alignments3D/pose") : DECO_OK;
+        goto out;
+    }
+    st = read_both(p, prefix, need, m);
     if (!st) {
         p->poses = prefix;
-        if (deco_table_find(p->rows, "alignments_class_1/pose") && strcmp(prefix, "alignments3D") != 0)
-            deco_warn(m, "%s: has poses for several maps (alignments_class_0, _1 ...); those of %s are used", p->cs_path, prefix);
-        return DECO_OK;
+        if (pose_sets(p->rows) > 1 && strcmp(prefix, "alignments3D") != 0)
+            deco_warn(m, "%s: has poses for %lld maps (alignments_class_0, _1 ...); those of %s are used", p->source,
+                      (long long)pose_sets(p->rows), prefix);
+        prefix = NULL;
+        goto out;
     }
     if (asked || st != DECO_E_FORMAT)
-        return st;
+        goto out;
     deco_warn(m, "%s; poses are not asked for, so the particles are used without them", deco_error());
     free(p->R);
     free(p->shift);
     p->R = p->shift = NULL;
-    return DECO_OK;
+    st = DECO_OK;
+out:
+    free(prefix);
+    return st;
 }

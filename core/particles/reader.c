@@ -103,7 +103,7 @@ static deco_status look_at_pixels(const image_reader *r, int64_t row, const char
         if (!isfinite(v))
             return deco_fail(
                 DECO_E_FORMAT, "%s: image %d (row %lld of %s): pixel (%lld, %lld) is %g. Leave this particle out, or make the stack again",
-                path, r->p->image[row].index, file_row(r->p, row), r->p->cs_path, (long long)(i % D), (long long)(i / D), (double)v);
+                path, r->p->image[row].index, file_row(r->p, row), file_path(r->p, row), (long long)(i % D), (long long)(i / D), (double)v);
         least = v < least ? v : least;
         most = v > most ? v : most;
     }
@@ -111,7 +111,7 @@ static deco_status look_at_pixels(const image_reader *r, int64_t row, const char
         return deco_fail(DECO_E_FORMAT,
                          "%s: image %d (row %lld of %s) is constant: all its pixels are %g. Leave this particle out, or make the stack "
                          "again",
-                         path, r->p->image[row].index, file_row(r->p, row), r->p->cs_path, (double)least);
+                         path, r->p->image[row].index, file_row(r->p, row), file_path(r->p, row), (double)least);
     return DECO_OK;
 }
 

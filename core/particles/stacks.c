@@ -22,7 +22,7 @@ static char *real_parent(const char *directory)
 deco_status stack_places_set(stack_places *out, const char *datadir, const job_files *files, const char *blob_directory)
 {
     deco_status st = DECO_OK;
-    char *real = real_parent(files->directory), *project = realpath(files->project, NULL);
+    char *real = files->star ? NULL : real_parent(files->directory), *project = realpath(files->project, NULL), *up = NULL, *top = NULL;
 
     *out = (stack_places){.datadir = datadir && *datadir ? datadir : NULL};
     if (out->datadir)
@@ -31,7 +31,15 @@ deco_status stack_places_set(stack_places *out, const char *datadir, const job_f
     if (real && (!project || strcmp(real, project) != 0))
         TRY(path_list_add(&out->roots, real));
     TRY(path_list_add(&out->roots, blob_directory));
+    if (files->star) { /* copies of RELION's files lie anywhere; what they name is not far above */
+        if (!(up = path_parent(blob_directory)) || !(top = path_parent(up)))
+            TRY(deco_fail_memory(strlen(blob_directory), "a directory's name"));
+        TRY(path_list_add(&out->roots, up));
+        TRY(path_list_add(&out->roots, top));
+    }
 out:
+    free(up);
+    free(top);
     free(real);
     free(project);
     return st;
@@ -55,9 +63,16 @@ static deco_status place_of(char **out, const stack_places *places, const char *
     return *out ? DECO_OK : deco_fail_memory(strlen(name), "a file's name");
 }
 
-deco_status particles_places_text(char **out, const stack_places *places, const char *name)
+static const stack_places *places_of(const deco_particles *p, const input_parts *parts, int64_t s)
+{
+    return &parts->part[p->stack_source[s]].places;
+}
+
+deco_status particles_places_text(char **out, const deco_particles *p, const input_parts *parts, int64_t s)
 {
     deco_status st = DECO_OK;
+    const stack_places *places = places_of(p, parts, s);
+    const char *name = p->stack_name[s];
     char *text = NULL, *place = NULL, *longer;
 
     for (int64_t i = 0;; i++) {
@@ -80,7 +95,7 @@ out:
 
 typedef struct search {
     deco_particles *p;
-    const stack_places *places;
+    const input_parts *parts;
     found_stack *found;
     deco_monitor *m;
 } search;
@@ -111,7 +126,7 @@ static deco_status find_one(void *context, int64_t s, int worker)
     if (deco_monitor_stopped(x->m))
         return deco_fail(DECO_E_STOPPED, "stopped while the stacks were looked for; nothing was written");
     for (int64_t i = 0; !x->p->stack[s]; i++) {
-        TRY(place_of(&place, x->places, x->p->stack_name[s], i));
+        TRY(place_of(&place, places_of(x->p, x->parts, s), x->p->stack_name[s], i));
         if (!place)
             break;
         if (path_is_file(place)) {
@@ -127,11 +142,11 @@ out:
     return st;
 }
 
-deco_status particles_find_stacks(found_stack **out, deco_particles *p, const stack_places *places, deco_monitor *m)
+deco_status particles_find_stacks(found_stack **out, deco_particles *p, const input_parts *parts, deco_monitor *m)
 {
     deco_status st = DECO_OK;
     deco_pool *pool = NULL;
-    search x = {p, places, NULL, m};
+    search x = {p, parts, NULL, m};
 
     *out = NULL;
     TRY(deco_alloc(&p->stack, (size_t)p->stacks, sizeof *p->stack, "stacks"));
@@ -158,7 +173,7 @@ void particles_free_found(found_stack *found, int64_t stacks)
 }
 
 /* Stack `s` is missing: everything about it, and how many share its fate. */
-static deco_status missing(const deco_particles *p, const stack_places *places, int64_t s, int64_t row)
+static deco_status missing(const deco_particles *p, const input_parts *parts, int64_t s, int64_t row)
 {
     deco_status st = DECO_OK;
     int64_t stacks = 0, rows = 0;
@@ -168,27 +183,27 @@ static deco_status missing(const deco_particles *p, const stack_places *places, 
         stacks += !p->stack[i];
     for (int64_t i = 0; i < p->N; i++)
         rows += !p->stack[p->image[i].stack];
-    TRY(particles_places_text(&tried, places, p->stack_name[s]));
+    TRY(particles_places_text(&tried, p, parts, s));
     st = deco_fail(DECO_E_FILE,
                    "%s: row %lld: stack %s is not found; tried %s. In all %lld of %lld stacks, with %lld of %lld images, are missing. "
                    "Copy or mount them, or give with --datadir the directory that these paths count from",
-                   p->cs_path, file_row(p, row), p->stack_name[s], tried, (long long)stacks, (long long)p->stacks, (long long)rows,
+                   file_path(p, row), file_row(p, row), p->stack_name[s], tried, (long long)stacks, (long long)p->stacks, (long long)rows,
                    (long long)p->N);
 out:
     free(tried);
     return st;
 }
 
-deco_status particles_check_stacks(const deco_particles *p, const found_stack *found, const stack_places *places)
+deco_status particles_check_stacks(const deco_particles *p, const found_stack *found, const input_parts *parts)
 {
     for (int64_t i = 0; i < p->N; i++) {
         const deco_image_ref *image = &p->image[i];
         const found_stack *f = &found[image->stack];
         const char *path = p->stack[image->stack];
         if (!path)
-            return missing(p, places, image->stack, i);
+            return missing(p, parts, image->stack, i);
         if (f->problem)
-            return deco_fail(DECO_E_FORMAT, "%s (row %lld of %s)", f->problem, file_row(p, i), p->cs_path);
+            return deco_fail(DECO_E_FORMAT, "%s (row %lld of %s)", f->problem, file_row(p, i), file_path(p, i));
         int64_t box = deco_particles_size(p, i)->box;
         if (f->nx != f->ny)
             return deco_fail(DECO_E_FORMAT,
@@ -198,12 +213,34 @@ deco_status particles_check_stacks(const deco_particles *p, const found_stack *f
             return deco_fail(DECO_E_FORMAT,
                              "%s: its images have %lld×%lld px, but row %lld of %s says %lld×%lld (blob/shape); the stack and the .cs file "
                              "do not belong together",
-                             path, (long long)f->nx, (long long)f->ny, file_row(p, i), p->cs_path, (long long)box, (long long)box);
+                             path, (long long)f->nx, (long long)f->ny, file_row(p, i), file_path(p, i), (long long)box, (long long)box);
         if (image->index >= f->nz)
             return deco_fail(DECO_E_FORMAT,
                              "%s: row %lld: blob/idx is %d, but %s holds %lld images (0 to %lld); the stack and the .cs file do not belong "
                              "together",
-                             p->cs_path, file_row(p, i), image->index, path, (long long)f->nz, (long long)f->nz - 1);
+                             file_path(p, i), file_row(p, i), image->index, path, (long long)f->nz, (long long)f->nz - 1);
     }
     return DECO_OK;
+}
+
+deco_status particles_fill_shapes(deco_particles *p, const found_stack *found, const input_parts *parts)
+{
+    deco_status st = DECO_OK;
+    deco_column *shape = NULL;
+
+    for (int64_t i = 0; i < p->N; i++) {
+        int32_t s = p->image[i].stack;
+        if (!p->stack[s])
+            return missing(p, parts, s, i);
+        if (found[s].problem)
+            return deco_fail(DECO_E_FORMAT, "%s (row %lld of %s)", found[s].problem, file_row(p, i), file_path(p, i));
+    }
+    TRY(deco_table_add(p->rows, &shape, "blob/shape", 'u', 4, 1, (const int64_t[]){2}));
+    for (int64_t i = 0; i < p->N; i++) {
+        deco_cell_set_u64(shape, i, 0, (uint64_t)found[p->image[i].stack].ny);
+        deco_cell_set_u64(shape, i, 1, (uint64_t)found[p->image[i].stack].nx);
+    }
+    p->uid = deco_table_find(p->rows, "uid"); /* columns may have moved */
+out:
+    return st;
 }

@@ -289,8 +289,10 @@ static void missing_or_clashing_words_are_told(void **state)
     check_refuses("run J", DECO_FOR_RUN, DECO_E_ARGUMENT, "--outdir DIR");
     check_refuses("run --outdir o", DECO_FOR_RUN, DECO_E_ARGUMENT, "--particles PATH");
     check_refuses("analyze", DECO_FOR_ANALYZE, DECO_E_ARGUMENT, "cryodeco analyze OUTDIR");
-    check_refuses("info", DECO_FOR_INFO, DECO_E_ARGUMENT, "one job directory");
-    check_refuses("info a b", DECO_FOR_INFO, DECO_E_ARGUMENT, "names 2 inputs");
+    check_refuses("info", DECO_FOR_INFO, DECO_E_ARGUMENT, "a .cs, .csg or .star file");
+    check_refuses("info a --min_score ctf/cross_cor", DECO_FOR_INFO, DECO_E_ARGUMENT, "COLUMN:VALUE");
+    check_refuses("info a --min_score alignments3D/error:low", DECO_FOR_INFO, DECO_E_ARGUMENT, "COLUMN:VALUE");
+    check_refuses("info a --box 33", DECO_FOR_INFO, DECO_E_ARGUMENT, "box is 33; it must be even");
     check_refuses(KNOWN " --wd 0.1 --hypervolume_optimizer_type adam", DECO_FOR_RUN, DECO_E_ARGUMENT, "adam has no weight decay");
     check_refuses(KNOWN " --epoch 3", DECO_FOR_RUN, DECO_E_ARGUMENT, "epochs_sgd");
     check_refuses(KNOWN " --device gpu", DECO_FOR_RUN, DECO_E_ARGUMENT, "device is 'gpu'; it must be cpu, cuda, cuda:N");

@@ -54,7 +54,10 @@ static void file_of_another_kind(void **state)
     deco_table_free(j.t);
     toy_put(&j, "particles.star", "data_\n");
     snprintf(path, sizeof path, "%s/particles.star", j.job);
-    toy_refuses(path, 0, DECO_E_FORMAT, "particles.star", ".cs files");
+    toy_refuses(path, 0, DECO_E_FORMAT, "particles.star", "no _rlnImageName");
+    toy_put(&j, "particles.pkl", "no");
+    snprintf(path, sizeof path, "%s/particles.pkl", j.job);
+    toy_refuses(path, 0, DECO_E_FORMAT, "particles.pkl", "not from .pkl files");
 }
 
 static void truncated_cs(void **state)
@@ -114,7 +117,7 @@ static void duplicate_uid(void **state)
     (void)state;
     deco_cell_set_u64(uid, 5, 0, deco_cell_u64(uid, 2, 0));
     toy_write(&j);
-    toy_refuses(j.job, 0, DECO_E_FORMAT, "rows 2 and 5", "9223372036854791646");
+    toy_refuses(j.job, 0, DECO_E_FORMAT, "stands twice, in row 2 and in row 5", "9223372036854791646");
 }
 
 static void zero_rows(void **state)

@@ -9,7 +9,7 @@
 static deco_particles *opened(const toy *j, int64_t box, deco_monitor *m)
 {
     deco_particles *p = NULL;
-    toy_ok(deco_particles_open_input(&p, &(deco_input){.path = j->job, .box = box}, TOY_ALL, m));
+    toy_ok(deco_particles_open_input(&p, &(deco_input){.path = (const char *[]){j->job}, .paths = 1, .box = box}, TOY_ALL, m));
     return p;
 }
 
@@ -17,7 +17,8 @@ static void refused(const toy *j, int64_t box, const char *a, const char *b)
 {
     deco_particles *p = (deco_particles *)1;
 
-    assert_int_equal(deco_particles_open_input(&p, &(deco_input){.path = j->job, .box = box}, TOY_ALL, NULL), DECO_E_FORMAT);
+    assert_int_equal(deco_particles_open_input(&p, &(deco_input){.path = (const char *[]){j->job}, .paths = 1, .box = box}, TOY_ALL, NULL),
+                     DECO_E_FORMAT);
     assert_null(p);
     if (!strstr(deco_error(), a) || !strstr(deco_error(), b))
         fail_msg("the message lacks \"%s\" or \"%s\": %s", a, b, deco_error());

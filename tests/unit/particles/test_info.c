@@ -136,7 +136,7 @@ static void incomplete_sets_are_reported(void **state)
         const char *without, *words[3];
     } cases[] = {
         {"ctf/", {"none that can be used", "Patch CTF", "box 8 px"}},
-        {"blob/", {"blob/path, blob/idx, blob/shape, blob/psize_A", "defocus", "columns"}},
+        {"blob/", {"blob/path, blob/idx, blob/psize_A, blob/shape", "defocus", "columns"}},
         {"alignments3D/", {"poses        none", "--preset quick_look", "problems     none"}},
         {"uid", {"'uid'", "box 8 px", "3 of 3 found"}},
         {"blob/sign", {"(assumed: there is no blob/sign)", "problems     none", "can be run   with"}},

@@ -106,7 +106,8 @@ static void a_set_of_some_rows_has_them_in_that_order(void **state)
     (void)state;
     toy_write(&j);
     toy_ok(deco_particles_open(&all, j.job, NULL, TOY_ALL, NULL));
-    toy_ok(deco_particles_open_input(&some, &(deco_input){.path = j.job, .ind = text_file("4\n0\n3\n")}, TOY_ALL, NULL));
+    toy_ok(deco_particles_open_input(&some, &(deco_input){.path = (const char *[]){j.job}, .paths = 1, .ind = text_file("4\n0\n3\n")},
+                                     TOY_ALL, NULL));
     assert_int_equal(some->N, 3);
     assert_int_equal(some->rows->columns, all->rows->columns);
     for (int i = 0; i < 3; i++) {
@@ -119,7 +120,8 @@ static void a_set_of_some_rows_has_them_in_that_order(void **state)
     deco_particles_digest(whole, all);
     deco_particles_digest(part, some);
     deco_particles_free(some);
-    toy_ok(deco_particles_open_input(&some, &(deco_input){.path = j.job, .ind = text_file("0\n3\n4\n")}, TOY_ALL, NULL));
+    toy_ok(deco_particles_open_input(&some, &(deco_input){.path = (const char *[]){j.job}, .paths = 1, .ind = text_file("0\n3\n4\n")},
+                                     TOY_ALL, NULL));
     deco_particles_digest(turned, some);
     assert_string_not_equal(whole, part);
     assert_string_not_equal(turned, part);
@@ -136,9 +138,12 @@ static void rows_left_out_may_be_broken_and_messages_count_as_the_file_does(void
     toy_set(&j, "blob/psize_A", 2, 0, 0);
     toy_write(&j);
     toy_refuses(j.job, TOY_ALL, DECO_E_FORMAT, "row 2", "blob/psize_A");
-    toy_ok(deco_particles_open_input(&p, &(deco_input){.path = j.job, .ind = text_file("5\n1\n")}, TOY_ALL, NULL));
+    toy_ok(deco_particles_open_input(&p, &(deco_input){.path = (const char *[]){j.job}, .paths = 1, .ind = text_file("5\n1\n")}, TOY_ALL,
+                                     NULL));
     deco_particles_free(p);
-    assert_int_equal(deco_particles_open_input(&p, &(deco_input){.path = j.job, .ind = text_file("5\n2\n")}, TOY_ALL, NULL), DECO_E_FORMAT);
+    assert_int_equal(deco_particles_open_input(&p, &(deco_input){.path = (const char *[]){j.job}, .paths = 1, .ind = text_file("5\n2\n")},
+                                               TOY_ALL, NULL),
+                     DECO_E_FORMAT);
     assert_non_null(strstr(deco_error(), "row 2"));
 }
 
