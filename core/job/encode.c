@@ -38,21 +38,24 @@ static deco_status read_run(encode_job *j)
     int64_t count = 0;
     deco_position at;
     char *path = NULL;
+    const char *from;
 
-    if (deco_option_given(j->o, DECO_OPT_epoch))
+    if (deco_option_given(j->o, DECO_OPT_epoch)) {
         TRY(deco_checkpoint_path(&path, j->o->outdir, j->o->epoch));
-    else {
+        from = path;
+    } else {
         TRY(deco_checkpoints_list(&list, &count, j->o->outdir));
         if (!list || !count)
             TRY(deco_fail(DECO_E_FILE, "%s/out holds no weights.<epoch>.safetensors: name the directory of a finished run", j->o->outdir));
+        from = list[0].path;
     }
-    TRY(deco_checkpoint_read(&j->model, &at, j->dev, path ? path : list[0].path, DECO_READ_ENCODER));
+    TRY(deco_checkpoint_read(&j->model, &at, j->dev, from, DECO_READ_ENCODER));
     if (!j->model->encoder)
         TRY(deco_fail(DECO_E_ARGUMENT,
                       "%s: its latents are a table with a row a particle: other particles have none there. A run with the encoder "
                       "(use_conf_encoder True) can be asked",
-                      path ? path : list[0].path));
-    deco_info(j->m, "encoder and decoder of %s", path ? path : list[0].path);
+                      from));
+    deco_info(j->m, "encoder and decoder of %s", from);
 out:
     deco_checkpoints_free(list, count);
     free(path);

@@ -1,5 +1,6 @@
 /* Adam and AdamW over a flat vector, Adam over a table that some rows have a gradient of, and a running mean. */
 #include "compute/cpu/cpu.h"
+#include "compute/cpu/vit_rows.h"
 #include "formulas/adam.h"
 
 #include <string.h>
@@ -15,11 +16,7 @@ typedef struct adam {
 static deco_status adam_elements(deco_device *dev, const void *context, int64_t tile, int64_t begin, int64_t end, int worker)
 {
     const adam *a = context;
-    float *restrict x = a->x, *restrict m = a->m, *restrict v = a->v;
-    const float *restrict g = a->g;
-    deco_adam_factors f = a->factors;
-    for (int64_t i = begin; i < end; i++)
-        deco_adam_update(x + i, m + i, v + i, g[i], f);
+    cpu_vit_rows_best()->adam(a->x + begin, a->m + begin, a->v + begin, a->g + begin, &a->factors, end - begin);
     return DECO_OK;
 }
 

@@ -245,6 +245,32 @@ KERNEL void vit_dots(float *out, const float *a, const float *b, int64_t stride,
     }
 }
 
+/* ---- optimisers ------------------------------------------------------------------------------------------------- */
+
+KERNEL void vit_add_runs(float *out, const float *part, int64_t runs, int64_t stride, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VN) {
+        int64_t lanes = n - i < VN ? n - i : VN;
+        double sum[VN] = {0};
+        for (int64_t r = 0; r < runs; r++) {
+            vec v = load_some(part + r * stride + i, lanes);
+            for (int k = 0; k < VN; k++)
+                sum[k] += (double)v[k];
+        }
+        for (int64_t k = 0; k < lanes; k++)
+            out[i + k] = (float)sum[k];
+    }
+}
+
+/* The compiler makes vectors of it: no product is joined with a sum, so the numbers are those of any processor. */
+KERNEL void vit_adam(float *restrict x, float *restrict m, float *restrict v, const float *restrict g, const deco_adam_factors *f,
+                     int64_t n)
+{
+    const deco_adam_factors factors = *f;
+    for (int64_t i = 0; i < n; i++)
+        deco_adam_update(x + i, m + i, v + i, g[i], factors);
+}
+
 const cpu_vit_rows VIT_KERNELS = {
     .layer_norm = vit_layer_norm,
     .layer_norm_backward = vit_layer_norm_backward,
@@ -259,4 +285,6 @@ const cpu_vit_rows VIT_KERNELS = {
     .softmax_backward = vit_softmax_backward,
     .scale_rows = vit_scale_rows,
     .dots = vit_dots,
+    .add_runs = vit_add_runs,
+    .adam = vit_adam,
 };

@@ -1,5 +1,6 @@
 /* Products of the encoder's shapes, kept; weights packed by the pool; gradients of runs of images added up. */
 #include "compute/cpu/vit_plan.h"
+#include "compute/cpu/vit_rows.h"
 
 #include <stdlib.h>
 
@@ -110,12 +111,7 @@ typedef struct runs_sum {
 static deco_status add_elements(deco_device *dev, const void *context, int64_t tile, int64_t begin, int64_t end, int worker)
 {
     const runs_sum *s = context;
-    for (int64_t i = begin; i < end; i++) {
-        double sum = 0;
-        for (int64_t r = 0; r < s->runs; r++)
-            sum += s->part[r * s->n + i];
-        s->dw[i] = (float)sum;
-    }
+    cpu_vit_rows_best()->add_runs(s->dw + begin, s->part + begin, s->runs, s->n, end - begin);
     return DECO_OK;
 }
 

@@ -6,6 +6,8 @@
 #ifndef DECO_COMPUTE_CPU_VIT_ROWS_H
 #define DECO_COMPUTE_CPU_VIT_ROWS_H
 
+#include "formulas/adam.h"
+
 #include <stdint.h>
 
 typedef struct cpu_vit_rows {
@@ -38,6 +40,10 @@ typedef struct cpu_vit_rows {
     void (*scale_rows)(float *x, const float *scale, int64_t stride, int64_t rows, int64_t n);
     /* out [rows] = Σ a·b, rows at `stride` */
     void (*dots)(float *out, const float *a, const float *b, int64_t stride, int64_t rows, int64_t n);
+    /* out [n] = Σ over the runs of part [runs], `stride` apart; in double */
+    void (*add_runs)(float *out, const float *part, int64_t runs, int64_t stride, int64_t n);
+    /* formulas/adam.h on n elements, to the bit */
+    void (*adam)(float *x, float *m, float *v, const float *g, const deco_adam_factors *f, int64_t n);
 } cpu_vit_rows;
 
 extern const cpu_vit_rows cpu_vit_rows_plain;
