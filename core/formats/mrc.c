@@ -18,13 +18,23 @@ static uint32_t word_at(const unsigned char *header, int byte, bool swapped)
 static int64_t int_at(const unsigned char *header, int byte, bool swapped) { return (int32_t)word_at(header, byte, swapped); }
 static float float_at(const unsigned char *header, int byte, bool swapped) { return deco_float_from_bits(word_at(header, byte, swapped)); }
 
-/* The machine stamp says; where old programs left it blank, the order in which the mode is a small number. */
+/* The order in which mode and width are small numbers; where both orders give such, or neither, the machine stamp says. Old programs left the
+ * stamp blank, and some that swapped the bytes left the old one. */
 static bool other_byte_order(const unsigned char *header)
 {
     unsigned char stamp = header[212];
-    if (stamp == 0x44 || stamp == 0x11)
-        return (stamp == 0x44) != HOST_IS_LITTLE;
-    return word_at(header, 12, false) > 0xffff && word_at(header, 12, true) <= 0xffff;
+    bool here = word_at(header, 12, false) <= 0xffff && word_at(header, 0, false) <= 0xffffff;
+    bool swapped = word_at(header, 12, true) <= 0xffff && word_at(header, 0, true) <= 0xffffff;
+
+    if (here != swapped)
+        return swapped;
+    return (stamp == 0x44 || stamp == 0x11) && (stamp == 0x44) != HOST_IS_LITTLE;
+}
+
+/* IMOD's own bytes, from before the standard called mode 0 signed: its stamp, and the flag that says they are signed not set. */
+static bool unsigned_bytes(const unsigned char *header, bool swapped)
+{
+    return word_at(header, 152, swapped) == 1146047817 && !(word_at(header, 156, swapped) & 1);
 }
 
 /* Bytes a value; 0 with a message when the mode cannot be used. */
@@ -85,6 +95,7 @@ static deco_status parse_header(deco_mrc *m, const unsigned char *h, uint64_t fi
     if (!m->item)
         return DECO_E_FORMAT;
     m->mode = (int)mode;
+    m->unsigned_bytes = mode == 0 && unsigned_bytes(h, s);
     if (extended < 0)
         return deco_fail(DECO_E_FORMAT, "%s: the header's extended part has %lld bytes (byte 92); it cannot be negative", m->path,
                          (long long)extended);
@@ -131,8 +142,10 @@ void deco_mrc_close(deco_mrc *m)
 #define CHUNK 1024
 
 /* `n` values of the file's type at `raw` to floats. */
-static void convert_chunk(float *out, const unsigned char *raw, int n, int mode, bool swapped)
+static void convert_chunk(float *out, const unsigned char *raw, int n, const deco_mrc *m)
 {
+    int mode = m->mode;
+    bool swapped = m->swapped;
     union {
         int8_t i8[CHUNK];
         int16_t i16[CHUNK];
@@ -146,7 +159,10 @@ static void convert_chunk(float *out, const unsigned char *raw, int n, int mode,
     else if (swapped && mode != 0)
         for (int i = 0; i < n; i++)
             v.u16[i] = __builtin_bswap16(v.u16[i]);
-    if (mode == 0)
+    if (mode == 0 && m->unsigned_bytes)
+        for (int i = 0; i < n; i++)
+            out[i] = (float)(uint8_t)v.i8[i];
+    else if (mode == 0)
         for (int i = 0; i < n; i++)
             out[i] = v.i8[i];
     else if (mode == 1)
@@ -176,6 +192,6 @@ deco_status deco_mrc_read(const deco_mrc *m, float *out, int64_t first, int64_t 
     if (st || (m->mode == 2 && !m->swapped))
         return st;
     for (int64_t i = 0; i < count; i += CHUNK)
-        convert_chunk(out + i, raw + (size_t)i * m->item, (int)(count - i < CHUNK ? count - i : CHUNK), m->mode, m->swapped);
+        convert_chunk(out + i, raw + (size_t)i * m->item, (int)(count - i < CHUNK ? count - i : CHUNK), m);
     return DECO_OK;
 }

@@ -10,10 +10,11 @@ typedef struct deco_mrc {
     int fd;
     int64_t nx, ny, nz;
     int mode;
-    bool swapped;   /* data of the other byte order */
-    size_t item;    /* bytes a value */
-    uint64_t data;  /* byte where the data begin */
-    double psize_A; /* xlen / mx; 0 when the header does not say */
+    bool swapped;        /* data of the other byte order */
+    bool unsigned_bytes; /* mode 0 of old IMOD files */
+    size_t item;         /* bytes a value */
+    uint64_t data;       /* byte where the data begin */
+    double psize_A;      /* xlen / mx; 0 when the header does not say */
 } deco_mrc;
 
 /* Header read and checked against the file's size. Fails: FILE; FORMAT (unknown mode, sizes, truncated: which images are whole). */
