@@ -142,7 +142,7 @@ static deco_status write_traversal(const analysis *a, int64_t component)
         TRY(deco_fail_memory(strlen(a->directory), "a file's name"));
     TRY(deco_alloc(&place, (size_t)(TRAVERSE_POINTS * a->Z), sizeof *place, "latents along a component"));
     TRY(deco_pca_traverse(place, &a->pca, a->scores, a->N, component, TRAVERSE_POINTS));
-    TRY(deco_volumes_write(directory, a->in->model, place, TRAVERSE_POINTS, a->o->flip_hand, a->m));
+    TRY(deco_volumes_write(directory, a->in->model, place, TRAVERSE_POINTS, a->o->flip_hand, NULL, a->m));
     TRY(deco_latents_write(directory, "z_values.txt", place, TRAVERSE_POINTS, a->Z));
     TRY(deco_figure_traversal(plot, &a->pca, a->scores, a->N, component, place, TRAVERSE_POINTS));
 out:
@@ -166,7 +166,7 @@ static deco_status write_centres(const analysis *a, const char *directory, const
         for (int64_t j = 0; j < a->Z; j++)
             centre[k * a->Z + j] = a->in->z[c->row[k] * a->Z + j];
     }
-    TRY(deco_volumes_write(directory, a->in->model, centre, K, a->o->flip_hand, a->m));
+    TRY(deco_volumes_write(directory, a->in->model, centre, K, a->o->flip_hand, NULL, a->m));
     TRY(deco_latents_write(directory, "centers.txt", centre, K, a->Z));
     TRY(deco_latents_write(directory, "centers_ind.txt", row, K, 1));
 out:
@@ -291,7 +291,7 @@ deco_status deco_analysis_write(const char *directory, const deco_analysis_input
     if (a.Z)
         TRY(write_heterogeneous(&a));
     else { /* one state: one map, nothing to cluster */
-        TRY(deco_volumes_write(staging.path, in->model, NULL, 1, o->flip_hand, m));
+        TRY(deco_volumes_write(staging.path, in->model, NULL, 1, o->flip_hand, NULL, m));
         TRY(answer(&a, staging.path, NULL));
     }
     TRY(deco_staging_publish(&staging));

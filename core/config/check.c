@@ -294,6 +294,27 @@ static deco_status check_encode(const deco_options *o)
     return check_device(o);
 }
 
+static deco_status check_score(const deco_options *o)
+{
+    if (!o->outdir)
+        return deco_fail(DECO_E_ARGUMENT, "outdir is not given: name the run to score, as in cryodeco score OUTDIR --truth DIR");
+    if (!o->truth == !o->labels_evaluate)
+        return deco_fail(DECO_E_ARGUMENT, "give either truth, the directory with truth.json of a simulated set, or labels_evaluate, an "
+                                          ".npy of true labels");
+    return DECO_OK;
+}
+
+static deco_status check_decode(const deco_options *o)
+{
+    if (!o->outdir)
+        return deco_fail(DECO_E_ARGUMENT, "outdir is not given: name the run, as in cryodeco decode OUTDIR --at 0,7 --output DIR");
+    if (!o->output || !*o->output)
+        return deco_fail(DECO_E_ARGUMENT, "output is not given: name a directory for the maps with --output DIR");
+    if (!o->z == !o->at.count)
+        return deco_fail(DECO_E_ARGUMENT, "give either at, the numbers of particles, or z, a file of latents");
+    return check_device(o);
+}
+
 deco_status deco_options_check(const deco_options *o, int command)
 {
     switch (command) {
@@ -307,6 +328,8 @@ deco_status deco_options_check(const deco_options *o, int command)
         return check_input(o);
     case DECO_FOR_BENCH: return check_device(o);
     case DECO_FOR_CACHE: return check_cache(o);
+    case DECO_FOR_SCORE: return check_score(o);
+    case DECO_FOR_DECODE: return check_decode(o);
     case DECO_FOR_ENCODE: return check_encode(o);
     default: return DECO_OK;
     }

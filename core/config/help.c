@@ -16,6 +16,8 @@ static const struct {
     {"analyze", DECO_FOR_ANALYZE, "OUTDIR [options]", "analyse a finished run again, with other settings"},
     {"info", DECO_FOR_INFO, "JOB [options]", "say what an input holds and what can be run with it"},
     {"subset", DECO_FOR_SUBSET, "OUTDIR|--particles JOB --output PATH [options]", "some particles as files for CryoSPARC and RELION"},
+    {"decode", DECO_FOR_DECODE, "OUTDIR --at 3,50|--z FILE --output DIR [options]", "maps at any latents of a run, or between them"},
+    {"score", DECO_FOR_SCORE, "OUTDIR --truth DIR [options]", "hold a run against the truth, where that is known"},
     {"encode", DECO_FOR_ENCODE, "OUTDIR --particles JOB --output DIR [options]",
      "latents of other particles, from a finished run's encoder"},
     {"cache", DECO_FOR_CACHE, "build|info|verify|remove [JOB...] --cache_dir DIR [options]",

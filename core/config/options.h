@@ -20,7 +20,9 @@ enum {
     DECO_FOR_CACHE = 512,
     DECO_FOR_ENCODE = 1024,
     DECO_FOR_SELFTEST = 2048,
-    DECO_FOR_ALL = 127 | 512 | 1024 | 2048,
+    DECO_FOR_SCORE = 4096,
+    DECO_FOR_DECODE = 8192,
+    DECO_FOR_ALL = 127 | 512 | 1024 | 2048 | 4096 | 8192,
     /* What of it may be given otherwise when a run is resumed; everything else would make it another run. */
     DECO_MAY_CHANGE = 128,
     DECO_MAY_GROW = 256

@@ -17,6 +17,8 @@ static const struct {
     {"info", DECO_FOR_INFO, DECO_OPT_particles, DECO_OPT_particles},
     {"cache", DECO_FOR_CACHE, DECO_OPT_action, DECO_OPT_particles},
     {"subset", DECO_FOR_SUBSET, DECO_OPT_outdir, DECO_OPT_outdir},
+    {"decode", DECO_FOR_DECODE, DECO_OPT_outdir, DECO_OPT_outdir},
+    {"score", DECO_FOR_SCORE, DECO_OPT_outdir, DECO_OPT_outdir},
     {"encode", DECO_FOR_ENCODE, DECO_OPT_outdir, DECO_OPT_outdir},
     {"simulate", DECO_FOR_SIMULATE, DECO_OPT_from, DECO_OPT_from},
     {"bench", DECO_FOR_BENCH, DECO_OPTIONS, DECO_OPTIONS},

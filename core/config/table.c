@@ -112,10 +112,10 @@ void option_derive(deco_options *o)
 static const struct {
     int bit;
     const char *word;
-} commands_by_bit[] = {{DECO_FOR_RUN, "run"},          {DECO_FOR_ANALYZE, "analyze"}, {DECO_FOR_SIMULATE, "simulate"},
-                       {DECO_FOR_INFO, "info"},        {DECO_FOR_BENCH, "bench"},     {DECO_FOR_SUBSET, "subset"},
-                       {DECO_FOR_OPTIONS, "options"},  {DECO_FOR_CACHE, "cache"},     {DECO_FOR_ENCODE, "encode"},
-                       {DECO_FOR_SELFTEST, "selftest"}};
+} commands_by_bit[] = {{DECO_FOR_RUN, "run"},         {DECO_FOR_ANALYZE, "analyze"}, {DECO_FOR_SIMULATE, "simulate"},
+                       {DECO_FOR_INFO, "info"},       {DECO_FOR_BENCH, "bench"},     {DECO_FOR_SUBSET, "subset"},
+                       {DECO_FOR_OPTIONS, "options"}, {DECO_FOR_CACHE, "cache"},     {DECO_FOR_ENCODE, "encode"},
+                       {DECO_FOR_SCORE, "score"},     {DECO_FOR_DECODE, "decode"},   {DECO_FOR_SELFTEST, "selftest"}};
 
 void option_command_words(char *out, size_t size, int commands)
 {

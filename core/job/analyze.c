@@ -38,10 +38,8 @@ out:
     return st;
 }
 
-/* The weights of the given epoch, or the newest state there is: weights, or a checkpoint that a stopped run left. Its number is that of the
- * file's name: the epoch that was done, or in which it stands. */
-static deco_status read_model(deco_model **model, deco_position *at, int64_t *epoch, deco_device *dev, const deco_options *o,
-                              deco_monitor *m)
+deco_status deco_job_read_model(deco_model **model, deco_position *at, int64_t *epoch, deco_device *dev, const deco_options *o,
+                                deco_monitor *m)
 {
     deco_status st = DECO_OK;
     deco_record_paths path = {0};
@@ -164,7 +162,7 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
         TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",
                       o->k_num, p->source, p->N));
     TRY(deco_device_create(&dev, o->device, (int)o->threads));
-    TRY(read_model(&model, &at, &epoch, dev, o, m));
+    TRY(deco_job_read_model(&model, &at, &epoch, dev, o, m));
     deco_particles_digest(digest, p);
     if (strcmp(digest, at.digest) != 0)
         TRY(deco_fail(DECO_E_FORMAT, "%s: the input changed since the run (its digest is %s, the run's %s)", p->source, digest, at.digest));

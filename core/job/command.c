@@ -70,6 +70,8 @@ static const command commands[] = {
     {"subset", DECO_FOR_SUBSET, deco_job_subset},
     {"encode", DECO_FOR_ENCODE, deco_job_encode},
     {"cache", DECO_FOR_CACHE, run_cache},
+    {"decode", DECO_FOR_DECODE, deco_job_decode},
+    {"score", DECO_FOR_SCORE, deco_job_score},
     {"simulate", DECO_FOR_SIMULATE, run_simulate},
     {"bench", DECO_FOR_BENCH, run_bench},
     {"selftest", DECO_FOR_SELFTEST, deco_job_selftest},

@@ -16,6 +16,17 @@ deco_status deco_job_analyze(const deco_options *o, deco_monitor *m, bool *wrote
 /* `cryodeco subset`: some particles of a run, or of an input, as .cs, .csg and .star. */
 deco_status deco_job_subset(const deco_options *o, deco_monitor *m, bool *wrote, char **summary);
 
+/* `cryodeco decode`: maps at any latents of a run, or on the way between them. */
+deco_status deco_job_decode(const deco_options *o, deco_monitor *m, bool *wrote, char **out);
+
+/* The weights of the given epoch, or the newest state there is: weights, or a checkpoint that a stopped or working run left. *epoch is that
+ * of the file's name: the epoch that was done, or in which it stands. Fails: ARGUMENT, FILE, FORMAT, MEMORY. */
+deco_status deco_job_read_model(deco_model **model, deco_position *at, int64_t *epoch, deco_device *dev, const deco_options *o,
+                                deco_monitor *m);
+
+/* `cryodeco score`: a run against the truth, as JSON. */
+deco_status deco_job_score(const deco_options *o, deco_monitor *m, bool *wrote, char **out);
+
 /* The parameters of the run in o->outdir (its job.yaml) under those given now: they stand where a preset would. Fails: FILE, FORMAT. */
 deco_status deco_job_options(deco_options **out, const deco_options *o);
 

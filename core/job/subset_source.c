@@ -67,7 +67,7 @@ static int64_t rank_of(const char *name)
     return 2 * (epoch + 2) + !name[end];
 }
 
-static deco_status newest_analysis(char **out, const char *directory)
+deco_status subset_newest_analysis(char **out, const char *directory)
 {
     struct dirent *e;
     int64_t best = -1;
@@ -104,7 +104,7 @@ static deco_status find_analysis(subset_source *s)
         TRY(deco_fail(DECO_E_ARGUMENT, "%s was made of %s, and analysis asks for %s: leave analysis out", s->selection.source, drawn,
                       given));
     if (!name) {
-        TRY(newest_analysis(&s->analysis, directory));
+        TRY(subset_newest_analysis(&s->analysis, directory));
         goto out;
     }
     if (rank_of(deco_path_name(name)) < 0)

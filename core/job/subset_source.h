@@ -22,6 +22,9 @@ typedef struct subset_source {
 deco_status subset_source_open(subset_source *out, const deco_options *o, deco_monitor *m);
 void subset_source_close(subset_source *s);
 
+/* The newest analysis in OUTDIR/out. Free with free(). Fails: FILE. */
+deco_status subset_newest_analysis(char **out, const char *directory);
+
 /* The file with the labels asked for: labels_from, or labels.npy of the analysis' clustering. Free with free(). */
 deco_status subset_source_labels(char **path, const subset_source *s);
 
