@@ -16,8 +16,8 @@ from ._commands import analyze, check, info, run, simulate
 from ._errors import (ArgumentError, DeviceError, DivergedError, Error, FileError, FormatError, OutOfMemoryError, StoppedError,
                       UnsupportedError)
 from ._job import Progress
-from ._result import Poses, Result, Subset, open
+from ._result import Encoded, Poses, Result, Subset, open
 
 __version__ = _cryodeco.version().split()[0]
-__all__ = ["run", "check", "analyze", "open", "info", "simulate", "Result", "Poses", "Subset", "Progress", "Error", "ArgumentError", "FormatError",
+__all__ = ["run", "check", "analyze", "open", "info", "simulate", "Result", "Poses", "Subset", "Encoded", "Progress", "Error", "ArgumentError", "FormatError",
            "FileError", "OutOfMemoryError", "DeviceError", "UnsupportedError", "DivergedError", "StoppedError", "__version__"]

@@ -3,7 +3,7 @@ import glob
 import os
 import tempfile
 import threading
-from typing import Any, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,14 @@ class Poses(NamedTuple):
 
     rotation: "npt.NDArray[np.float32]"  #: [N,3,3]
     shift: "npt.NDArray[np.float32]"  #: [N,2], pixels of the box, x first
+
+
+class Encoded(NamedTuple):
+    """Latents of other particles; row i of each array is the same particle."""
+
+    uids: "npt.NDArray[np.uint64]"  #: [n]
+    latents: "npt.NDArray[np.float32]"  #: [n,Z]
+    error: "Optional[npt.NDArray[np.float32]]"  #: [n] with use_gt_poses: mean squared difference of image and slice; None without poses
 
 
 class Subset:
@@ -75,6 +83,7 @@ class Result:
     def __init__(self, outdir: StrPath, epoch: Optional[int], clustering: Optional[str], threads: int) -> None:
         self._outdir = os.fspath(outdir)
         self._threads = threads
+        self._epoch_given = epoch is not None
         self._handle: Optional["_cryodeco._Handle"]
         self._handle, self._epoch, self._clustering = _cryodeco.result(self._outdir, _NEWEST if epoch is None else epoch, clustering)
         self._model: Optional[Tuple["_cryodeco._Handle", int, int, float]] = None
@@ -188,6 +197,24 @@ class Result:
         if missing.any():
             raise ArgumentError(f"{missing.sum():,} of {len(wanted):,} uids are not in {self._outdir}, {wanted[missing][0]} for one")
         return Subset(self, np.flatnonzero(np.isin(self.uids, wanted)))
+
+    def encode(self, particles: Union[StrPath, Sequence[StrPath]], output: Optional[StrPath] = None, **options: Any) -> Encoded:
+        """Latents of other particles, from the encoder of this run.
+
+        particles  CryoSPARC job directory or one of its .cs files; only read
+        output     directory that the arrays are kept in, as docs/formats.md says; None: in memory alone
+        options    those of `cryodeco encode`: ind, datadir, use_gt_poses, device, threads
+
+        Raises ArgumentError (a run with a latent table has no encoder), FileError, FormatError, DeviceError.
+        """
+        with tempfile.TemporaryDirectory(prefix="cryodeco-") as place:
+            folder = os.path.join(place, "encoded") if output is None else os.fspath(output)
+            epoch = self._epoch if self._epoch_given else None
+            _job.run_command("encode", _job.words({**options, "outdir": self._outdir, "particles": particles, "output": folder, "epoch": epoch}))
+            mode: Any = None if output is None else "r"
+            error = os.path.join(folder, "error.npy")
+            return Encoded(np.load(os.path.join(folder, "uid.npy"), mmap_mode=mode), np.load(os.path.join(folder, "conf.npy"), mmap_mode=mode),
+                           np.load(error, mmap_mode=mode) if os.path.exists(error) else None)
 
     def close(self) -> None:
         """Give files and memory back. Arrays taken before stay good; new ones are refused."""

@@ -114,6 +114,21 @@ def test_subsets_are_written_as_cryosparc_knows_the_particles(tmp_path, outdir):
         result.subset(np.zeros(1000, bool)).save(tmp_path / "none")
 
 
+def test_other_particles_are_encoded_by_a_run_with_an_encoder(tmp_path, outdir):
+    with pytest.raises(cryodeco.ArgumentError, match="table"):
+        cryodeco.open(outdir).encode(JOB)
+    weights = pathlib.Path(__file__).parents[1] / "golden/i_encoder/C48_depth2_Z6/checkpoint"
+    np.save(tmp_path / "some.npy", np.arange(40))
+    options = {**BRIEF, "use_conf_encoder": True, "pretrained_model_path": weights, "encoder_heads": 2, "feature_dim": 6, "clustering_type": "k-means++"}
+    result = cryodeco.run(JOB, tmp_path / "run", ind=tmp_path / "some.npy", **options)
+    np.save(tmp_path / "others.npy", np.arange(100, 130))
+    encoded = result.encode(JOB, ind=tmp_path / "others.npy", use_gt_poses=True)
+    assert encoded.uids.tolist() == cryodeco.open(outdir).uids[100:130].tolist()
+    assert encoded.latents.shape == (30, 6) and np.isfinite(encoded.latents).all() and encoded.error.shape == (30,)
+    kept = result.encode(JOB, tmp_path / "kept", ind=tmp_path / "others.npy")
+    assert np.array_equal(kept.latents, encoded.latents) and kept.error is None and (tmp_path / "kept/conf.npy").exists()
+
+
 def test_info_and_check_and_another_clustering(outdir, caplog):
     assert cryodeco.info(JOB)["particles"] == 1000
     caplog.set_level("INFO", "cryodeco")
@@ -283,3 +298,16 @@ def test_the_readmes_example_prints_what_stands_there(tmp_path):
     r = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--no-incremental", "example.py"], cwd=tmp_path, capture_output=True, text=True,
                        env={**env, "MYPYPATH": str(PACKAGE)})
     assert r.returncode == 0, r.stdout
+
+
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    root = pathlib.Path(__file__).parents[2]
+    notebook = json.loads((root / "examples/first_run.ipynb").read_text())
+    assert notebook["nbformat"] == 4 and all(not c.get("outputs") for c in notebook["cells"])  # kept without outputs
+    (tmp_path / "tests").symlink_to(root / "tests")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), "first_run.ipynb", "exec"), names)
+    assert names["volumes"].shape == (5, 32, 32, 32) and (tmp_path / "state_0.csg").exists()
