@@ -33,11 +33,11 @@ PLANS = {
 
 
 def results(outdir):
-    """Every file's bytes under out/ but for checkpoints on the way and the progress page, which go by the clock; of a result group all but
-    its time."""
+    """Every file's bytes under out/ but for checkpoints on the way, the progress page and the report, which hold times and the log; of a result
+    group all but its time."""
     content = {}
     for p in sorted((outdir / "out").rglob("*")):
-        if p.is_file() and not p.name.startswith("checkpoint.") and p.name != "progress.html":
+        if p.is_file() and not p.name.startswith("checkpoint.") and p.name not in ("progress.html", "report.html"):
             data = p.read_bytes()
             content[str(p.relative_to(outdir))] = data.split(b"created:")[0] if p.suffix == ".csg" else data
     return content
