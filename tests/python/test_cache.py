@@ -87,7 +87,7 @@ def records(root, project):
 
 
 def test_training_cannot_tell_cache_from_stacks(tmp_path):
-    plan = [*BRIEF, "--n_imgs_pretrain", "300", "--seed", "3", "--particles", JOB]
+    plan = [*BRIEF, "--n_imgs_pretrain", "300", "--seed", "3", "--particles", JOB, "--shuffle_block", "50"]
     cryodeco("run", *plan, "--outdir", tmp_path / "stacks", "--cache", "none", "--cache_dir", tmp_path / "c")
     assert not (tmp_path / "c").exists()
     cryodeco("run", *plan, "--outdir", tmp_path / "cached", "--cache_dir", tmp_path / "c", "--prefetch", "1")
