@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double maps_differ = 0.3, refit_alike = 0.75;
+static const double maps_differ = 0.3, refit_alike = 0.75, settled = 0.5;
 
 void deco_answers_free(deco_answers *a)
 {
@@ -103,6 +103,15 @@ out:
     return st;
 }
 
+static deco_status say_latents(deco_words *w, double moved)
+{
+    if (!isfinite(moved))
+        return DECO_OK;
+    return deco_words_add(
+        w, moved > settled, "latents moved in the last epoch by %.0f %% of their spread (median)%s", 100 * moved,
+        moved > settled ? ": they are not settled, and neither are clusters made of them; train on with a larger epochs_sgd" : "");
+}
+
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 static void add_number(cJSON *to, const char *name, double value)
@@ -159,6 +168,7 @@ static deco_status write_json(const deco_answers *a, const char *directory)
     else
         cJSON_AddNullToObject(root, "states");
     add_number(root, "maps_differ", a->validation.K > 1 ? a->validation.difference : NAN);
+    add_number(root, "latents_moved", a->moved);
     if (a->stability.K)
         add_stability(root, &a->stability);
     add_nuisance(root, &a->nuisance);
@@ -211,6 +221,8 @@ deco_status deco_answers_write(deco_answers *out, const char *directory, const d
     TRY(find_all(&a, directory, in, m));
     a.answer = deco_answer_of(&a.validation, &a.stability);
     TRY(say_answer(&a.words, &a));
+    a.moved = in->latents_moved > 0 && in->latents_spread > 0 ? in->latents_moved / in->latents_spread : NAN;
+    TRY(say_latents(&a.words, a.moved));
     TRY(say_stability(&a.words, &a.stability));
     if (in->check.label)
         TRY(deco_nuisance_tell(&a.nuisance, directory, &a.words));

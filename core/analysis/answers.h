@@ -19,6 +19,7 @@ typedef struct deco_answers {
     deco_nuisance nuisance;
     deco_stability stability; /* K = 0: not made (one state) */
     deco_answer answer;
+    double moved; /* latents_moved over latents_spread; NAN: not known */
     deco_words words;
 } deco_answers;
 
@@ -28,6 +29,8 @@ typedef struct deco_answers_input {
     int64_t Z;
     const float *x; /* [N,dims] what was clustered */
     int64_t dims;
+    double latents_moved;  /* median in the last epoch; 0 or NAN: not known */
+    double latents_spread; /* root mean square distance of the latents from their mean */
     const deco_options *o;
 } deco_answers_input;
 

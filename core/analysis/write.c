@@ -235,9 +235,14 @@ static deco_status answer(const analysis *a, const char *directory, const deco_c
                              .Z = a->Z,
                              .x = a->narrow ? a->narrow : a->in->z,
                              .dims = dims,
+                             .latents_moved = a->in->latents_moved,
                              .o = a->o};
-    deco_status st = deco_answers_write(&found, directory, &in, a->m);
+    deco_status st;
 
+    for (int64_t j = 0; j < a->Z; j++)
+        in.latents_spread += a->pca.variance[j];
+    in.latents_spread = sqrt(in.latents_spread);
+    st = deco_answers_write(&found, directory, &in, a->m);
     deco_answers_free(&found);
     return st;
 }

@@ -4,6 +4,7 @@
 #include "job/head.h"
 #include "job/job.h"
 #include "job/lock.h"
+#include "job/metrics.h"
 #include "job/outdir.h"
 #include "job/report.h"
 #include "job/record.h"
@@ -89,7 +90,9 @@ deco_status deco_job_analyze_model(char **summary, const char *directory, deco_m
     deco_status st = DECO_OK;
     int64_t N = p->N, Z = m->shape.Z;
     float *z = NULL, *R = NULL, *shift = NULL;
+    double moved;
 
+    TRY(deco_metrics_latents_moved(&moved, o->outdir, at->epoch));
     TRY(deco_alloc(&z, (size_t)(N * Z) + 1, sizeof *z, "latents"));
     if (Z)
         TRY(deco_device_download(m->dev, z, m->latents.x, (size_t)(N * Z) * sizeof *z));
@@ -106,6 +109,7 @@ deco_status deco_job_analyze_model(char **summary, const char *directory, deco_m
                                                    .poses_given = o->use_gt_poses || o->refine_gt_poses,
                                                    .pose_radius = pose_radius(o, N, m->D, deco_scheduled_epoch(at->epoch, at->skipped)),
                                                    .starts_agree = at->agreement,
+                                                   .latents_moved = moved,
                                                    .seed = (uint64_t)o->seed},
                             o, mon));
     TRY(deco_report_write(o->outdir, directory, p, shift, o, mon));

@@ -23,6 +23,7 @@ def test_every_file_is_there_and_readable(run):
     answers = json.loads((folder / "answers.json").read_text())
     assert answers["answer"] in {"states", "continuous", "no heterogeneity found", "nothing to believe"}
     assert len(answers["stability"]["jaccard"]) == 2 and answers["stability"]["refits"] == 20
+    assert answers["latents_moved"] > 0
     words = (folder / "summary.txt").read_text().splitlines()
     assert [("CHECK: " if w["check"] else "") + w["text"] for w in answers["words"]] == words
     log = (run / "run/run.log").read_text()

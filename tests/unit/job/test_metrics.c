@@ -42,8 +42,27 @@ static void later_epochs_and_half_lines_go_and_the_rest_stays_as_it_is(void **st
                "{\"time\":6,\"event\":\"start\",\"seed\":\"5\"}\n");
 }
 
+static void the_last_word_on_an_epochs_latents_is_read(void **state)
+{
+    static const char text[] =
+        "{\"event\":\"epoch\",\"epoch\":3,\"moved_latents\":0.5}\n{\"event\":\"map\",\"epoch\":3,\"moved_latents\":9}\nhalf of a li\n"
+        "{\"event\":\"epoch\",\"epoch\":4,\"loss\":1}\n";
+    double moved = 0;
+
+    scratch_put("run/metrics.jsonl", text, strlen(text));
+    assert_int_equal(deco_metrics_latents_moved(&moved, scratch("run"), 3), DECO_OK);
+    assert_true(moved == 0.5);
+    assert_int_equal(deco_metrics_latents_moved(&moved, scratch("run"), 4), DECO_OK);
+    assert_true(moved != moved);
+    assert_int_equal(deco_metrics_latents_moved(&moved, scratch("nowhere"), 3), DECO_OK);
+    assert_true(moved != moved);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(later_epochs_and_half_lines_go_and_the_rest_stays_as_it_is)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(later_epochs_and_half_lines_go_and_the_rest_stays_as_it_is),
+        cmocka_unit_test(the_last_word_on_an_epochs_latents_is_read),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
