@@ -228,6 +228,37 @@ static void min_score_keeps_what_reaches_it(void **state)
     refused(&in, DECO_E_FORMAT, "blob/path", "no column");
 }
 
+/* alignments3D before ab initio jobs' before 3D Classification's, of each kind the lowest number; expansion is said. */
+static void which_poses_are_taken(void **state)
+{
+    static const char *const names[] = {"alignments_class3D_12", "alignments_class3D_3", "alignments_class_10", "alignments_class_2"};
+    static const char *const taken[] = {"alignments_class3D_12", "alignments_class3D_3", "alignments_class_10", "alignments_class_2"};
+    deco_monitor *m = NULL;
+    char column[64];
+
+    (void)state;
+    toy_ok(deco_monitor_create(&m, remember, NULL));
+    for (int k = 0; k < 4; k++) {
+        toy j = job_of(4, 100, "alignments3D");
+        const char *path = j.job;
+        for (int i = 0; i <= k; i++) {
+            snprintf(column, sizeof column, "%s/pose", names[i]);
+            toy_add(j.t, column, 'f', 4, 3, NULL);
+            snprintf(column, sizeof column, "%s/shift", names[i]);
+            toy_add(j.t, column, 'f', 4, 2, NULL);
+        }
+        toy_add(j.t, "sym_expand/src_uid", 'u', 8, 1, NULL);
+        toy_write(&j);
+        *log_text = 0;
+        deco_particles *p = opened(&(deco_input){.path = &path, .paths = 1}, m);
+        assert_string_equal(p->poses, taken[k]);
+        assert_true(!!strstr(log_text, "poses for") == (k > 0));
+        assert_non_null(strstr(log_text, "symmetry expanded: 4 rows of 1 images"));
+        deco_particles_free(p);
+    }
+    deco_monitor_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +268,7 @@ int main(void)
         cmocka_unit_test(outputs_by_name),
         cmocka_unit_test(result_groups),
         cmocka_unit_test(min_score_keeps_what_reaches_it),
+        cmocka_unit_test(which_poses_are_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
