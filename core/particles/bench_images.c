@@ -245,7 +245,8 @@ static deco_status bench_cold(deco_bench_rate *out, const pass *a, deco_image_st
     TRY(forget_pages(path));
     TRY(time_pass(&seconds, a, images, dev));
     out->value = (double)a->n / seconds;
-    double record = (double)((deco_cache_layout(images->cache)->bytes + 16 + 4095) / 4096 * 4096);
+    size_t pages = (deco_cache_layout(images->cache)->bytes + 16 + 4095) / 4096;
+    double record = 4096.0 * (double)pages;
     snprintf(out->shape, sizeof out->shape, "\"box\": %lld, \"images\": %lld, \"MB_s\": %.1f, \"file_MB_s\": %.1f", (long long)a->p->D,
              (long long)a->n, out->value * record / 1e6, bytes / file_seconds / 1e6);
 out:
