@@ -14,11 +14,12 @@ from conftest import BRIEF, TINY, command, cryodeco
 
 JOB = TINY / "project/J12"
 LONG = os.environ.get("CRYODECO_LONG") == "1"
+LEFT_OUT = ("progress.html", "report.html")  # pages with times and places on them
 
 
 def files(folder):
-    """Every file's bytes by its name, but the page full of times; of a result group all but the line with the time it was made."""
-    content = {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "progress.html"}
+    """Every file's bytes by its name, but the pages full of times; of a result group all but the line with the time it was made."""
+    content = {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.name not in LEFT_OUT}
     return {name: re.sub(rb"created: .*", b"", data) if name.endswith(".csg") else data for name, data in content.items()}
 
 

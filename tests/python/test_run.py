@@ -48,7 +48,9 @@ def test_maps_are_as_good_as_back_projection_with_the_truth(tiny_run):
 
 def test_maps_pass_mrcfiles_validator(tiny_run):
     maps = sorted(newest_analysis(tiny_run).rglob("*.mrc")) + sorted((tiny_run / "out").glob("*.mrc"))
-    assert len(maps) == 2 + 10 + 10 + 4  # of the run itself: epochs -1, 0, 10 and 11 (log_heavy_interval)
+    validation = [path for path in maps if "validation" in path.parts]
+    assert len(validation) == 2 * 5  # of each cluster: the map, its halves, mask and agreement
+    assert len(maps) - len(validation) == 2 + 10 + 10 + 4  # of the run itself: epochs -1, 0, 10 and 11 (log_heavy_interval)
     for path in maps:
         assert mrcfile.validate(str(path)), path
 
