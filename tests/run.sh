@@ -34,8 +34,13 @@ say "tests under the thread sanitizer"
 ctest --test-dir build/tsan -L threads -j2 --output-on-failure --quiet
 
 configure_and_build fuzz
-say "fuzzing, ${FUZZ_SECONDS:-5} s a reader"
-tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-5}"
+if [ "${LONG:-0}" = 1 ]; then
+    say "fuzzing, a million inputs a reader"
+    FUZZ_RUNS=1000000 tests/fuzz/run.sh build/fuzz
+else
+    say "fuzzing, ${FUZZ_SECONDS:-10} s a reader"
+    tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-10}"
+fi
 
 say "all tests (release)"
 ctest --test-dir build/release -j2 --output-on-failure

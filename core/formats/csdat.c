@@ -11,13 +11,16 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A text column takes rows times its longest value: one long value must not fill the memory. Paths end at 4096 bytes. */
-enum { LONGEST_TEXT = 4096 };
+/* A text column takes rows times its longest value: one long value must not fill the memory. Paths end at 4096 bytes. Offsets pack well, so a
+ * small file can name a long text very often: all text columns together get at most so many bytes for each of the file's, and some for small
+ * ones. (A uid's 8 bytes are never packed: a real file with ten paths of 200 bytes a row stays below that.) */
+enum { LONGEST_TEXT = 4096, TEXT_A_BYTE = 256, TEXT_IN_ANY_FILE = 1 << 26 };
 
 typedef struct source {
     int fd;
     const char *path;
     uint64_t at, size;
+    uint64_t text; /* bytes of text columns so far */
 } source;
 
 static deco_status take_u32(source *s, uint32_t *out, const char *what)
@@ -145,13 +148,18 @@ static deco_status text_width(size_t *width, const deco_table *t, const char *na
 }
 
 /* Offsets into the heap, [rows] u64, become text. */
-static deco_status add_text(deco_table *t, const csdat_field *f, const unsigned char *offsets, const char *heap, uint64_t heap_size)
+static deco_status add_text(deco_table *t, const csdat_field *f, const unsigned char *offsets, const char *heap, uint64_t heap_size,
+                            source *s)
 {
     deco_status st = DECO_OK;
     unsigned char *block = NULL;
     size_t width = 0, rows = (size_t)t->rows;
 
     TRY(text_width(&width, t, f->name, offsets, heap, heap_size));
+    s->text += (uint64_t)rows * width; /* both are bounded: no overflow */
+    if (s->text > TEXT_IN_ANY_FILE && s->text / TEXT_A_BYTE > s->size)
+        TRY(deco_fail(DECO_E_FORMAT, "%s: its texts would take %" PRIu64 " bytes of memory, and the file has %" PRIu64 "; it is damaged",
+                      s->path, s->text, s->size));
     TRY(deco_alloc(&block, rows ? rows : 1, width, f->name));
     for (int64_t i = 0; i < t->rows; i++) {
         const char *text = heap + offset_at(offsets, i);
@@ -187,7 +195,7 @@ static deco_status read_columns(deco_table *t, const csdat_header *h, source *s,
         if (!section[i]) /* without rows there are no sections */
             TRY(deco_alloc(&section[i], 1, 1, s->path));
         if (f->type.kind == 'O') {
-            TRY(add_text(t, f, section[i], heap, heap_size));
+            TRY(add_text(t, f, section[i], heap, heap_size, s));
         } else {
             unsigned char *block = section[i];
             section[i] = NULL;
