@@ -7,6 +7,10 @@
 /* Fails: FILE; FORMAT naming file, and row or byte (truncated, lying header, object dtype, shapes that overflow). */
 deco_status deco_cs_read(deco_table **out, const char *path);
 
+/* Adds to `t` the columns of the file at `path` that it lacks, joined on `key`: as deco_cs_read and deco_table_join, but of the file only what is
+ * joined is ever in memory. Fails as these; then `t` has the columns it had. */
+deco_status deco_cs_join(deco_table *t, const char *path, const char *key);
+
 /* NPY form, whole or absent: every column kept bit for bit, rows in the table's order. */
 deco_status deco_cs_write(const char *path, const deco_table *t);
 /* The same of the rows `row[0..n)` alone, in that order, without a copy of them in memory. Fails: ARGUMENT (no such row). */

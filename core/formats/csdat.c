@@ -89,7 +89,7 @@ static deco_status read_section(unsigned char **out, const csdat_field *f, sourc
                        f->bytes, size, s->at);
         goto out;
     }
-    TRY(deco_alloc(&data, f->bytes + 1, 1, f->name));
+    TRY(deco_table_block(&data, f->bytes + 1, f->name));
     if (f->packed)
         TRY(unpack(data, f, s, size));
     else
@@ -160,7 +160,7 @@ static deco_status add_text(deco_table *t, const csdat_field *f, const unsigned 
     if (s->text > TEXT_IN_ANY_FILE && s->text / TEXT_A_BYTE > s->size)
         TRY(deco_fail(DECO_E_FORMAT, "%s: its texts would take %" PRIu64 " bytes of memory, and the file has %" PRIu64 "; it is damaged",
                       s->path, s->text, s->size));
-    TRY(deco_alloc(&block, rows ? rows : 1, width, f->name));
+    TRY(deco_table_block(&block, rows * width, f->name));
     for (int64_t i = 0; i < t->rows; i++) {
         const char *text = heap + offset_at(offsets, i);
         memcpy(block + (size_t)i * width, text, strnlen(text, width));

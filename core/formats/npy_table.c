@@ -3,6 +3,7 @@
 #include "formats/npy_header.h"
 #include "formats/npy_text.h"
 #include "formats/table_build.h"
+#include "formats/table_rows.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,7 @@ deco_status deco_npy_read_table(deco_table **out, const char *path)
     }
     TRY(deco_table_create(&t, h.count, path));
     bytes = (size_t)h.count * h.row_bytes;
-    TRY(deco_alloc(&block, bytes ? bytes : 1, 1, path));
+    TRY(deco_table_block(&block, bytes, path));
     TRY(deco_table_take_block(t, block));
     TRY(deco_read_at(fd, path, block, bytes, h.data));
     TRY(deco_table_reserve(t, h.fields));
@@ -101,8 +102,9 @@ static void pack_rows(unsigned char *out, const deco_table *t, const int64_t *ro
         for (int64_t i = 0; i < t->columns; i++) {
             const deco_column *c = &t->column[i];
             size_t bytes = c->item * (size_t)c->cells;
-            for (int64_t r = begin; r < end; r++)
-                memcpy(at + (size_t)r * row_bytes, c->data + (size_t)(row ? row[first + r] : first + r) * c->stride, bytes);
+            const unsigned char *from = row ? c->data : c->data + (size_t)(first + begin) * c->stride;
+            table_copy_rows(at + (size_t)begin * row_bytes, row_bytes, from, c->stride, row ? row + first + begin : NULL, end - begin,
+                            bytes);
             at += bytes;
         }
     }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 void deco_table_free(deco_table *t)
 {
@@ -57,6 +58,20 @@ deco_status deco_table_reserve(deco_table *t, int64_t columns)
     t->column = grown;
     t->column_room = columns;
     return DECO_OK;
+}
+
+deco_status deco_table_block(unsigned char **out, size_t bytes, const char *what)
+{
+    enum { LARGE = 1 << 24, PAGE = 1 << 12 };
+    deco_status st = deco_alloc(out, bytes ? bytes : 1, 1, what);
+
+#ifdef MADV_POPULATE_WRITE
+    if (!st && bytes >= LARGE) { /* Linux 5.14; before that they come one by one */
+        uintptr_t begin = ((uintptr_t)*out + PAGE - 1) & ~(uintptr_t)(PAGE - 1), end = ((uintptr_t)*out + bytes) & ~(uintptr_t)(PAGE - 1);
+        madvise((void *)begin, end - begin, MADV_POPULATE_WRITE);
+    }
+#endif
+    return st;
 }
 
 deco_status deco_table_take_block(deco_table *t, void *block)
@@ -135,7 +150,7 @@ deco_status deco_table_add(deco_table *t, deco_column **out, const char *name, c
     if (!old && t->columns == t->column_room)
         TRY(deco_table_reserve(t, 2 * t->columns + 8));
     bytes = c.stride * (size_t)t->rows;
-    TRY(deco_alloc(&c.data, bytes ? bytes : 1, 1, name));
+    TRY(deco_table_block(&c.data, bytes, name));
     block = old ? own_block(t, old) : NULL;
     if (block) {
         free(*block);

@@ -54,7 +54,7 @@ void deco_cell_set_real(deco_column *c, int64_t row, int64_t cell, double value)
 void deco_cell_set_u64(deco_column *c, int64_t row, int64_t cell, uint64_t value);
 void deco_cell_set_text(deco_column *c, int64_t row, const char *text); /* cut to the width at a whole UTF-8 character */
 
-/* The rows `row[0..n)` of t, in that order, all columns, packed. */
+/* The rows `row[0..n)` of t, in that order, all columns. */
 deco_status deco_table_select(deco_table **out, const deco_table *t, const int64_t *row, int64_t n);
 
 /* Adds to `t` every column of `other` that it lacks, joined on `key` (u64, "uid"). Rows of `other` may stand in any
@@ -69,6 +69,8 @@ deco_status deco_table_append(deco_table **out, char **left_out, deco_table *con
 typedef struct deco_index deco_index;
 deco_status deco_index_create(deco_index **out, const deco_table *t, const char *key);
 int64_t deco_index_row(const deco_index *x, uint64_t key);
+/* The rows of the keys in the first n rows of column c, [n]; as deco_index_row, and faster. */
+void deco_index_rows(int64_t *row, const deco_index *x, const deco_column *c, int64_t n);
 void deco_index_free(deco_index *x);
 
 #endif

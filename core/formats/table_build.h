@@ -10,6 +10,10 @@ deco_status deco_table_text(char **out, const char *text);
 /* Room for that many columns in all; `column` may move. */
 deco_status deco_table_reserve(deco_table *t, int64_t columns);
 
+/* Zeroed memory for rows, at least a byte, to be freed with free(). Pages of a large block are asked for all at once: they are all used, and a fault for
+ * each of them would cost as much as copying what goes there. Fails: MEMORY. */
+deco_status deco_table_block(unsigned char **out, size_t bytes, const char *what);
+
 /* `t` owns `block` (from malloc) from now on, also when the call fails. */
 deco_status deco_table_take_block(deco_table *t, void *block);
 

@@ -1,24 +1,86 @@
-/* Rows of tables: chosen, found by key, joined. */
+/* Rows of tables: chosen, and joined. */
 #include "formats/table_build.h"
+#include "formats/table_rows.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static void copy_rows(deco_column *to, const deco_column *from, const int64_t *row, int64_t n)
-{
-    size_t bytes = from->item * (size_t)from->cells;
+/* Columns that stand side by side in the rows of one block, as those of an .npy file do, are copied together and stand so again. */
+typedef struct run {
+    int64_t first, columns;
+    size_t bytes;
+} run;
 
-    for (int64_t i = 0; i < n; i++)
-        memcpy(to->data + (size_t)i * to->stride, from->data + (size_t)row[i] * from->stride, bytes);
+static size_t bytes_of(const deco_column *c) { return c->item * (size_t)c->cells; }
+
+static run run_at(const deco_table *from, int64_t first, const deco_table *without)
+{
+    run r = {first, 1, bytes_of(&from->column[first])};
+    const deco_column *begin = &from->column[first];
+
+    for (int64_t i = first + 1; i < from->columns; i++) {
+        const deco_column *c = &from->column[i];
+        if (c->stride != begin->stride || c->data != begin->data + r.bytes || (without && deco_table_find(without, c->name)))
+            break;
+        r.columns++;
+        r.bytes += bytes_of(c);
+    }
+    return r;
 }
 
-static deco_status add_rows_of(deco_table *t, const deco_column *from, const int64_t *row)
+/* With a size that the compiler knows a copy is a few instructions. */
+#define COPY(size) \
+    case size: \
+        for (int64_t i = 0; i < n; i++) \
+            memcpy(to + (size_t)i * to_stride, from + (size_t)(row ? row[i] : i) * stride, size); \
+        return
+
+void table_copy_rows(unsigned char *to, size_t to_stride, const unsigned char *from, size_t stride, const int64_t *row, int64_t n,
+                     size_t bytes)
+{
+    enum { AHEAD = 12 }; /* rows whose memory is asked for before their turn */
+
+    switch (bytes) {
+        COPY(1);
+        COPY(2);
+        COPY(4);
+        COPY(8);
+        COPY(12);
+        COPY(16);
+    default: break;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (row && i + AHEAD < n)
+            for (size_t b = 0; b < bytes; b += 64)
+                __builtin_prefetch(from + (size_t)row[i + AHEAD] * stride + b);
+        memcpy(to + (size_t)i * to_stride, from + (size_t)(row ? row[i] : i) * stride, bytes);
+    }
+}
+
+/* The rows `row` of a run become columns of `t`, which has none of these names. */
+static deco_status add_run(deco_table *t, const deco_table *from, run r, const int64_t *row)
 {
     deco_status st = DECO_OK;
-    deco_column *to = NULL;
+    unsigned char *block = NULL;
+    const deco_column *c = &from->column[r.first];
+    size_t bytes;
 
-    TRY(deco_table_add(t, &to, from->name, from->kind, from->item, from->dims, from->shape));
-    copy_rows(to, from, row, t->rows);
+    if (__builtin_mul_overflow(r.bytes, (size_t)t->rows, &bytes))
+        return deco_fail_memory(SIZE_MAX, t->source);
+    TRY(deco_table_block(&block, bytes, c->name));
+    table_copy_rows(block, r.bytes, c->data, c->stride, row, t->rows, r.bytes);
+    TRY(deco_table_take_block(t, block));
+    if (t->columns + r.columns > t->column_room)
+        TRY(deco_table_reserve(t, t->columns + r.columns));
+    for (int64_t i = 0; i < r.columns; i++, c++) {
+        deco_column *to = &t->column[t->columns];
+        *to = *c;
+        to->data = block;
+        to->stride = r.bytes;
+        TRY(deco_table_text(&to->name, c->name));
+        t->columns++;
+        block += bytes_of(c);
+    }
 out:
     return st;
 }
@@ -27,6 +89,7 @@ deco_status deco_table_select(deco_table **out, const deco_table *t, const int64
 {
     deco_status st = DECO_OK;
     deco_table *chosen = NULL;
+    run r;
 
     *out = NULL;
     for (int64_t i = 0; i < n; i++)
@@ -35,8 +98,8 @@ deco_status deco_table_select(deco_table **out, const deco_table *t, const int64
                              (long long)t->rows);
     TRY(deco_table_create(&chosen, n, t->source));
     TRY(deco_table_reserve(chosen, t->columns));
-    for (int64_t i = 0; i < t->columns; i++)
-        TRY(add_rows_of(chosen, &t->column[i], row));
+    for (int64_t i = 0; i < t->columns; i += r.columns)
+        TRY(add_run(chosen, t, r = run_at(t, i, NULL), row));
     *out = chosen;
     chosen = NULL;
 out:
@@ -44,125 +107,78 @@ out:
     return st;
 }
 
-typedef struct keyed_row {
-    uint64_t key;
-    int64_t row;
-} keyed_row;
-
-/* Sorted, and searched by halves: 16 bytes a row, and no choice of keys makes it slow, as it could a hash table. */
-struct deco_index {
-    int64_t n;
-    keyed_row *sorted;
-};
-
-static int by_key_then_row(const void *a, const void *b)
-{
-    const keyed_row *x = a, *y = b;
-
-    if (x->key != y->key)
-        return x->key < y->key ? -1 : 1;
-    return x->row < y->row ? -1 : x->row > y->row;
-}
-
-static deco_status need_key(const deco_column **out, const deco_table *t, const char *key)
+/* What two tables cannot be joined for, in words. A key that `t` has twice counts before those that `other` lacks. */
+static deco_status refuse(const deco_table *t, const deco_table *other, const char *key, const deco_column *c, int64_t missing,
+                          int64_t first)
 {
     deco_status st = DECO_OK;
+    deco_index *here = NULL;
 
-    TRY(deco_table_need(out, t, key, 'n', 1));
-    if ((*out)->kind != 'u')
-        st = deco_fail(DECO_E_FORMAT, "%s: column '%s' must hold unsigned integers (<u8)", t->source, key);
-out:
-    return st;
-}
-
-deco_status deco_index_create(deco_index **out, const deco_table *t, const char *key)
-{
-    deco_status st = DECO_OK;
-    deco_index *x = NULL;
-    const deco_column *c = NULL;
-
-    *out = NULL;
-    TRY(need_key(&c, t, key));
-    TRY(deco_alloc(&x, 1, sizeof *x, key));
-    TRY(deco_alloc(&x->sorted, t->rows ? (size_t)t->rows : 1, sizeof *x->sorted, key));
-    x->n = t->rows;
-    for (int64_t i = 0; i < x->n; i++)
-        x->sorted[i] = (keyed_row){deco_cell_u64(c, i, 0), i};
-    qsort(x->sorted, (size_t)x->n, sizeof *x->sorted, by_key_then_row);
-    for (int64_t i = 1; i < x->n; i++) {
-        const keyed_row *k = &x->sorted[i];
-        if (k[-1].key == k->key) {
-            st = deco_fail(DECO_E_FORMAT, "%s: %s %llu stands twice, in rows %lld and %lld; every particle needs its own", t->source, key,
-                           (unsigned long long)k->key, (long long)k[-1].row, (long long)k->row);
-            goto out;
-        }
-    }
-    *out = x;
-    x = NULL;
-out:
-    deco_index_free(x);
-    return st;
-}
-
-int64_t deco_index_row(const deco_index *x, uint64_t key)
-{
-    int64_t low = 0, high = x->n;
-
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        if (x->sorted[middle].key < key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < x->n && x->sorted[low].key == key ? x->sorted[low].row : -1;
-}
-
-void deco_index_free(deco_index *x)
-{
-    if (!x)
-        return;
-    free(x->sorted);
-    free(x);
-}
-
-/* match[i]: the row of `other` that has row i's key. Both sides may hold a key once only. */
-static deco_status match_rows(int64_t *match, const deco_table *t, const deco_table *other, const char *key)
-{
-    deco_status st = DECO_OK;
-    const deco_column *c = NULL;
-    deco_index *here = NULL, *there = NULL;
-    int64_t missing = 0, first = -1;
-
-    TRY(need_key(&c, t, key));
-    TRY(deco_index_create(&here, t, key)); /* for its check alone */
-    TRY(deco_index_create(&there, other, key));
-    for (int64_t i = 0; i < t->rows; i++) {
-        match[i] = deco_index_row(there, deco_cell_u64(c, i, 0));
-        if (match[i] < 0 && !missing++)
-            first = i;
-    }
+    TRY(deco_index_create(&here, t, key));
     if (missing)
         st = deco_fail(DECO_E_FORMAT,
                        "%s: %lld of the %lld rows of %s are not in it, the first being row %lld, %s %llu; is it of another job?",
                        other->source, (long long)missing, (long long)t->rows, t->source, (long long)first, key,
                        (unsigned long long)deco_cell_u64(c, first, 0));
 out:
-    deco_index_free(there);
     deco_index_free(here);
     return st;
 }
 
-deco_status deco_table_join(deco_table *t, const deco_table *other, const char *key)
+deco_status table_match_rows(int64_t *match, const deco_table *t, const deco_table *other, const char *key)
+{
+    deco_status st = DECO_OK;
+    const deco_column *c = NULL;
+    deco_index *there = NULL;
+    bool *taken = NULL, twice = false;
+    int64_t missing = 0, first = -1;
+
+    TRY(table_need_key(&c, t, key));
+    TRY(deco_index_create(&there, other, key));
+    TRY(deco_alloc(&taken, (size_t)other->rows + 1, sizeof *taken, key));
+    deco_index_rows(match, there, c, t->rows);
+    for (int64_t i = 0; i < t->rows; i++) {
+        if (match[i] < 0 && !missing++)
+            first = i;
+        if (match[i] >= 0) { /* a row that two want: their key stands twice in t */
+            twice = twice || taken[match[i]];
+            taken[match[i]] = true;
+        }
+    }
+    if (missing || twice)
+        TRY(refuse(t, other, key, c, missing, first));
+out:
+    free(taken);
+    deco_index_free(there);
+    return st;
+}
+
+/* A column that has a block for itself gives it back. */
+static void let_go(deco_table *t, deco_column *c)
+{
+    for (int64_t i = 0; i < t->block_count && c->stride == bytes_of(c); i++)
+        if (t->blocks[i] == c->data) {
+            free(t->blocks[i]);
+            t->blocks[i] = NULL;
+            c->data = NULL;
+        }
+}
+
+static deco_status join(deco_table *t, const deco_table *other, const char *key, deco_table *taking)
 {
     deco_status st = DECO_OK;
     int64_t *match = NULL, columns = t->columns;
+    run r;
 
     TRY(deco_alloc(&match, t->rows ? (size_t)t->rows : 1, sizeof *match, key));
-    TRY(match_rows(match, t, other, key));
-    for (int64_t i = 0; i < other->columns; i++)
+    TRY(table_match_rows(match, t, other, key));
+    for (int64_t i = 0; i < other->columns; i += r.columns) {
+        r.columns = 1;
         if (!deco_table_find(t, other->column[i].name))
-            TRY(add_rows_of(t, &other->column[i], match));
+            TRY(add_run(t, other, r = run_at(other, i, t), match));
+        for (int64_t k = 0; k < r.columns && taking; k++)
+            let_go(taking, &taking->column[i + k]);
+    }
 out:
     if (st) /* as it was: the columns' memory goes with the table */
         while (t->columns > columns)
@@ -170,6 +186,10 @@ out:
     free(match);
     return st;
 }
+
+deco_status deco_table_join(deco_table *t, const deco_table *other, const char *key) { return join(t, other, key, NULL); }
+
+deco_status table_join_taking(deco_table *t, deco_table *other, const char *key) { return join(t, other, key, other); }
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 

@@ -2,6 +2,7 @@
 #include "job/bench.h"
 
 #include "config/options.h"
+#include "job/bench_tables.h"
 #include "model/bench_encoder.h"
 #include "particles/bench_images.h"
 #include "training/bench_search.h"
@@ -12,7 +13,8 @@
 enum {
     SEARCH_AT = DECO_DECODER_CASES + DECO_ENCODER_CASES,
     IMAGES_AT = SEARCH_AT + DECO_SEARCH_CASES,
-    CASES = IMAGES_AT + DECO_IMAGE_CASES
+    TABLES_AT = IMAGES_AT + DECO_IMAGE_CASES,
+    CASES = TABLES_AT + DECO_TABLE_CASES
 };
 
 static const deco_bench_case *case_at(int i)
@@ -21,7 +23,9 @@ static const deco_bench_case *case_at(int i)
         return &deco_decoder_cases[i];
     if (i < SEARCH_AT)
         return &deco_encoder_cases[i - DECO_DECODER_CASES];
-    return i < IMAGES_AT ? &deco_search_cases[i - SEARCH_AT] : &deco_image_cases[i - IMAGES_AT];
+    if (i < IMAGES_AT)
+        return &deco_search_cases[i - SEARCH_AT];
+    return i < TABLES_AT ? &deco_image_cases[i - IMAGES_AT] : &deco_table_cases[i - TABLES_AT];
 }
 
 static bool names(const char *list, const char *name)
@@ -85,7 +89,7 @@ deco_status deco_bench_run(char **out, const deco_options *o, deco_monitor *m)
         if (o->cases && !names(o->cases, c->name))
             continue;
         if (i >= IMAGES_AT) { /* those go by the user's input */
-            if (!o->cases && !deco_image_case_possible(c, o))
+            if (!o->cases && (i < TABLES_AT ? !deco_image_case_possible(c, o) : !o->particles.count))
                 continue;
             with_options.what = o;
         }

@@ -18,17 +18,15 @@ static deco_status take_directory(char **out, const char *path)
 static deco_status join_file(deco_table *rows, const char *path, char **blob_directory)
 {
     deco_status st = DECO_OK;
-    deco_table *other = NULL;
 
-    TRY(deco_cs_read(&other, path));
-    if (!*blob_directory && deco_table_find(other, "blob/path"))
-        TRY(take_directory(blob_directory, path));
-    st = deco_table_join(rows, other, "uid");
+    st = deco_cs_join(rows, path, "uid");
     if (st == DECO_E_FORMAT)
         st = deco_fail(st, "%s. These two files must come from one finished job: copy its directory again, or run the job again",
                        deco_error());
+    TRY(st);
+    if (!*blob_directory && deco_table_find(rows, "blob/path"))
+        TRY(take_directory(blob_directory, path));
 out:
-    deco_table_free(other);
     return st;
 }
 
