@@ -273,6 +273,37 @@ out:
     return st;
 }
 
+deco_status deco_original_make_room(deco_particles *small)
+{
+    static const char *const name[] = {
+        "uid", "sym_expand/src_uid", "sym_expand/idx", "location/center_x_frac", "location/center_y_frac", "alignments3D/split"};
+    deco_status st = DECO_OK;
+    deco_table *kept = NULL;
+    deco_column *to;
+
+    TRY(deco_table_create(&kept, small->N, small->rows->source));
+    for (size_t k = 0; k < sizeof name / sizeof *name; k++) {
+        const deco_column *from = deco_table_find(small->rows, name[k]);
+        if (!from)
+            continue;
+        TRY(deco_table_add(kept, &to, name[k], from->kind, from->item, from->dims, from->shape));
+        for (int64_t i = 0; i < small->N; i++)
+            memcpy(to->data + (size_t)i * to->stride, from->data + (size_t)i * from->stride, to->stride);
+    }
+    deco_table_free(small->rows);
+    small->rows = kept;
+    small->uid = deco_table_find(kept, "uid");
+    kept = NULL;
+    free(small->ctf);
+    free(small->R);
+    free(small->shift);
+    small->ctf = NULL;
+    small->R = small->shift = NULL;
+out:
+    deco_table_free(kept);
+    return st;
+}
+
 void deco_original_free(deco_original *o)
 {
     free(o->row);

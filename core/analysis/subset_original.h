@@ -21,6 +21,9 @@ typedef struct deco_original {
  * Fails: ARGUMENT when nothing matches, with the reason, or (unless `partial`) only some, with counts; FORMAT. */
 deco_status deco_original_find(deco_original *out, const deco_particles *original, const deco_particles *small, const int64_t *row,
                                int64_t n, bool by_image, bool partial, deco_monitor *m);
+
+/* Of the small set only what deco_original_find looks at stays: of ten million particles two whole sets would not fit where one does. */
+deco_status deco_original_make_room(deco_particles *small);
 void deco_original_free(deco_original *o); /* frees what is in it */
 
 #endif

@@ -109,16 +109,18 @@ static deco_status plan(join *j, bool *wanted)
     for (int64_t i = 0; i < j->h.fields; i++) {
         const npy_field *f = &j->h.field[i];
         size_t bytes = f->type.item * (size_t)f->cells;
-        span *last = j->spans ? &j->span[j->spans - 1] : NULL;
+        span *next = &j->span[j->spans];
         if (f->dims > DECO_COLUMN_DIMS)
             TRY(deco_fail(DECO_E_FORMAT, "%s: column '%s' has %d dimensions; at most %d are read", j->path, f->name, f->dims,
                           DECO_COLUMN_DIMS));
         if (!(wanted[i] = !deco_table_find(j->t, f->name)))
             continue;
-        if (last && last->from + last->bytes == f->offset)
-            last->bytes += bytes;
-        else
-            j->span[j->spans++] = (span){f->offset, j->kept, bytes};
+        if (j->spans && next[-1].from + next[-1].bytes == f->offset) {
+            next[-1].bytes += bytes;
+        } else {
+            *next = (span){f->offset, j->kept, bytes};
+            j->spans++;
+        }
         j->kept += bytes;
     }
 out:

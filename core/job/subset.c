@@ -60,6 +60,7 @@ static deco_status find_original(subset_job *j)
     deco_status st = DECO_OK;
     const deco_options *o = j->o;
 
+    TRY(deco_original_make_room(j->source.p));
     TRY(deco_particles_open_input(&j->original, &(deco_input){.path = (const char *const *)&o->original, .paths = 1, .box = o->box}, 0,
                                   j->m));
     TRY(deco_original_find(&j->there, j->original, j->source.p, j->row, j->n, !strcmp(o->match, "image"), o->partial, j->m));

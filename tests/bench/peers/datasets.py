@@ -50,7 +50,7 @@ def write(path, fields, uid, order, seed):
                 if name in names:
                     rows[name] = names[name][at // A_STACK]
                 elif dtype[name].base.kind == "f":
-                    rows[name] = rng.normal(15000, 1000, rows[name].shape) if "/df" in name else rng.random(rows[name].shape)
+                    rows[name] = rng.normal(15000, 1000, rows[name].shape) if name in ("ctf/df1_A", "ctf/df2_A") else rng.random(rows[name].shape)
             rows["uid"] = uid[at]
             if "blob/idx" in dtype.names:
                 rows["blob/idx"], rows["blob/shape"], rows["blob/psize_A"], rows["blob/sign"] = at % A_STACK, 128, 1.5, -1
