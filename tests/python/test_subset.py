@@ -134,7 +134,7 @@ def test_selections_of_the_report(run, labels, tmp_path):
 
     for other, word in [(dict(run="0" * 16, rows=[[0, 1]]), "another run"), (dict(n=999, rows=[[0, 1]]), "999"),
                         (dict(rows=[[999, 2]]), "\"rows\""), (dict(uids=[17]), "decimal text"), ({}, "selects nothing"),
-                        (dict(axes=["umap_1", "umap_2"], polygon=corners), "umap.npy"), (dict(axes=["a/b_1", "c_1"], polygon=corners), "axis"),
+                        (dict(axes=["tsne_1", "tsne_2"], polygon=corners), "tsne.npy"), (dict(axes=["a/b_1", "c_1"], polygon=corners), "axis"),
                         (dict(analysis="analysis_77", rows=[[0, 1]]), "analysis_77"), (dict(version=2, rows=[]), "version 2"),
                         (dict(rows=[]), "no particle"), (dict(axes=["pc_1", "pc_9"], polygon=corners), "pc_9")]:
         file.write_text(json.dumps(selection(run, **other)))
