@@ -125,10 +125,12 @@ static void information(deco_label_score *out, const contingency *c)
 {
     double mutual = 0, n = (double)c->n, mean = (entropy(c->row, c->rows, c->n) + entropy(c->column, c->columns, c->n)) / 2, chance;
 
-    for (int64_t i = 0; i < c->rows * c->columns; i++)
-        if (c->table[i])
-            mutual += (double)c->table[i] / n *
-                      log(n * (double)c->table[i] / ((double)c->row[i / c->columns] * (double)c->column[i % c->columns]));
+    for (int64_t i = 0; i < c->rows; i++)
+        for (int64_t j = 0; j < c->columns; j++) {
+            double both = (double)c->table[i * c->columns + j];
+            if (both > 0)
+                mutual += both / n * log(n * both / ((double)c->row[i] * (double)c->column[j]));
+        }
     out->nmi = mean > 0 ? mutual / mean : 1;
     chance = expected_information(c);
     out->ami = fabs(mean - chance) > 1e-15 ? (mutual - chance) / (mean - chance) : 1;
