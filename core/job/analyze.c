@@ -200,10 +200,11 @@ char *deco_job_summary(const char *directory, const deco_options *o, int64_t Z)
                                       : "hand      arbitrary (a coin's toss); cryodeco analyze OUTDIR --flip_hand True gives the other\n";
 
     if (Z == 0)
-        return deco_format("map       %s/vol_000.mrc\n%s", directory, hand);
-    return deco_format("maps      %s/clustering%" PRId64 "/vol_*.mrc\n"
+        return deco_format("report    %s/report.html\nmap       %s/vol_000.mrc\n%s", directory, directory, hand);
+    return deco_format("report    %s/report.html\n"
+                       "maps      %s/clustering%" PRId64 "/vol_*.mrc\n"
                        "plot      %s/clustering%" PRId64 "/z_pca.png\n"
                        "subsets   %s/clustering%" PRId64 "/clustering_cs_star/cluster_*.{cs,csg,star}\n"
                        "along PCs %s/pc1_10, %s/pc2_10\n%s",
-                       directory, o->k_num, directory, o->k_num, directory, o->k_num, directory, directory, hand);
+                       directory, directory, o->k_num, directory, o->k_num, directory, o->k_num, directory, directory, hand);
 }
