@@ -3,6 +3,7 @@ import collections
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -39,7 +40,11 @@ def results(outdir):
     for p in sorted((outdir / "out").rglob("*")):
         if p.is_file() and not p.name.startswith("checkpoint.") and p.name not in ("progress.html", "report.html"):
             data = p.read_bytes()
-            content[str(p.relative_to(outdir))] = data.split(b"created:")[0] if p.suffix == ".csg" else data
+            if p.suffix == ".csg":
+                data = data.split(b"created:")[0]
+            elif p.name in ("answers.json", "summary.txt"):  # of an epoch that was taken up again: how far latents moved since
+                data = b"\n".join(line for line in data.splitlines() if not re.search(rb'latents moved in|"latents_moved"', line))
+            content[str(p.relative_to(outdir))] = data
     return content
 
 
@@ -143,7 +148,7 @@ def test_stopped_in_the_analysis_only_the_analysis_is_missing(tmp_path):
     wait_for(p, lambda: (outdir / "run.log").exists() and "clustering 1000 latents" in (outdir / "run.log").read_text())
     p.send_signal(signal.SIGTERM)
     text = p.communicate(timeout=60)[1]
-    assert p.returncode == 75 and "stopped during the analysis" in text, text
+    assert p.returncode == 75 and re.search("stopped (during the analysis|while maps were made)", text), text
     assert not list((outdir / "out").glob("analysis_*"))
     r = cryodeco("run", "--outdir", outdir, "--resume", "auto")
     assert "only its analysis is missing" in r.stderr and (outdir / "out/analysis_1/clustering60").exists()

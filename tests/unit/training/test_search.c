@@ -209,12 +209,12 @@ static void stopped_and_resumed_ends_where_it_would_have(void **state)
 /* Snapshots in plenty, so that there is work for a sample to be small against. */
 static deco_options *sampled_options(void)
 {
-    deco_options *o = options("5,6,6", "7", "gauss_newton");
+    deco_options *o = options("5,6", NULL, "gauss_newton");
     assert_int_equal(deco_options_put(o, "base_healpy", "1", DECO_FROM_COMMAND), DECO_OK);
     assert_int_equal(deco_options_put(o, "n_kept_poses", "2", DECO_FROM_COMMAND), DECO_OK);
     assert_int_equal(deco_options_put(o, "snapshot_centroids", "24", DECO_FROM_COMMAND), DECO_OK);
     assert_int_equal(deco_options_put(o, "search_batch", "6", DECO_FROM_COMMAND), DECO_OK);
-    assert_int_equal(deco_options_put(o, "snapshot_oversampling", "3", DECO_FROM_COMMAND), DECO_OK);
+    assert_int_equal(deco_options_put(o, "snapshot_oversampling", "2", DECO_FROM_COMMAND), DECO_OK);
     return o;
 }
 
@@ -224,7 +224,7 @@ static void some_images_are_searched_exactly_too(void **state)
     training t = begin(o, 2, 3);
     (void)state;
     assert_int_equal(train(&t, o, NULL, NULL, NULL), DECO_OK);
-    assert_true(t.at.sampled + 16 * t.at.mended >= 3);
+    assert_true(t.at.sampled > 0);
     assert_true(t.at.sampled_alike <= t.at.sampled);
     assert_true(t.at.sample_work > 0 && t.at.sample_work <= 0.02 * t.at.work);
     end(&t);
