@@ -31,7 +31,9 @@ LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.s
 
 configure_and_build tsan -DCRYODECO_TESTS=ON
 say "tests under the thread sanitizer"
-ctest --test-dir build/tsan -L threads -j2 --output-on-failure --quiet
+slow='analysis_test_(answers|umap)' # minutes each under this sanitizer
+[ "${LONG:-0}" = 1 ] && slow='^$'
+ctest --test-dir build/tsan -L threads -E "$slow" -j2 --output-on-failure --quiet
 
 configure_and_build fuzz
 if [ "${LONG:-0}" = 1 ]; then
