@@ -22,13 +22,6 @@ typedef struct half {
     float *dqkv, *dproj, *part;
 } half;
 
-static deco_status worker_floats(float **out, deco_device *dev, const half *h, int worker, int64_t n)
-{
-    size_t bytes = (size_t)n * sizeof **out + h->plan->scratch;
-    *out = cpu_scratch(dev, worker, bytes);
-    return *out ? DECO_OK : deco_fail_memory(bytes, "an encoder's block");
-}
-
 /* ---- forward --------------------------------------------------------------------------------------------------------- */
 
 static deco_status forward_image(deco_device *dev, const void *context, int64_t b, int64_t begin, int64_t end, int worker)
@@ -39,7 +32,7 @@ static deco_status forward_image(deco_device *dev, const void *context, int64_t 
     const float *x = h->x + b * T * C;
     float *y = h->y + b * T * C, *next;
 
-    TRY(worker_floats(&next, dev, h, worker, 5 * T * C + cpu_attention_scratch(&h->a) + 64));
+    TRY(cpu_vit_scratch(&next, dev, h->plan, worker, 5 * T * C + cpu_attention_scratch(&h->a) + 64));
     float *normal = cpu_vit_piece(&next, T * C), *qkv = cpu_vit_piece(&next, 3 * T * C), *o = cpu_vit_piece(&next, T * C);
     float *scores = cpu_vit_piece(&next, cpu_attention_scratch(&h->a)), *stats = NULL, *log_sum = NULL;
     if (h->saved) {
@@ -87,7 +80,7 @@ static deco_status backward_image(deco_device *dev, const half *h, int64_t run, 
     const float *x = h->x + b * T * C, *dy = h->dy + b * T * C, *stats = k.stats + b * T * 2, *o = k.o + b * T * C;
     float *part = h->part + b * 6 * C, *next;
 
-    TRY(worker_floats(&next, dev, h, worker, 5 * T * C + cpu_attention_scratch(&h->a) + 64));
+    TRY(cpu_vit_scratch(&next, dev, h->plan, worker, 5 * T * C + cpu_attention_scratch(&h->a) + 64));
     float *grad = cpu_vit_piece(&next, T * C), *dqkv = cpu_vit_piece(&next, 3 * T * C), *normal = cpu_vit_piece(&next, T * C);
     float *scores = cpu_vit_piece(&next, cpu_attention_scratch(&h->a));
     memset(part, 0, (size_t)(6 * C) * sizeof *part);

@@ -20,13 +20,6 @@ typedef struct half {
     const float *mean; /* [2,C]: of the norm's gradient over all tokens */
 } half;
 
-static deco_status worker_floats(float **out, deco_device *dev, const half *h, int worker, int64_t n)
-{
-    size_t bytes = (size_t)n * sizeof **out + h->plan->scratch;
-    *out = cpu_scratch(dev, worker, bytes);
-    return *out ? DECO_OK : deco_fail_memory(bytes, "an encoder's block");
-}
-
 /* ---- forward --------------------------------------------------------------------------------------------------------- */
 
 static deco_status forward_image(deco_device *dev, const void *context, int64_t b, int64_t begin, int64_t end, int worker)
@@ -37,7 +30,7 @@ static deco_status forward_image(deco_device *dev, const void *context, int64_t 
     const float *x = h->x + b * T * C;
     float *next;
 
-    TRY(worker_floats(&next, dev, h, worker, 5 * T * C + 64));
+    TRY(cpu_vit_scratch(&next, dev, h->plan, worker, 5 * T * C + 64));
     float *normal = cpu_vit_piece(&next, T * C), *g = cpu_vit_piece(&next, 4 * T * C), *wide = h->saved ? h->saved + b * T * 4 * C : g;
     h->k->batch_norm(normal, x, h->stats, h->p.gamma, h->p.beta, T, C);
     TRY(cpu_vit_multiply(h->plan, &h->fc1, wide, normal, next));
@@ -79,7 +72,7 @@ static deco_status backward_image(deco_device *dev, const half *h, int64_t run, 
     const float *x = h->x + b * T * C, *dy = h->dy + b * T * C;
     float *grad = h->dx + b * T * C, *part = h->part + b * 7 * C, *next;
 
-    TRY(worker_floats(&next, dev, h, worker, 9 * T * C + 64));
+    TRY(cpu_vit_scratch(&next, dev, h->plan, worker, 9 * T * C + 64));
     float *dh = cpu_vit_piece(&next, 4 * T * C), *g = cpu_vit_piece(&next, 4 * T * C), *normal = cpu_vit_piece(&next, T * C);
     memset(part, 0, (size_t)(7 * C) * sizeof *part);
     TRY(cpu_vit_multiply(h->plan, &h->fc2, dh, dy, next));

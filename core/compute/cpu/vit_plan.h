@@ -61,6 +61,14 @@ deco_status cpu_vit_add_runs(deco_device *dev, float *dw, const float *part, int
 /* out [n] = Σ over the images of part [B,columns], from column `first` on; in double. */
 void cpu_vit_add_images(float *out, const float *part, int64_t B, int64_t columns, int64_t first, int64_t n);
 
+/* A worker's buffer of n numbers, with room for a product's own scratch behind them. Fails: MEMORY. */
+static inline deco_status cpu_vit_scratch(float **out, deco_device *dev, const cpu_vit_plan *plan, int worker, int64_t n)
+{
+    size_t bytes = (size_t)n * sizeof **out + plan->scratch;
+    *out = cpu_scratch(dev, worker, bytes);
+    return *out ? DECO_OK : deco_fail_memory(bytes, "an encoder's block");
+}
+
 /* A run of a worker's buffer, on lines of its own. */
 static inline float *cpu_vit_piece(float **next, int64_t n)
 {
