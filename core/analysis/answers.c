@@ -1,4 +1,5 @@
 #include "analysis/answers.h"
+#include "analysis/json_file.h"
 #include "base/file.h"
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -114,27 +115,22 @@ static deco_status say_latents(deco_words *w, double moved)
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
-static void add_number(cJSON *to, const char *name, double value)
-{
-    cJSON_AddItemToObject(to, name, isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull());
-}
-
 static void add_stability(cJSON *root, const deco_stability *s)
 {
     cJSON *o = cJSON_AddObjectToObject(root, "stability"), *list;
 
     cJSON_AddNumberToObject(o, "rows", (double)s->rows);
     cJSON_AddNumberToObject(o, "refits", isfinite(s->ari) ? DECO_REFITS : 0);
-    add_number(o, "adjusted_rand", s->ari);
-    add_number(o, "adjusted_rand_least", s->ari_least);
+    deco_json_number(o, "adjusted_rand", s->ari);
+    deco_json_number(o, "adjusted_rand_least", s->ari_least);
     list = cJSON_AddArrayToObject(o, "jaccard");
     for (int64_t k = 0; k < s->K; k++)
         cJSON_AddItemToArray(list, cJSON_CreateNumber(s->jaccard[k]));
     list = cJSON_AddArrayToObject(o, "group");
     for (int64_t k = 0; k < s->K; k++)
         cJSON_AddItemToArray(list, cJSON_CreateNumber(s->group[k]));
-    add_number(o, "parting_gap", s->parting_gap);
-    add_number(o, "parting_gap_by_chance", s->gap_by_chance);
+    deco_json_number(o, "parting_gap", s->parting_gap);
+    deco_json_number(o, "parting_gap_by_chance", s->gap_by_chance);
 }
 
 static void add_nuisance(cJSON *root, const deco_nuisance *n)
@@ -157,9 +153,7 @@ static void add_nuisance(cJSON *root, const deco_nuisance *n)
 
 static deco_status write_json(const deco_answers *a, const char *directory)
 {
-    deco_status st = DECO_OK;
     cJSON *root = cJSON_CreateObject(), *list;
-    char *text = NULL, *path = deco_path_join(directory, "answers.json");
 
     cJSON_AddNumberToObject(root, "version", 1);
     cJSON_AddStringToObject(root, "answer", deco_answer_name(a->answer));
@@ -167,8 +161,8 @@ static deco_status write_json(const deco_answers *a, const char *directory)
         cJSON_AddNumberToObject(root, "states", (double)a->stability.groups);
     else
         cJSON_AddNullToObject(root, "states");
-    add_number(root, "maps_differ", a->validation.K > 1 ? a->validation.difference : NAN);
-    add_number(root, "latents_moved", a->moved);
+    deco_json_number(root, "maps_differ", a->validation.K > 1 ? a->validation.difference : NAN);
+    deco_json_number(root, "latents_moved", a->moved);
     if (a->stability.K)
         add_stability(root, &a->stability);
     add_nuisance(root, &a->nuisance);
@@ -179,14 +173,7 @@ static deco_status write_json(const deco_answers *a, const char *directory)
         cJSON_AddBoolToObject(o, "check", a->words.line[i].look);
         cJSON_AddStringToObject(o, "text", a->words.line[i].text);
     }
-    if (!path || !(text = cJSON_Print(root)))
-        TRY(deco_fail_memory(4096, "answers.json"));
-    TRY(deco_file_put(path, text, strlen(text)));
-out:
-    cJSON_Delete(root);
-    cJSON_free(text);
-    free(path);
-    return st;
+    return deco_json_file_write(root, directory, "answers.json");
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */

@@ -75,15 +75,6 @@ void deco_gridding_free(deco_gridding *g)
     free(g);
 }
 
-size_t deco_gridding_bytes(int64_t D, int64_t radius)
-{
-    size_t side = 4 * (size_t)radius + 3, depth = 2 * (size_t)radius + 3, fine = DECO_GRID_FINE * (size_t)D,
-           P = (size_t)(M_PI * (double)(radius * radius)) + 1;
-
-    /* the transform needs as much again as the padded box */
-    return 6 * side * side * depth * sizeof(float) + 3 * DECO_GRID_BATCH * P * sizeof(float) + 2 * fine * fine * fine * sizeof(float);
-}
-
 /* ---- images ------------------------------------------------------------------------------------------------------ */
 
 typedef struct adding {

@@ -37,9 +37,6 @@ typedef struct deco_gridding {
 deco_status deco_gridding_create(deco_gridding **out, deco_device *dev, const deco_mask *mask, int64_t D);
 void deco_gridding_free(deco_gridding *g); /* takes NULL */
 
-/* Its memory in bytes, that of finished maps in the making included. */
-size_t deco_gridding_bytes(int64_t D, int64_t radius);
-
 /* Images to lay back, at most DECO_GRID_BATCH. */
 enum { DECO_GRID_BATCH = 64 };
 typedef struct deco_grid_images {

@@ -1,8 +1,5 @@
 #include "analysis/hand.h"
-#include "base/file.h"
-#include <cjson/cJSON.h>
-#include <stdlib.h>
-#include <string.h>
+#include "analysis/json_file.h"
 
 static void swap_planes(float *a, float *b, int64_t n)
 {
@@ -38,22 +35,16 @@ deco_status deco_hand_write(const char *directory, const deco_hand *h, deco_moni
 {
     deco_status st = DECO_OK;
     cJSON *root = cJSON_CreateObject();
-    char *text = NULL, *path = deco_path_join(directory, "hand.json");
 
     cJSON_AddStringToObject(root, "poses", h->found ? "found" : "given");
     cJSON_AddStringToObject(root, "hand", hand_of(h));
     cJSON_AddBoolToObject(root, "flipped", h->flipped);
-    if (!path || !(text = cJSON_Print(root)))
-        TRY(deco_fail_memory(strlen(directory), "a note about the hand"));
-    TRY(deco_file_put(path, text, strlen(text)));
+    TRY(deco_json_file_write(root, directory, "hand.json"));
     if (h->found)
         deco_info(m, "hand: arbitrary, a coin's toss, because images alone cannot tell; these maps and poses are %s",
                   h->flipped ? "flipped together (flip_hand)" : "as the search found them, and --flip_hand True gives the other hand");
     else if (h->flipped)
         deco_info(m, "hand: maps and poses are flipped together (flip_hand), opposite to the given poses");
 out:
-    cJSON_Delete(root);
-    cJSON_free(text);
-    free(path);
     return st;
 }

@@ -1,6 +1,7 @@
 /* What the checks found, as words and as JSON. */
 #include "analysis/validation.h"
 #include "analysis/figures.h"
+#include "analysis/json_file.h"
 #include "base/file.h"
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -182,21 +183,13 @@ out:
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
-static void add_number(cJSON *to, const char *name, double value)
-{
-    if (isfinite(value))
-        cJSON_AddNumberToObject(to, name, value);
-    else
-        cJSON_AddNullToObject(to, name);
-}
-
 /* {"shell", "resolution_A", "at_limit"}: at the limit there is no number, or it would be taken for one. */
 static void add_crossing(cJSON *to, const char *name, deco_crossing at, const deco_validation *v)
 {
     cJSON *o = cJSON_AddObjectToObject(to, name);
 
-    add_number(o, "shell", at.at_limit ? NAN : at.shell);
-    add_number(o, "resolution_A", at.at_limit || !(at.shell > 0) ? NAN : (double)v->D * v->psize_A / at.shell);
+    deco_json_number(o, "shell", at.at_limit ? NAN : at.shell);
+    deco_json_number(o, "resolution_A", at.at_limit || !(at.shell > 0) ? NAN : (double)v->D * v->psize_A / at.shell);
     cJSON_AddBoolToObject(o, "at_limit", at.at_limit);
 }
 
@@ -222,11 +215,11 @@ static void add_twin(cJSON *to, const deco_validation *v, const deco_cluster_che
     cJSON *o = cJSON_AddObjectToObject(to, "twin");
 
     cJSON_AddNumberToObject(o, "shells", (double)c->twin.shells);
-    add_number(o, "fsc", c->twin.fsc);
-    add_number(o, "expected_fsc", c->twin.expected);
-    add_number(o, "disagreeing_share", c->twin.disagreeing);
-    add_number(o, "median_local_correlation", c->twin.local_median);
-    add_number(o, "independent_half_fsc", v->pose_radius ? independent_fsc(v, c) : NAN);
+    deco_json_number(o, "fsc", c->twin.fsc);
+    deco_json_number(o, "expected_fsc", c->twin.expected);
+    deco_json_number(o, "disagreeing_share", c->twin.disagreeing);
+    deco_json_number(o, "median_local_correlation", c->twin.local_median);
+    deco_json_number(o, "independent_half_fsc", v->pose_radius ? independent_fsc(v, c) : NAN);
 }
 
 static void add_check(cJSON *to, const deco_validation *v, int64_t k)
@@ -240,7 +233,7 @@ static void add_check(cJSON *to, const deco_validation *v, int64_t k)
     half = cJSON_AddArrayToObject(o, "half_sets");
     for (int h = 0; h < 2; h++)
         cJSON_AddItemToArray(half, cJSON_CreateNumber((double)c->images[h]));
-    add_number(o, "mean_membership", c->membership);
+    deco_json_number(o, "mean_membership", c->membership);
     add_marks(o, deco_validation_marks(v, k));
     if (!c->compared)
         return;
@@ -250,21 +243,19 @@ static void add_check(cJSON *to, const deco_validation *v, int64_t k)
     add_crossing(o, "corrected_0.143", c->masked_0143, v);
     cJSON_AddNumberToObject(o, "phases_randomised_from_shell", (double)c->randomised_from);
     cJSON *mask = cJSON_AddObjectToObject(o, "mask");
-    add_number(mask, "share_of_box", c->mask_share);
-    add_number(mask, "threshold", c->mask_threshold);
-    add_number(mask, "low_pass_shell", c->mask_low_pass);
-    add_number(mask, "edge_px", c->mask_edge_px);
+    deco_json_number(mask, "share_of_box", c->mask_share);
+    deco_json_number(mask, "threshold", c->mask_threshold);
+    deco_json_number(mask, "low_pass_shell", c->mask_low_pass);
+    deco_json_number(mask, "edge_px", c->mask_edge_px);
     cJSON_AddBoolToObject(mask, "sphere", c->mask_sphere);
-    add_number(o, "cone_fsc_area_ratio", c->cone_ratio);
+    deco_json_number(o, "cone_fsc_area_ratio", c->cone_ratio);
     if (c->twin.made)
         add_twin(o, v, c);
 }
 
 deco_status deco_validation_write_json(const deco_validation *v, const char *directory)
 {
-    deco_status st = DECO_OK;
     cJSON *root = cJSON_CreateObject(), *list;
-    char *text = NULL, *path = deco_path_join(directory, "validation.json");
 
     cJSON_AddNumberToObject(root, "version", 1);
     cJSON_AddNumberToObject(root, "box", (double)v->D);
@@ -272,17 +263,10 @@ deco_status deco_validation_write_json(const deco_validation *v, const char *dir
     cJSON_AddNumberToObject(root, "radius", (double)v->radius);
     cJSON_AddNumberToObject(root, "pose_radius", (double)v->pose_radius);
     cJSON_AddStringToObject(root, "poses", !v->poses_given ? "found" : v->pose_radius ? "refined" : "given");
-    add_number(root, "starts_agree", v->agreement > 0 ? v->agreement : NAN);
+    deco_json_number(root, "starts_agree", v->agreement > 0 ? v->agreement : NAN);
     cJSON_AddStringToObject(root, "half_sets", v->halves_drawn ? "drawn" : "alignments3D/split");
     list = cJSON_AddArrayToObject(root, "clusters");
     for (int64_t k = 0; k < v->K; k++)
         add_check(list, v, k);
-    if (!path || !(text = cJSON_Print(root)))
-        TRY(deco_fail_memory(4096, "validation.json"));
-    TRY(deco_file_put(path, text, strlen(text)));
-out:
-    cJSON_Delete(root);
-    cJSON_free(text);
-    free(path);
-    return st;
+    return deco_json_file_write(root, directory, "validation.json");
 }
