@@ -43,7 +43,8 @@ struct deco_initial_pass {
 
     deco_initial_state *d;
     const deco_batch *now;
-    bool place; /* are images laid into densities? */
+    bool place;  /* are images laid into densities? */
+    double fade; /* of what was laid in before */
 };
 
 /* Where a chunk's sums are. */
@@ -322,9 +323,17 @@ static deco_status run_chunk(void *context, int64_t chunk, int worker)
     return DECO_OK;
 }
 
+static deco_status update_map(void *context, int64_t state, int worker)
+{
+    deco_initial_pass *s = context;
+
+    (void)worker;
+    return s->d->source[state] < 0 ? DECO_OK : deco_voxel_map_update(s->d->map[state], s->fade, s->radius);
+}
+
 /* ---- a pass ------------------------------------------------------------------------------------------------------ */
 
-static deco_status run_batch(deco_initial_pass *s, double step)
+static deco_status run_batch(deco_initial_pass *s)
 {
     deco_status st = DECO_OK;
     deco_pool *pool = deco_device_pool(s->j->m->dev);
@@ -343,9 +352,7 @@ static deco_status run_batch(deco_initial_pass *s, double step)
     s->engine->in = &in; /* the batch's images are laid into the densities from there */
     TRY(deco_pool_run(pool, run_chunk, s, INITIAL_CHUNKS));
     if (s->place) {
-        for (int64_t k = 0; k < s->states; k++)
-            if (d->source[k] >= 0)
-                TRY(deco_voxel_map_update(d->map[k], 1 - step, s->radius));
+        TRY(deco_pool_run(pool, update_map, s, s->states));
         d->updates++;
     }
 out:
@@ -390,6 +397,7 @@ deco_status deco_initial_pass_run(deco_initial_record *out, deco_initial_pass *s
     *out = (deco_initial_record){0};
     s->d = d;
     s->place = step > 0;
+    s->fade = 1 - step;
     TRY(deco_loader_start(s->loader, row, n));
     for (int64_t done = 0; done < n;) {
         deco_batch b;
@@ -399,7 +407,7 @@ deco_status deco_initial_pass_run(deco_initial_record *out, deco_initial_pass *s
         TRY(deco_loader_next(s->loader, &b, &waited));
         s->now = &b;
         memset(s->sums, 0, INITIAL_CHUNKS * (size_t)s->width * sizeof *s->sums);
-        TRY(run_batch(s, step));
+        TRY(run_batch(s));
         done += b.B;
         deco_progress_add(s->j->mon, b.B);
         if (first)

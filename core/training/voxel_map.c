@@ -24,6 +24,16 @@ static void fill_mask(deco_voxel_map *v, double mask_px)
     }
 }
 
+static void fill_shells(deco_voxel_map *v)
+{
+    int64_t n = v->side;
+
+    for (int64_t i = 0; i < cells(v); i++) {
+        int64_t x = i % n - v->reach, y = i / n % n - v->reach, z = i / n / n - v->reach;
+        v->shell[i] = (int32_t)lrint(sqrt((double)(x * x + y * y + z * z)));
+    }
+}
+
 deco_status deco_voxel_map_create(deco_voxel_map **out, deco_device *dev, int64_t D, int64_t radius, double mask_px, int64_t chunks)
 {
     deco_status st = DECO_OK;
@@ -44,10 +54,12 @@ deco_status deco_voxel_map_create(deco_voxel_map **out, deco_device *dev, int64_
     TRY(deco_alloc(&v->value, n, sizeof *v->value, "a map of voxels"));
     TRY(deco_alloc(&v->weight, n, sizeof *v->weight, "a map of voxels"));
     TRY(deco_alloc(&v->map, n, sizeof *v->map, "a map of voxels"));
+    TRY(deco_alloc(&v->shell, n, sizeof *v->shell, "a map of voxels"));
     TRY(deco_alloc(&v->power, (size_t)radius + 2, sizeof *v->power, "a map of voxels"));
     TRY(deco_alloc(&v->mask, g, sizeof *v->mask, "a map of voxels"));
     TRY(deco_device_alloc(dev, &v->field, g * sizeof *v->field, "a map of voxels"));
     fill_mask(v, mask_px);
+    fill_shells(v);
     *out = v;
     v = NULL;
 out:
@@ -62,6 +74,7 @@ void deco_voxel_map_copy(deco_voxel_map *to, const deco_voxel_map *from)
     memcpy(to->value, from->value, n * sizeof *to->value);
     memcpy(to->weight, from->weight, n * sizeof *to->weight);
     memcpy(to->map, from->map, n * sizeof *to->map);
+    to->used = from->used;
 }
 
 void deco_voxel_map_free(deco_voxel_map *v)
@@ -72,6 +85,7 @@ void deco_voxel_map_free(deco_voxel_map *v)
     free(v->value);
     free(v->weight);
     free(v->map);
+    free(v->shell);
     free(v->power);
     free(v->mask);
     deco_device_release(v->dev, v->field);
@@ -102,53 +116,62 @@ void deco_voxel_map_add(deco_voxel_map *v, int64_t chunk, const float R[9], doub
     }
 }
 
-/* Chunks in their order, whoever filled them. */
-static void gather(deco_voxel_map *v, double fade)
-{
-    int64_t n = cells(v);
-    float keep = (float)fade;
+/* What an update does to `n` points of a line in x, which begin at `at`. */
+typedef void (*line_task)(deco_voxel_map *v, int64_t at, int64_t n, void *context);
 
-    for (int64_t i = 0; i < n; i++)
-        v->value[i] *= keep, v->weight[i] *= keep;
-    for (int64_t c = 0; c < v->chunks; c++) {
-        const float *value = v->chunk + 2 * c * n, *weight = value + n;
-        for (int64_t i = 0; i < n; i++)
-            v->value[i] += value[i], v->weight[i] += weight[i];
-    }
-    memset(v->chunk, 0, (size_t)(2 * v->chunks * n) * sizeof *v->chunk);
+/* Every line of the cube that is in use. */
+static void for_lines(deco_voxel_map *v, line_task task, void *context)
+{
+    int64_t first = v->reach - v->used, last = v->reach + v->used;
+
+    for (int64_t z = first; z <= last; z++)
+        for (int64_t y = first; y <= last; y++)
+            task(v, (z * v->side + y) * v->side + first, last - first + 1, context);
 }
 
-/* Squared distance of a cell from the centre. */
-static int64_t distance2(const deco_voxel_map *v, int64_t cell)
+/* Chunks in their order, whoever filled them. */
+static void gather(deco_voxel_map *v, int64_t at, int64_t n, void *fade)
 {
-    int64_t x = cell % v->side - v->reach, y = cell / v->side % v->side - v->reach, z = cell / v->side / v->side - v->reach;
-    return x * x + y * y + z * z;
+    float keep = *(const float *)fade, *value = v->value + at, *weight = v->weight + at;
+
+    for (int64_t i = 0; i < n; i++)
+        value[i] *= keep, weight[i] *= keep;
+    for (int64_t c = 0; c < v->chunks; c++) {
+        float *new_value = v->chunk + 2 * c * cells(v) + at, *new_weight = new_value + cells(v);
+        for (int64_t i = 0; i < n; i++)
+            value[i] += new_value[i], weight[i] += new_weight[i];
+        memset(new_value, 0, (size_t)n * sizeof *new_value);
+        memset(new_weight, 0, (size_t)n * sizeof *new_weight);
+    }
 }
 
 /* The signal's power by shell, from the sums themselves: E value² = weight² power + weight, as the noise of a whitened image is 1. */
-static void find_power(deco_voxel_map *v, int64_t radius, double *sums)
+static void sum_power(deco_voxel_map *v, int64_t at, int64_t n, void *sums)
 {
-    int64_t shells = v->radius + 2;
+    double *sum = sums;
 
-    memset(sums, 0, (size_t)(2 * shells) * sizeof *sums);
-    for (int64_t i = 0; i < cells(v); i++) {
-        int64_t r = (int64_t)lrint(sqrt((double)distance2(v, i)));
-        if (r < 1 || r > radius)
-            continue;
+    for (int64_t i = at; i < at + n; i++) {
         double value = v->value[i], weight = v->weight[i];
-        sums[2 * r] += value * value - weight;
-        sums[2 * r + 1] += weight * weight;
+        sum[2 * v->shell[i]] += value * value - weight;
+        sum[2 * v->shell[i] + 1] += weight * weight;
     }
-    for (int64_t r = 0; r < shells; r++)
-        v->power[r] = sums[2 * r + 1] > 0 ? fmax(sums[2 * r] / sums[2 * r + 1], 0) : 0;
 }
 
-static void wiener(deco_voxel_map *v, int64_t radius)
+static void find_power(deco_voxel_map *v, int64_t radius, double *sums)
 {
-    for (int64_t i = 0; i < cells(v); i++) {
-        int64_t d2 = distance2(v, i), r = (int64_t)lrint(sqrt((double)d2));
-        double power = r <= radius ? v->gain * v->power[r] : 0;
-        v->map[i] = d2 > 0 && power > 0 ? (float)(power * v->value[i] / (power * v->weight[i] + 1)) : 0;
+    for_lines(v, sum_power, sums);
+    for (int64_t r = 0; r < v->radius + 2; r++)
+        v->power[r] = r >= 1 && r <= radius && sums[2 * r + 1] > 0 ? fmax(sums[2 * r] / sums[2 * r + 1], 0) : 0;
+}
+
+static void wiener(deco_voxel_map *v, int64_t at, int64_t n, void *radius)
+{
+    int64_t inside = *(const int64_t *)radius;
+
+    for (int64_t i = at; i < at + n; i++) {
+        int32_t r = v->shell[i];
+        double power = r <= inside ? v->gain * v->power[r] : 0;
+        v->map[i] = power > 0 ? (float)(power * v->value[i] / (power * v->weight[i] + 1)) : 0;
     }
 }
 
@@ -193,10 +216,12 @@ deco_status deco_voxel_map_update(deco_voxel_map *v, double fade, int64_t radius
     double *sums = NULL;
 
     TRY(deco_alloc(&grid, (size_t)(v->grid * v->grid * v->grid), sizeof *grid, "a map of voxels"));
-    TRY(deco_alloc(&sums, 2 * (size_t)(v->radius + 2), sizeof *sums, "a map of voxels"));
-    gather(v, fade);
+    TRY(deco_alloc(&sums, 2 * (size_t)(2 * v->side), sizeof *sums, "a map of voxels")); /* corners lie at 1.74 times the reach */
+    v->used = radius + 1 > v->used ? radius + 1 : v->used;
+    for_lines(v, gather, &(float){(float)fade});
     find_power(v, radius, sums);
-    wiener(v, radius);
+    memset(v->map, 0, (size_t)cells(v) * sizeof *v->map); /* the mask's edge reaches beyond what is in use */
+    for_lines(v, wiener, &radius);
     TRY(mask_density(v, grid));
 out:
     free(grid);

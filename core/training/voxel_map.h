@@ -12,11 +12,13 @@ typedef struct deco_voxel_map {
     deco_device *dev;
     int64_t D, radius;   /* box; largest mask radius of the images */
     int64_t reach, side; /* lattice points -reach ... reach an axis; how many */
+    int64_t used;        /* outside of -used ... used nothing was laid in yet: all sums are 0 there */
     int64_t chunks;
     float *chunk;          /* [chunks,2,side³] of the images of now: image · CTF and CTF², weighted */
     float *value, *weight; /* [side³] the same of all images so far, older ones fading */
     float *map;            /* [side³] */
     double gain;           /* Wiener's filter takes the signal for so many times its power; 1 is right for a finished map */
+    int32_t *shell;        /* [side³] of each point */
     double *power;         /* [radius + 2] of the map's signal, by shell */
     int64_t grid;          /* of the real-space mask: points an axis */
     float *mask, *field;   /* [grid³] on the host; on the device */
@@ -35,7 +37,8 @@ void deco_voxel_map_copy(deco_voxel_map *to, const deco_voxel_map *from);
 void deco_voxel_map_add(deco_voxel_map *v, int64_t chunk, const float R[9], double weight, deco_half_image image, const float *half_ctf2,
                         const deco_half_plane *half);
 
-/* The chunks' sums to those before, which fade to `fade` of themselves, and the new map inside `radius`. */
+/* The chunks' sums to those before, which fade to `fade` of themselves, and the new map inside `radius`, which is at least that of the
+ * images added since the last time. Maps can be updated at once, a task each. */
 deco_status deco_voxel_map_update(deco_voxel_map *v, double fade, int64_t radius);
 
 /* The map at a whole lattice point: what deco_search_sliced_fill asks for. 0 outside. */
