@@ -29,7 +29,8 @@ typedef enum deco_stream {
     DECO_STREAM_RESAMPLE,
     DECO_STREAM_PERMUTE,
     DECO_STREAM_TREE,
-    DECO_STREAM_LAYOUT
+    DECO_STREAM_LAYOUT,
+    DECO_STREAM_RESOLUTION
 } deco_stream;
 
 /* Position `index` of sub-sequence `sub` (an epoch, a particle) of a stream. */

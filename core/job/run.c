@@ -244,11 +244,17 @@ static void tell_convergence(run_job *j, char **summary)
     if (agreed)
         deco_info(j->m, "converged: starts from two seeds found the same structure (%.0f %% of the poses within 20 deg, beyond chance)",
                   100 * share);
+    else if (share >= DECO_INITIAL_RELATED)
+        deco_warn(
+            j->m,
+            "NOT CONVERGED: the best two starts found like structures, but only %.0f %% of the poses alike, beyond chance. Some of the "
+            "particles are at wrong poses: states that differ much, or a molecule that is nearly symmetric. Check the maps; cleaner "
+            "particles, more initial_starts or initial_states may help",
+            100 * share);
     else if (share > 0)
         deco_warn(j->m,
-                  "NOT CONVERGED: no two starts found the same structure (%.0f %% of the poses alike, beyond chance). Do "
-                  "not believe "
-                  "these maps. More particles, cleaner ones (2D classes) or more initial_starts may help",
+                  "NOT CONVERGED: no two starts found the same structure (%.0f %% of the poses alike, beyond chance). Do not believe these "
+                  "maps. More particles, cleaner ones (2D classes) or more initial_starts may help",
                   100 * share);
     else
         deco_warn(
@@ -259,9 +265,10 @@ static void tell_convergence(run_job *j, char **summary)
     cJSON_AddNumberToObject(fields, "agreement", share);
     deco_metric(j->m, "convergence", fields);
     if (*summary && (longer = deco_format("%sconverged %s\n", *summary,
-                                          agreed      ? "yes: two starts agree"
-                                          : share > 0 ? "NO: no two starts agree; do not believe these maps"
-                                                      : "not known: there was one start"))) {
+                                          agreed                          ? "yes: two starts agree"
+                                          : share >= DECO_INITIAL_RELATED ? "NO: two starts agree on some of the poses only; check the maps"
+                                          : share > 0                     ? "NO: no two starts agree; do not believe these maps"
+                                                                          : "not known: there was one start"))) {
         free(*summary);
         *summary = longer;
     }

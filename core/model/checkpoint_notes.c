@@ -54,6 +54,7 @@ deco_status deco_notes_of(deco_notes *n, const deco_model *m, const deco_positio
     note_whole(n, "sampled", at->sampled);
     note_whole(n, "sampled_alike", at->sampled_alike);
     note_whole(n, "mended", at->mended);
+    note_whole(n, "search_radius", at->search_radius);
     note_whole(n, "box", m->D);
     note_whole(n, "radius", m->radius);
     deco_notes_add(n, "psize_A", "%.17g", m->psize_A);
@@ -156,6 +157,8 @@ static void read_position(reader *r, deco_position *at)
     at->sampled = next_whole(r, "sampled", 0, MOST);
     at->sampled_alike = next_whole(r, "sampled_alike", 0, MOST);
     at->mended = next_whole(r, "mended", 0, 4);
+    if (deco_safetensors_metadata(r->t, "search_radius")) /* not in older ones */
+        at->search_radius = next_whole(r, "search_radius", 0, 1 << 15);
 }
 
 static void read_facts(reader *r, deco_model *f, bool *pose_moments)

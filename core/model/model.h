@@ -82,7 +82,8 @@ typedef struct deco_position {
      * images since the search was last mended, and those of them found alike; steps of mending. */
     double work, sample_work;
     int64_t sampled, sampled_alike, mended;
-    double agreement; /* share of the poses that two starts of the initial model found alike; 0: not compared */
+    int64_t search_radius; /* to which the next search epoch looks (training/search_resolution.h); 0: as far as the option says */
+    double agreement;      /* share of the poses that two starts of the initial model found alike; 0: not compared */
 } deco_position;
 
 /* OUTDIR/out/weights.<epoch>.safetensors: tensors, moments, tables, position, everything needed to go on exactly. Whole or absent.

@@ -141,6 +141,12 @@ void deco_epoch_plan_mend(deco_epoch_plan *e, const deco_options *o, int64_t N, 
     }
 }
 
+void deco_epoch_plan_follow(deco_epoch_plan *e, int64_t search_radius)
+{
+    if (e->kind == DECO_EPOCH_SEARCH && !e->exact && search_radius)
+        e->search_radius = smaller(search_radius, e->radius);
+}
+
 bool deco_trains_poses(const deco_options *o)
 {
     return !o->use_gt_poses && !strcmp(o->pose_refine, "table") && (o->refine_gt_poses || o->epochs_sgd || o->refine_radii.count);

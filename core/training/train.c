@@ -2,6 +2,7 @@
 #include "training/initial_model.h"
 #include "training/trainer.h"
 
+#include "training/search_resolution.h"
 #include "training/search_stop.h"
 
 #include "base/philox.h"
@@ -322,6 +323,7 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
     deco_epoch_plan plan = deco_epoch_plan_of(t->o, t->p->N, t->p->D, deco_scheduled_epoch(epoch, t->at->skipped));
     double start = deco_seconds(), slices = seconds_in_slices(t->m->dev);
     deco_epoch_plan_mend(&plan, t->o, t->p->N, t->at->mended);
+    deco_epoch_plan_follow(&plan, t->at->search_radius);
     int64_t each = plan.search_batch ? plan.search_batch : plan.batch;
 
     *r = (deco_epoch_record){.epoch = epoch, .kind = plan.kind, .radius = plan.radius, .images_before = t->at->images};
@@ -444,6 +446,8 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
         TRY(run_epoch(&t, at->epoch + 1, &r));
         bool stopped = r.kind == DECO_EPOCH_SEARCH && deco_search_stop(at, o, p->N, t.schedule.search_epochs - (r.epoch + 1) - at->skipped);
         trainer_search_judge(&t);
+        if (!stopped)
+            TRY(trainer_search_follow(&t));
         if (stopped && m->encoder && at->epoch + 2 + at->skipped == t.schedule.total)
             TRY(encode_all(&t, last_encoding, &r));
         turn_epoch(at);
@@ -497,6 +501,8 @@ size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, const 
 
     for (int64_t i = s.pretrain_images ? -1 : 0; i < s.total; i++) {
         deco_epoch_plan e = deco_epoch_plan_of(o, N, D, i);
+        if (deco_search_follows(o)) /* at most so far */
+            deco_epoch_plan_follow(&e, e.radius);
         size_t bytes = epoch_bytes(o, &e, h, encoder, N, D, threads);
         if (e.initial_model) /* before the epoch's own memory is taken */
             epoch = deco_initial_model_bytes(o, N, D) > epoch ? deco_initial_model_bytes(o, N, D) : epoch;

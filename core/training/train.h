@@ -45,6 +45,9 @@ deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, 
 /* The same after so many steps of mending: training/search_agreement.h. */
 void deco_epoch_plan_mend(deco_epoch_plan *e, const deco_options *o, int64_t N, int64_t mended);
 
+/* The same where the search looks to this radius, unless it is 0: training/search_resolution.h. */
+void deco_epoch_plan_follow(deco_epoch_plan *e, int64_t search_radius);
+
 /* Does a run with these options train its pose table? Then its model holds moments for it. */
 bool deco_trains_poses(const deco_options *o);
 

@@ -41,6 +41,8 @@ void trainer_search_free(trainer *t);
 deco_status trainer_search_run(trainer *t, deco_epoch_record *r);
 /* At the epoch's end: does the search agree with the exact one? Says so, and may mend the epochs to come. */
 void trainer_search_judge(trainer *t);
+/* And how far should the next one look? training/search_resolution.h */
+deco_status trainer_search_follow(trainer *t);
 size_t trainer_search_bytes(const deco_options *o, const deco_epoch_plan *e, int64_t N, int64_t Z);
 
 #endif

@@ -1,0 +1,251 @@
+/* Half maps by weighted back-projection, and the search radius that follows from them. */
+#include "training/search_resolution.h"
+
+#include "formulas/shift.h"
+#include "training/trainer.h"
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double resolved_fsc = 0.5, least_weight = 1e-3; /* of a shell's mean: few views leave gaps, and what stands there is noise */
+
+static int64_t cells(const deco_half_maps *h) { return h->side * h->side * h->side; }
+
+deco_status deco_half_maps_create(deco_half_maps **out, const deco_mask *mask, int64_t radius)
+{
+    deco_status st = DECO_OK;
+    deco_half_maps *h = NULL;
+
+    *out = NULL;
+    TRY(deco_alloc(&h, 1, sizeof *h, "half maps"));
+    *h = (deco_half_maps){.radius = radius, .side = 2 * (radius + 1) + 1, .mask = mask};
+    TRY(deco_alloc(&h->point, (size_t)mask->P, sizeof *h->point, "half maps"));
+    for (int i = 0; i < 2; i++) {
+        TRY(deco_alloc(&h->sum[i], (size_t)cells(h), sizeof(float), "half maps"));
+        TRY(deco_alloc(&h->weight[i], (size_t)cells(h), sizeof(float), "half maps"));
+    }
+    for (int64_t p = 0; p < mask->P / 2; p++) {
+        int64_t x = mask->index[p] % mask->L - mask->L / 2, y = mask->index[p] / mask->L - mask->L / 2;
+        if (x * x + y * y <= radius * radius)
+            h->point[h->points++] = p;
+    }
+    *out = h;
+    h = NULL;
+out:
+    deco_half_maps_free(h);
+    return st;
+}
+
+void deco_half_maps_free(deco_half_maps *h)
+{
+    if (!h)
+        return;
+    free(h->point);
+    for (int i = 0; i < 2; i++) {
+        free(h->sum[i]);
+        free(h->weight[i]);
+    }
+    free(h);
+}
+
+/* ---- images ------------------------------------------------------------------------------------------------------ */
+
+/* One point and the opposite one, trilinear. The cell opposite to i is side³ - 1 - i. */
+static void lay(deco_half_maps *h, int half, const float at[3], float here, float there, float power)
+{
+    int64_t n = h->side, last = cells(h) - 1, whole[3];
+    float f[3], *sum = h->sum[half], *weight = h->weight[half];
+
+    for (int d = 0; d < 3; d++) {
+        float x = at[d] + (float)(h->radius + 1);
+        whole[d] = (int64_t)x;
+        f[d] = x - (float)whole[d];
+    }
+    for (int c = 0; c < 8; c++) {
+        int64_t cell = ((whole[2] + (c >> 2)) * n + whole[1] + (c >> 1 & 1)) * n + whole[0] + (c & 1);
+        float share = (c & 1 ? f[0] : 1 - f[0]) * (c & 2 ? f[1] : 1 - f[1]) * (c & 4 ? f[2] : 1 - f[2]);
+        sum[cell] += share * here;
+        sum[last - cell] += share * there;
+        weight[cell] += share * power;
+        weight[last - cell] += share * power;
+    }
+}
+
+static void lay_image(deco_half_maps *h, int half, const deco_half_images *in, int64_t i)
+{
+    const deco_mask *m = h->mask;
+    const float *x = in->images + i * m->P, *t = in->shift + 2 * i, *R = in->R + 9 * i;
+    deco_ctf_phase ctf = deco_ctf_prepare(in->ctf[i]);
+    float per = (float)(m->L - 1);
+
+    for (int64_t j = 0; j < h->points; j++) {
+        int64_t p = h->point[j];
+        const float *k = m->k + 2 * p;
+        float c = deco_ctf_at(ctf, k[0], k[1]), phase = deco_shift_phase(k, t), at[3];
+        for (int d = 0; d < 3; d++)
+            at[d] = per * (k[0] * R[d] + k[1] * R[3 + d]);
+        lay(h, half, at, c * deco_shift_value(phase, x[p], x[m->P - 1 - p]), c * deco_shift_value(-phase, x[m->P - 1 - p], x[p]), c * c);
+    }
+}
+
+typedef struct adding {
+    deco_half_maps *h;
+    const deco_half_images *in;
+} adding;
+
+/* A half is one task's alone, image by image: the same bits on any number of threads. */
+static deco_status add_half(void *context, int64_t half, int worker)
+{
+    const adding *a = context;
+
+    (void)worker;
+    for (int64_t i = 0; i < a->in->B; i++)
+        if ((a->in->first + i) % 2 == half)
+            lay_image(a->h, (int)half, a->in, i);
+    return DECO_OK;
+}
+
+deco_status deco_half_maps_add(deco_half_maps *h, const deco_half_images *in, deco_pool *pool)
+{
+    return deco_pool_run(pool, add_half, &(adding){h, in}, 2);
+}
+
+/* ---- shells ------------------------------------------------------------------------------------------------------ */
+
+static int64_t shell_of(const deco_half_maps *h, int64_t cell)
+{
+    int64_t n = h->side, c = n / 2, x = cell % n - c, y = cell / n % n - c, z = cell / n / n - c;
+    return (int64_t)lrint(sqrt((double)(x * x + y * y + z * z)));
+}
+
+/* Sums over a shell. */
+typedef struct shell_sums {
+    double points, weight[2], product, power[2];
+} shell_sums;
+
+deco_status deco_half_maps_fsc(double *fsc, const deco_half_maps *h)
+{
+    deco_status st = DECO_OK;
+    shell_sums *shell = NULL;
+
+    TRY(deco_alloc(&shell, (size_t)h->radius + 1, sizeof *shell, "half maps"));
+    for (int64_t i = 0; i < cells(h); i++) {
+        int64_t r = shell_of(h, i);
+        if (r > h->radius)
+            continue;
+        shell[r].points++;
+        shell[r].weight[0] += h->weight[0][i];
+        shell[r].weight[1] += h->weight[1][i];
+    }
+    for (int64_t i = 0; i < cells(h); i++) {
+        int64_t r = shell_of(h, i);
+        double v[2];
+        if (r > h->radius || !(shell[r].weight[0] > 0 && shell[r].weight[1] > 0))
+            continue;
+        for (int k = 0; k < 2; k++) {
+            v[k] = h->sum[k][i] / fmax(h->weight[k][i], least_weight * shell[r].weight[k] / shell[r].points);
+            shell[r].power[k] += v[k] * v[k];
+        }
+        shell[r].product += v[0] * v[1];
+    }
+    for (int64_t r = 0; r <= h->radius; r++) {
+        double norm = sqrt(shell[r].power[0] * shell[r].power[1]);
+        fsc[r] = r == 0 ? 1 : norm > 0 ? shell[r].product / norm : 0;
+    }
+out:
+    free(shell);
+    return st;
+}
+
+int64_t deco_resolved_radius(const double *fsc, int64_t radius)
+{
+    for (int64_t r = 1; r <= radius; r++)
+        if (fsc[r] < resolved_fsc && (r == radius || fsc[r + 1] < resolved_fsc))
+            return r - 1;
+    return radius;
+}
+
+/* ---- the search's radius ----------------------------------------------------------------------------------------- */
+
+bool deco_search_follows(const deco_options *o)
+{
+    return !deco_option_given(o, DECO_OPT_l_end) && !o->search_radii.count && !strcmp(o->pose_search_engine, "sliced");
+}
+
+static int64_t most_after(int64_t now, int64_t most) { return now + now / 2 < most ? now + now / 2 : most; }
+
+int64_t deco_followed_radius(const deco_options *o, int64_t resolved, int64_t now, int64_t most)
+{
+    int64_t next = resolved > o->l_end ? resolved : o->l_end;
+    return next < most_after(now, most) ? next : most_after(now, most);
+}
+
+/* The half maps of a sample of the images, drawn for each epoch, at the poses of the moment. */
+static deco_status lay_sample(deco_half_maps *h, trainer *t, int64_t n, float *R, float *shift, deco_ctf_row *ctf)
+{
+    deco_status st = DECO_OK;
+    deco_random draw = deco_random_at(t->at->seed, DECO_STREAM_RESOLUTION, (uint64_t)(t->at->epoch + 2));
+    double waited = 0;
+
+    deco_random_permutation(&draw, t->order, t->p->N);
+    TRY(deco_loader_start(t->loader, t->order, n));
+    for (int64_t done = 0; done < n;) {
+        deco_batch b;
+        TRY(deco_loader_next(t->loader, &b, &waited));
+        TRY(deco_poses_get(R, shift, t->m, b.row, b.B));
+        for (int64_t i = 0; i < b.B; i++)
+            ctf[i] = t->p->ctf[b.row[i]];
+        deco_half_images in = {.B = b.B, .first = done, .images = b.images, .R = R, .shift = shift, .ctf = ctf};
+        TRY(deco_half_maps_add(h, &in, deco_device_pool(t->m->dev)));
+        done += b.B;
+    }
+out:
+    return st;
+}
+
+static void tell(const trainer *t, int64_t images, int64_t resolved, int64_t next)
+{
+    cJSON *fields = cJSON_CreateObject();
+
+    deco_info(t->mon, "half maps of %lld images agree to radius %lld (FSC 0.5); the next search looks to %lld", (long long)images,
+              (long long)resolved, (long long)next);
+    cJSON_AddNumberToObject(fields, "epoch", (double)t->at->epoch + 1);
+    cJSON_AddNumberToObject(fields, "images", (double)images);
+    cJSON_AddNumberToObject(fields, "resolved_radius", (double)resolved);
+    cJSON_AddNumberToObject(fields, "search_radius", (double)next);
+    deco_metric(t->mon, "search_resolution", fields);
+}
+
+deco_status trainer_search_follow(trainer *t)
+{
+    deco_status st = DECO_OK;
+    const deco_epoch_plan *e = &t->plan;
+    deco_half_maps *h = NULL;
+    double *fsc = NULL;
+    float *R = NULL, *shift = NULL;
+    deco_ctf_row *ctf = NULL;
+    int64_t now = e->search_radius, radius = most_after(now, e->radius),
+            n = t->p->N < DECO_RESOLUTION_IMAGES ? t->p->N : DECO_RESOLUTION_IMAGES;
+    size_t S = (size_t)e->search_batch;
+
+    if (e->kind != DECO_EPOCH_SEARCH || e->exact || !deco_search_follows(t->o) || e->radius <= t->o->l_end || n < 2)
+        return DECO_OK;
+    TRY(deco_half_maps_create(&h, t->mask, radius));
+    TRY(deco_alloc(&fsc, (size_t)radius + 1, sizeof *fsc, "half maps"));
+    TRY(deco_alloc(&R, S, 9 * sizeof *R, "half maps"));
+    TRY(deco_alloc(&shift, S, 2 * sizeof *shift, "half maps"));
+    TRY(deco_alloc(&ctf, S, sizeof *ctf, "half maps"));
+    TRY(lay_sample(h, t, n, R, shift, ctf));
+    TRY(deco_half_maps_fsc(fsc, h));
+    int64_t resolved = deco_resolved_radius(fsc, radius);
+    t->at->search_radius = deco_followed_radius(t->o, resolved, now, e->radius);
+    tell(t, n, resolved, t->at->search_radius);
+out:
+    deco_half_maps_free(h);
+    free(fsc);
+    free(R);
+    free(shift);
+    free(ctf);
+    return st;
+}
