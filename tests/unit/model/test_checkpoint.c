@@ -23,7 +23,8 @@ static const deco_position here = {.epoch = 4,
                                    .turned_little = 9,
                                    .moved_little = 8,
                                    .still = 1,
-                                   .skipped = 7};
+                                   .skipped = 7,
+                                   .search_radius = 48};
 
 static void fill(float *device, int64_t n, float first)
 {
@@ -125,7 +126,7 @@ static void training_state_comes_back_to_the_bit(void **state)
         assert_int_equal(at.images, here.images);
         assert_true(at.loss_sum == here.loss_sum);
         assert_int_equal(at.halvings, here.halvings);
-        assert_true(at.turned_little == 9 && at.moved_little == 8 && at.still == 1 && at.skipped == 7);
+        assert_true(at.turned_little == 9 && at.moved_little == 8 && at.still == 1 && at.skipped == 7 && at.search_radius == 48);
         deco_model_free(a);
         deco_model_free(b);
     }
