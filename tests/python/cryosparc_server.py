@@ -1,14 +1,17 @@
 """The contract server: as much of CryoSPARC 5's interface as the driver uses, over HTTP on 127.0.0.1, with a real project directory, and with the
-refusals and faults of a real instance. It reads and writes datasets by code of its own. No instance was at hand to compare it with.
+refusals and faults of a real instance. It reads and writes datasets by code of its own. No instance was at hand to compare it with. That of 4.7 is
+in cryosparc_server_4.py.
 
     python cryosparc_server.py STATE PROJECT_DIRECTORY
 
-STATE is a folder: port (written when it listens), faults.json (read before each request: {"operation": {"status": 500, "times": 1, "delay": 0}}),
-requests.jsonl (operation, status; no bodies), state.json (jobs with their outputs and events)."""
+STATE is a folder: port (written when it listens), faults.json (read before each request: {"operation": {"status": 500, "times": 1, "delay": 0,
+"cut": "before|during|after", "answer": what is answered instead, "lose": rows of an output that do not arrive}}), requests.jsonl (operation,
+status; no bodies), state.json (jobs with their outputs and events), command (what a user does in the interface)."""
 import hashlib
 import json
 import pathlib
 import re
+import socket
 import struct
 import sys
 import threading
@@ -26,8 +29,8 @@ BUILDING = ("building", *ALIVE)
 
 
 class Refused(Exception):
-    def __init__(self, status, words):
-        super().__init__(words)
+    def __init__(self, status, words, *more):
+        super().__init__(words, *more)
         self.status = status
 
 
@@ -130,6 +133,7 @@ def joined(a, b):
 FIELDS = {"blob": [("path", "S64"), ("idx", "<u4"), ("shape", "<u4", (2,)), ("psize_A", "<f4")], "components": [("component", "<u4"), ("value", "<f4")],
           "alignments3D": [("pose", "<f4", (3,)), ("shift", "<f4", (2,)), ("psize_A", "<f4")],
           "volume_blob": [("path", "S64"), ("shape", "<u4", (3,)), ("psize_A", "<f4")]}
+VOLUME_SLOTS = {"map": "map", "map_sharp": "map", "map_half_A": "map", "map_half_B": "map", "mask_refine": "mask", "mask_fsc": "mask"}
 MAP_DTYPES = ("map",)  # the word for a volume's map, which the client cannot know: "blob" is refused with 422
 
 
@@ -151,11 +155,42 @@ class Instance:
             rows = joined(rows, np.load(passthrough))
         slots = sorted({n.split("/")[0] for n in rows.dtype.names if "/" in n})
         self.jobs[uid] = dict(uid=uid, type="restack_particles", status="completed", inputs={}, events=[], rows={"particles": rows}, tile=None,
+                              files={"particles": [str(f.relative_to(self.project)) for f in (main, passthrough) if f]},
                               outputs={"particles": dict(type="particle", slots=[(s, s) for s in slots], passthrough=None, num=len(rows))})
+
+    def fault_of(self, name):
+        """The fault that is set for an operation; "*" is for all."""
+        try:
+            faults = json.loads((self.state / "faults.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        for key in (name, "*"):
+            if key in faults and self.fault_uses.get(key, 0) < faults[key].get("times", 10 ** 9):
+                return faults[key] | {"key": key}
+        return None
+
+    def obey(self):
+        """What a user does in the interface meanwhile, and a token that comes to its end."""
+        command = self.state / "command"
+        if command.exists():
+            what, uid = command.read_text().split()
+            command.unlink()
+            if what == "delete":
+                self.delete(uid)
+            else:
+                self.jobs[uid]["status"] = {"kill": "killed", "clear": "building"}[what]
+            self.save()
+        if (self.state / "expire").exists():
+            (self.state / "expire").unlink()
+            self.tokens.clear()
+
+    def delete(self, uid):
+        del self.jobs[uid]
 
     def save(self):
         plain = {u: {k: v for k, v in j.items() if k != "rows"} for u, j in self.jobs.items()}
-        (self.state / "state.json").write_text(json.dumps(plain))
+        (self.state / "state.new").write_text(json.dumps(plain))
+        (self.state / "state.new").rename(self.state / "state.json")  # whole whenever a test looks
 
     def job(self, uid):
         if uid not in self.jobs:
@@ -201,6 +236,12 @@ class Instance:
     def me(self, words, query, body):
         return dict(name="user", first_name="A", last_name="B")
 
+    def job_register(self, words, query, body):
+        volume = dict(type="volume", title="Refined volume", slots=[dict(name=n, dtype=d) for n, d in VOLUME_SLOTS.items()])
+        return dict(_id="0" * 24, updated_at=NOW, created_at=NOW, categories={"refinement": "3D Refinement"}, specs=[
+            dict(type="homo_refine_new", title="Homogeneous Refinement", shorttitle="Refine", description="", stability="stable",
+                 category="refinement", inputs={}, outputs={"volume": volume}, params={})])
+
     def get_version(self, words, query, body):
         return self.version
 
@@ -234,7 +275,7 @@ class Instance:
         if query["type"] != "snowflake":
             raise Refused(422, "only external jobs here")
         uid = f"J{1 + max(98, *(int(u[1:]) for u in self.jobs))}"
-        self.jobs[uid] = dict(uid=uid, type="snowflake", status="building", inputs={}, outputs={}, events=[], rows={}, tile=None)
+        self.jobs[uid] = dict(uid=uid, type="snowflake", status="building", inputs={}, outputs={}, events=[], rows={}, files={}, tile=None)
         (self.project / uid).mkdir()
         return self.model(uid)
 
@@ -256,7 +297,7 @@ class Instance:
             raise Refused(422, "bad output")
         if spec.get("passthrough") and spec["passthrough"] not in job["inputs"]:
             raise Refused(422, "no such input to pass through")
-        if spec["type"] == "volume" and any(s["name"] == "map" and s["dtype"] not in MAP_DTYPES for s in spec["slots"]):
+        if spec["type"] == "volume" and any(s["dtype"] != VOLUME_SLOTS.get(s["name"]) for s in spec["slots"]):
             raise Refused(422, "unknown dtype")
         job["outputs"][words[2]] = dict(type=spec["type"], slots=[(s["name"], s["dtype"]) for s in spec["slots"]], passthrough=spec.get("passthrough"), num=None)
         return self.model(words[1])
@@ -304,6 +345,8 @@ class Instance:
         if name not in job["outputs"]:
             raise Refused(422, "not declared")
         out, rows = job["outputs"][name], to_records(dataset_from_bytes(body))
+        lose = (self.fault_of("jobs.save_output") or {}).get("lose", 0)
+        rows = rows[:len(rows) - lose]
         have, due = {n.split("/")[0] for n in rows.dtype.names if "/" in n}, {s for s, _ in out["slots"]}
         if have != due:
             raise Refused(422, f"slots {sorted(have)} instead of {sorted(due)}")
@@ -311,12 +354,14 @@ class Instance:
             raise Refused(422, "uids repeat")
         stem = f"{words[1]}_{name}"
         whole = rows
+        job["files"][name] = [f"{words[1]}/{stem}.cs"]
         if out["passthrough"]:
             given = self.input_rows(job, out["passthrough"])
             if not np.isin(rows["uid"], given["uid"]).all():
                 raise Refused(422, "uids that the input does not have")
             whole = joined(rows, given)
-            np.save(open(self.project / words[1] / f"{words[1]}_passthrough_{name}.cs", "wb"),
+            job["files"][name].append(f"{words[1]}/{words[1]}_passthrough_{name}.cs")
+            np.save(open(self.project / job["files"][name][1], "wb"),
                     whole[["uid"] + [n for n in whole.dtype.names if n not in rows.dtype.names]])
         np.save(open(self.project / words[1] / f"{stem}.cs", "wb"), rows)
         out["num"], job["rows"][name] = len(rows), whole
@@ -362,6 +407,7 @@ OPERATIONS = [
     ("login", "login", "post", "/login", [], ("application/x-www-form-urlencoded", "Body"), "Token"),
     ("users.me", "me", "get", "/users/me", [], None, "User"),
     ("config.get_version", "get_version", "get", "/config/version", [], None, str),
+    ("job_register", "job_register", "get", "/job_register", [], None, "JobRegister"),
     ("projects.find_one", "project_one", "get", P, [], None, "Project"),
     ("projects.get_directory", "project_directory", "get", P + "/directory", [], None, str),
     ("projects.ls", "ls", "get", P + "/ls", ["path", "recursive"], None, list),
@@ -405,21 +451,27 @@ def openapi():
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Faults, tokens and the record of requests. `find` says which operation a request is: its name, a call that answers, the answer's type."""
+
     protocol_version = "HTTP/1.1"
     instance = None
 
     def log_message(self, *_):
         pass
 
-    def body(self):
-        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
-            data = b""
-            while size := int(self.rfile.readline(), 16):
-                data += self.rfile.read(size)
-                self.rfile.readline()
+    def body(self, at_most=None):
+        """The request's body; with `at_most` only its beginning."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            n = int(self.headers.get("Content-Length", 0))
+            return self.rfile.read(n if at_most is None else min(n, at_most))
+        data = b""
+        while size := int(self.rfile.readline(), 16):
+            data += self.rfile.read(size)
             self.rfile.readline()
-            return data
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if at_most is not None and len(data) >= at_most:
+                return data
+        self.rfile.readline()
+        return data
 
     def answer(self, status, content, kind=JSON):
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -429,7 +481,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def find(self):
+    def find(self, body):
         url = urllib.parse.urlsplit(self.path)
         path = url.path.removeprefix("/api/cmd")
         for name, function, method, pattern, _, _, answer in OPERATIONS:
@@ -437,63 +489,64 @@ class Handler(BaseHTTPRequestHandler):
             if match and method == self.command.lower():
                 words = [urllib.parse.unquote(w).strip('"') for w in match.groups()]
                 query = {k: v[0].strip('"') for k, v in urllib.parse.parse_qs(url.query).items()}
-                return name, function, words, query, answer
+                return name, lambda data: getattr(self.instance, function)(words, query, data), DATASET if answer is bytes else JSON
         raise Refused(404, path)
 
-    def fault(self, name):
-        """The fault that is set for an operation, for so many times; "*" is for all."""
+    def name_of(self):
+        """The operation's name before its body is read; of one that is named by its body "?"."""
         try:
-            faults = json.loads((self.instance.state / "faults.json").read_text())
-        except (FileNotFoundError, ValueError):
-            return None
-        for key in (name, "*"):
-            if key in faults and self.instance.fault_uses.get(key, 0) < faults[key].get("times", 10 ** 9):
-                self.instance.fault_uses[key] = self.instance.fault_uses.get(key, 0) + 1
-                return faults[key]
-        return None
+            return self.find(b"")[0]
+        except Refused:
+            return "?"
+
+    def authorise(self, name):
+        token = (self.headers.get("Authorization") or "").partition(" ")[2]
+        if name != "login" and token not in self.instance.tokens:
+            raise Refused(401, "not logged in")
+
+    def refuse(self, refused):
+        self.answer(refused.status, {"detail": str(refused.args[0])})
+
+    def cut(self):
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+        self.connection.close()
 
     def serve(self):
         i, status, name = self.instance, 200, "?"
-        body = self.body()
         if self.path.endswith("/openapi.json"):
+            self.body()
             return self.answer(200, openapi())
         try:
-            name, function, words, query, kind = self.find()
-            fault = self.fault(name)
+            during = i.fault_of(self.name_of()) or {}
+            if during.get("cut") == "during":
+                name, status = self.name_of(), 0
+                i.fault_uses[during["key"]] = i.fault_uses.get(during["key"], 0) + 1
+                self.body(1000)
+                return self.cut()
+            body = self.body()
+            name, call, kind = self.find(body)
+            fault = i.fault_of(name)
             if fault:
                 time.sleep(fault.get("delay", 0))
+                i.fault_uses[fault["key"]] = i.fault_uses.get(fault["key"], 0) + ("lose" not in fault)
                 if fault.get("cut") == "before":
                     status = 0
-                    self.close_connection = True
-                    return self.connection.close()
+                    return self.cut()
                 if "status" in fault:
                     raise Refused(fault["status"], "a fault that was asked for")
-            token = (self.headers.get("Authorization") or "").partition(" ")[2]
             with i.lock:
-                command = i.state / "command"  # what a user does in the interface meanwhile
-                if command.exists():
-                    what, uid = command.read_text().split()
-                    command.unlink()
-                    if what == "delete":
-                        del i.jobs[uid]
-                    else:
-                        i.jobs[uid]["status"] = {"kill": "killed", "clear": "building"}[what]
-                    i.save()
-                if (i.state / "expire").exists():
-                    (i.state / "expire").unlink()
-                    i.tokens.clear()
-                if name != "login" and token not in i.tokens:
-                    raise Refused(401, "not logged in")
-                result = getattr(i, function)(words, query, body)
+                i.obey()
+                self.authorise(name)
+                result = call(body)
                 i.save()
             if fault and fault.get("cut") == "after":
                 status = 0
-                self.close_connection = True
-                return self.connection.close()
-            self.answer(200, result, DATASET if kind is bytes else JSON)
+                return self.cut()
+            self.answer(200, fault["answer"] if fault and "answer" in fault else result, kind)
         except Refused as r:
             status = r.status
-            self.answer(r.status, {"detail": str(r)})
+            self.refuse(r)
         finally:
             with i.lock, open(i.state / "requests.jsonl", "a") as f:
                 f.write(json.dumps({"operation": name, "status": status}) + "\n")

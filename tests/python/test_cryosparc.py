@@ -1,4 +1,5 @@
-"""`cryodeco cryosparc` as a process against the contract server: a whole life, every fault, outputs read back without the client, no secrets left."""
+"""`cryodeco cryosparc` as a process under both generations of the client, against the contract servers: a whole life, every fault, outputs read back
+without the client, no secrets left."""
 import json
 import os
 import pathlib
@@ -11,35 +12,41 @@ import numpy as np
 import pytest
 from conftest import BRIEF, command
 from cryosparc_server import PASSWORD, USER
+from cryosparc_server_4 import LICENSE
 
 HERE = pathlib.Path(__file__).parent
 PACKAGE = pathlib.Path(os.environ.get("CRYODECO_PACKAGE", HERE.parents[1] / "build/release/python"))
 LONG = pytest.mark.skipif(os.environ.get("CRYODECO_LONG") != "1", reason="long")
-LICENSE = "11111111-2222-3333-4444-555555555555"  # planted; nothing of 5.x needs it
+ROOT = HERE.parents[1]
+# Both clients are called `cryosparc`: that of 4.7 has an environment of its own.
+PYTHON = {5: sys.executable, 4: os.environ.get("CRYODECO_PYTHON_4", str(ROOT / ".venv/cryosparc-4.7/bin/python"))}
 
 
 class World:
     """A project, a server for it, and drivers."""
 
-    def __init__(self, place, project):
-        self.place, self.project = place, project
+    def __init__(self, place, project, generation=5):
+        self.place, self.project, self.generation = place, project, generation
         self.state = place / "state"
         self.state.mkdir()
         self.drivers = []
-        self.server = subprocess.Popen([sys.executable, str(HERE / "cryosparc_server.py"), str(self.state), str(project)])
+        server = {5: "cryosparc_server.py", 4: "cryosparc_server_4.py"}[generation]
+        self.server = subprocess.Popen([sys.executable, str(HERE / server), str(self.state), str(project)])
         wait(lambda: (self.state / "port").exists() and (self.state / "port").read_text())
-        self.env = {**os.environ, "CRYOSPARC_BASE_URL": f"http://127.0.0.1:{(self.state / 'port').read_text()}", "CRYOSPARC_EMAIL": USER,
-                    "CRYOSPARC_PASSWORD": PASSWORD, "CRYOSPARC_LICENSE_ID": LICENSE, "PYTHONPATH": str(PACKAGE), "CRYODECO_PROGRAM": command(),
-                    "CRYODECO_POLL_S": "0.3", "CRYODECO_GRACE_S": "20"}
+        port = (self.state / "port").read_text()
+        self.env = {**os.environ, "CRYOSPARC_EMAIL": USER, "CRYOSPARC_PASSWORD": PASSWORD, "CRYOSPARC_LICENSE_ID": LICENSE, "PYTHONPATH": str(PACKAGE),
+                    "CRYOSPARC_BASE_URL": f"http://127.0.0.1:{port}", "CRYOSPARC_MASTER_HOSTNAME": "127.0.0.1", "CRYOSPARC_BASE_PORT": port,
+                    "CRYOSPARC_COMMAND_RETRY_SECONDS": "1", "CRYODECO_PROGRAM": command(), "CRYODECO_POLL_S": "0.3", "CRYODECO_GRACE_S": "20",
+                    "PYTHONDONTWRITEBYTECODE": "1"}
 
     def start(self, *words, **env):
-        p = subprocess.Popen([sys.executable, "-m", "cryodeco.cryosparc", *map(str, words)], env={**self.env, **env}, stdout=subprocess.PIPE,
+        p = subprocess.Popen([PYTHON[self.generation], "-m", "cryodeco.cryosparc", *map(str, words)], env={**self.env, **env}, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, text=True)
         self.drivers.append(p)
         return p
 
     def end(self, p, code):
-        out, err = p.communicate(timeout=120)
+        out, err = p.communicate(timeout=600)
         (self.place / f"said_{p.pid}.txt").write_text(out + err)
         assert p.returncode == code, err
         assert not children_of_session(self.project), "an orphan is left"
@@ -68,7 +75,7 @@ class World:
         (self.state / "faults.json").write_text(json.dumps({k.replace("__", "."): v for k, v in faults.items()}))
 
 
-def wait(true, process=None, seconds=60):
+def wait(true, process=None, seconds=300):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not come"
@@ -89,9 +96,13 @@ def children_of_session(project):
     return found
 
 
+BOTH = pytest.mark.parametrize("world", [5, 4], indirect=True, ids=["5.0", "4.7"])
+BOTH_OF_LONG = pytest.mark.parametrize("world", [5, pytest.param(4, marks=LONG)], indirect=True, ids=["5.0", "4.7"])  # the older one in long runs
+
+
 @pytest.fixture
-def world(tmp_path, tiny_copy):
-    w = World(tmp_path, tiny_copy)
+def world(request, tmp_path, tiny_copy):
+    w = World(tmp_path, tiny_copy, getattr(request, "param", 5))
     yield w
     for p in w.drivers:
         if p.poll() is None:
@@ -107,6 +118,7 @@ def world(tmp_path, tiny_copy):
             assert not any(s in data for s in secrets), f"{path} holds a secret"
 
 
+@BOTH
 def test_a_whole_life(world):
     text = world.run("--seed", "1")
     job = world.job()
@@ -124,22 +136,29 @@ def test_a_whole_life(world):
         assert {n.split("/")[0] for n in rows.dtype.names} == {"uid", "blob"}  # known poses: the input's pass through
         assert np.load(folder / f"J99_passthrough_cluster_{k}.cs")["uid"].tolist() == rows["uid"].tolist()
         volume = np.load(folder / f"J99_volume_{k}.cs")
-        assert (folder / "..").resolve().joinpath(volume["map/path"][0].decode()).read_bytes() == \
-            (run / f"analysis_1/clustering2/vol_{k:03d}.mrc").read_bytes()
-        assert volume["map/shape"].tolist() == [[32, 32, 32]] and abs(volume["map/psize_A"][0] - 4.5) < 1e-6
+        clustering = run / "analysis_1/clustering2"
+        files = {"map": clustering / f"vol_{k:03d}.mrc"}
+        if world.generation == 5:  # whose register says that a refinement's volume has these
+            files.update({"map_half_A": clustering / f"validation/half_0_{k:03d}.mrc", "map_half_B": clustering / f"validation/half_1_{k:03d}.mrc",
+                          "mask_refine": clustering / f"validation/mask_{k:03d}.mrc"})
+        assert {n.split("/")[0] for n in volume.dtype.names} == {"uid", *files}
+        for slot, file in files.items():
+            assert (world.project / volume[f"{slot}/path"][0].decode()).read_bytes() == file.read_bytes()
+            assert volume[f"{slot}/shape"].tolist() == [[32, 32, 32]] and abs(volume[f"{slot}/psize_A"][0] - 4.5) < 1e-6
     latent = np.load(folder / "J99_particles_latent.cs")
     at = np.argsort(uid)[np.searchsorted(np.sort(uid), latent["uid"])]
     assert len(latent) == 1000
     for i in range(z.shape[1]):
         assert np.array_equal(latent[f"components_mode_{i}/value"], z[at, i]) and set(latent[f"components_mode_{i}/component"]) == {i}
     kinds = [e["type"] for e in job["events"]]
-    assert kinds.count("checkpoint") >= 2 and "image" in kinds and job["tile"]
+    assert kinds.count("checkpoint") >= 2 and "image" in kinds and (job["tile"] or world.generation == 4)
     assert any("epoch 1: loss" in e["text"] for e in job["events"])
     operations = world.operations()
     assert operations.count("jobs.mark_completed") == 1 and operations.index("jobs.add_external_output") > operations.index("jobs.mark_running")
 
 
 @LONG
+@BOTH
 def test_estimated_poses_are_outputs_of_their_own(world):
     world.run("--use_gt_poses", "False", "--refine_gt_poses", "True", "--k_num", "1")
     rows = np.load(world.project / "J99/J99_cluster_0.cs")
@@ -150,18 +169,21 @@ def test_estimated_poses_are_outputs_of_their_own(world):
     assert len(rows) == 1000 and set(world.job()["outputs"]) == {"cluster_0", "particles_latent", "volume_0"}
 
 
+@BOTH_OF_LONG
 @pytest.mark.parametrize("what, status", [("kill", "killed"), pytest.param("clear", "building", marks=LONG),
                                           pytest.param("delete", None, marks=LONG)])
 def test_stopped_from_cryosparc(world, what, status):
     p = world.begin()
     world.user(what)
     world.end(p, 3)
-    assert (world.job() or {}).get("status") == status
+    job = world.job()
+    assert (None if job is None or job.get("deleted") else job["status"]) == status
     operations = world.operations()
     assert "jobs.mark_completed" not in operations and "jobs.mark_failed" not in operations
     assert list((world.project / "J99/cryodeco/run/out").glob("*.safetensors"))
 
 
+@BOTH_OF_LONG
 def test_sigterm_fails_the_job_with_a_checkpoint_and_resume_completes_it(world):
     p = world.begin()
     p.send_signal(signal.SIGTERM)
@@ -174,16 +196,62 @@ def test_sigterm_fails_the_job_with_a_checkpoint_and_resume_completes_it(world):
     assert world.job()["status"] == "completed" and "J100" not in json.loads((world.state / "state.json").read_text())
 
 
+@BOTH_OF_LONG
 def test_an_outage_and_an_expired_token_end_nothing(world):
     p = world.start("run", "--project", "P3", "--workspace", "W1", "--particles", "J12.particles", *BRIEF, "--epochs_sgd", "20")
     wait(lambda: (world.project / "J99/cryodeco/run/run.log").exists(), p)
     world.faults(jobs__get_status={"status": 503, "times": 2}, jobs__add_event_log={"cut": "before", "times": 4}, assets__upload={"status": 500})
     (world.state / "expire").touch()
     assert "the run goes on" in world.end(p, 0)
-    assert world.job()["status"] == "completed" and world.operations().count("login") == 2
+    assert world.job()["status"] == "completed" and world.operations().count("login") == (2 if world.generation == 5 else 1)  # 4.7 has no tokens
+
+
+def clear_while_publishing(world, p):
+    wait(lambda: (world.job() or {}).get("outputs"), p)
+    world.user("clear")
+
+
+@BOTH_OF_LONG
+@pytest.mark.parametrize("fault, code, status", [pytest.param({"lose": 3}, 1, "failed", marks=LONG), ({"cut": "during", "times": 1}, 0, "completed"),
+                                                 pytest.param({"cut": "after", "times": 1}, 0, "completed", marks=LONG),
+                                                 pytest.param({"delay": 1}, 3, "building", marks=LONG)])
+def test_outputs_that_do_not_arrive_whole(world, fault, code, status):
+    """A broken upload is repeated by the client with what is left of it, and by us with all of it; a job whose outputs are not whole is not completed."""
+    world.faults(jobs__save_output=fault)
+    p = world.start("run", "--project", "P3", "--workspace", "W1", "--particles", "J12.particles", *BRIEF, "--back_projection", "False")
+    if status == "building":
+        clear_while_publishing(world, p)
+    text = world.end(p, code)
+    assert world.job()["status"] == status
+    if status == "completed":
+        assert sum(world.job()["outputs"][f"cluster_{k}"]["num"] for k in (0, 1)) == world.job()["outputs"]["particles_latent"]["num"] == 1000
+    else:
+        assert "jobs.mark_completed" not in world.operations()
+    if "lose" in fault:
+        assert "arrived; publish the run again" in text
+    if status == "building":
+        assert "jobs.mark_failed" not in world.operations()
+    if code == 1:
+        world.faults()
+        world.end(world.start("publish", "--project", "P3", "--workspace", "W1", world.project / "J99/cryodeco/run"), 0)
+        assert world.job("J100")["status"] == "completed" and world.job("J100")["outputs"]["particles_latent"]["num"] == 1000
+
+
+@pytest.mark.parametrize("world, client", [(5, 4), (4, 5)], indirect=["world"], ids=["4.7 on 5", "5 on 4.7"])
+def test_a_client_of_the_other_generation_is_told_so(world, client):
+    world.generation = client
+    text = world.end(world.start("check", "--project", "P3", CRYOSPARC_COMMAND_RETRY_SECONDS="0"), 4)
+    assert "fits the instance's version" in text
+
+
+@BOTH_OF_LONG
+def test_another_version_is_warned_of(world):
+    world.faults(config__get_version={"answer": "v5.9.0" if world.generation == 5 else {"jsonrpc": "2.0", "id": "1", "result": "v4.9.0"}})
+    assert "of another version than cryosparc-tools" in world.end(world.start("check", "--project", "P3"), 0)
 
 
 @LONG
+@BOTH
 def test_a_failing_run_is_a_failed_job_with_the_librarys_words(world):
     p = world.begin()
     os.kill(int(children_of_session(world.project)[0]), signal.SIGKILL)
@@ -192,6 +260,7 @@ def test_a_failing_run_is_a_failed_job_with_the_librarys_words(world):
     assert any(e["type"] == "error" for e in world.job()["events"])
 
 
+@BOTH_OF_LONG
 def test_what_cannot_start_creates_nothing(world):
     for words, env, said in [
         (["--k_num", "0"], {}, "k_num is 0"),
@@ -206,6 +275,7 @@ def test_what_cannot_start_creates_nothing(world):
     assert world.job() is None and not (world.project / "J99").exists()
 
 
+@BOTH_OF_LONG
 def test_dry_run_and_check_create_nothing(world):
     text = world.run("--dry-run")
     assert "nothing was created" in text and "forecast" in text
@@ -215,6 +285,7 @@ def test_dry_run_and_check_create_nothing(world):
 
 
 @LONG
+@BOTH
 def test_publish_of_a_finished_run(world):
     subprocess.run([command(), "run", "--particles", world.project / "J12", "--outdir", world.place / "run", *BRIEF, "--k_num", "40"], check=True,
                    capture_output=True)

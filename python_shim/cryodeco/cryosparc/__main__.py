@@ -4,7 +4,7 @@ import sys
 from typing import List
 
 from .driver import Driver
-from .instance import EXIT_NOT_STARTED, CannotStart
+from .instance import EXIT_NOT_STARTED, CannotStart, Secrets
 
 HELP = """Credentials come from CRYOSPARC_BASE_URL, CRYOSPARC_EMAIL and CRYOSPARC_PASSWORD (4.x: also CRYOSPARC_LICENSE_ID,
 CRYOSPARC_MASTER_HOSTNAME, CRYOSPARC_BASE_PORT in place of the first), never from options. `run` takes all options of `cryodeco run` besides.
@@ -47,8 +47,11 @@ def main(words: List[str]) -> int:
         driver = Driver(a, rest)
         return {"run": driver.run, "publish": driver.publish_run, "check": driver.check}[a.command]()
     except (CannotStart, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_NOT_STARTED
+        words = str(error)
+    except Exception as error:  # before anything was created; the client's own words may hold password and licence
+        words = f"CryoSPARC did not answer as expected ({type(error).__name__}); nothing was created"
+    print(f"error: {Secrets().clean(words)}", file=sys.stderr)
+    return EXIT_NOT_STARTED
 
 
 if __name__ == "__main__":

@@ -17,9 +17,13 @@ from .outputs import Outputs, check_full, where
 
 POLL_S = float(os.environ.get("CRYODECO_POLL_S", "10"))
 FLUSH_S = 1.0
+PROGRESS_S = 300.0
 ALIVE = ("running", "waiting")
 PROGRESS = re.compile(r"\S.*\s{2}\d+ %\s")  # "epoch 3/12  45 %  123 images/s  0:12 left"
 EXIT_CHECKPOINTED = 75
+TILE = "z_pca.png"
+FINDINGS = {TILE: "Latents on their first two principal components, by cluster, with the clusters' sizes",
+            "umap_clusters.png": "Latents on their UMAP, by cluster"}
 
 
 class Stopped(Exception):
@@ -46,6 +50,7 @@ class Driver:
         self.a, self.words = a, words
         self.instance = Instance()
         self.job: Optional[Job] = None
+        self.started = False  # the job runs, as far as CryoSPARC is concerned: "building" then means that it was cleared
         self._warned = False
 
     def say(self, text: str) -> None:
@@ -198,10 +203,12 @@ class Driver:
     def publish(self, job: Job, outdir: str, particles: Any, full: Optional[Any]) -> None:
         result = open_result(outdir)
         names = Outputs(job, result, particles, full, lambda text: self.gentle(job.log, text)).publish()
-        plot = os.path.join(result.clustering or "", "z_pca.png")
-        if os.path.exists(plot):
-            self.gentle(job.plot, plot, "Latents on their first two principal components, by cluster")
-            self.gentle(job.tile, plot)
+        folder = result.clustering or ""
+        for name, words in FINDINGS.items():
+            if os.path.exists(os.path.join(folder, name)):
+                self.gentle(job.plot, os.path.join(folder, name), words)
+        if os.path.exists(os.path.join(folder, TILE)):
+            self.gentle(job.tile, os.path.join(folder, TILE))
         if not self.still_wanted(job):
             raise Stopped
         job.complete()
@@ -233,18 +240,23 @@ class Driver:
             return EXIT_DONE
         return self.guard(lambda: self._start_and_train(project_dir, outdir_name))
 
+    def _start(self, job: Job) -> None:
+        job.start()
+        self.started = True
+
     def _start_and_train(self, project_dir: str, name: str) -> None:
         job = self.create(self.a.title)
         place = self.folder(job)
         with open(os.path.join(place, "source.json"), "w", encoding="utf-8") as f:
             json.dump({"particles": self.a.particles, "particles_full": self.a.particles_full}, f)
-        job.start()
+        self._start(job)
         self._train_and_publish(job, project_dir, name, False)
 
     def _find(self, uid: str) -> Job:
         job = self.job = Job(self.instance, self.instance.ask(lambda: self.instance.cs.find_external_job(self.a.project, uid)))
         if job.status() not in ALIVE:
             job.start()
+        self.started = True
         return job
 
     def _train_and_publish(self, job: Job, project_dir: str, name: str, resume: bool) -> None:
@@ -276,7 +288,7 @@ class Driver:
         def work() -> None:
             job = self.create(a.title)
             self.folder(job)
-            job.start()
+            self._start(job)
             self.publish(job, a.run_dir, self.load(job, "particles"), self.load(job, "particles_full") if a.particles_full else None)
 
         return self.guard(work)
@@ -321,13 +333,14 @@ class Driver:
         if self.job:
             try:
                 status = self.job.status()
-                if status in (*ALIVE, "building"):
+                if status in ALIVE or (status == "building" and not self.started):
                     self.job.fail(words)
                 else:
                     self.say(f"{self.job.uid} is {status} in CryoSPARC")
-                    return EXIT_STOPPED if status in ("killed", "deleted") else EXIT_FAILED
+                    return EXIT_STOPPED if status in ("killed", "deleted", "building") else EXIT_FAILED
             except Exception as error:
-                self.say(f"warning: CryoSPARC could not be told ({type(error).__name__})")
+                self.say(f"warning: CryoSPARC could not be told ({type(error).__name__}). What was trained stays on disk: cryodeco cryosparc publish "
+                         f"gives it to a new job ({os.path.join(self.job.dir, 'cryodeco', 'run')})")
         return EXIT_FAILED
 
 
@@ -345,13 +358,13 @@ class _View:
         self.pictures = os.path.join(outdir, "out", "progress")
         self.seen = set(os.listdir(self.pictures)) if os.path.isdir(self.pictures) else set()
         self.waiting: List[str] = []
-        self.flushed = 0.0
+        self.flushed, self.told = 0.0, -PROGRESS_S
 
     def show(self, lines: List[str], last: bool = False) -> None:
         for line in lines:
             self.driver.say(line)
             if PROGRESS.match(line):
-                self.driver.gentle(self.job.log, line, "text", "progress")
+                self.progress(line)
                 continue
             if line.startswith(("epoch -1: pretraining", "epochs ", "principal components")):
                 self.flush()
@@ -360,6 +373,13 @@ class _View:
         if last or time.monotonic() - self.flushed >= FLUSH_S:
             self.flush()
             self.picture()
+
+    def progress(self, line: str) -> None:
+        """One line that is written over where the instance has such lines (5.x), otherwise one now and then."""
+        now = time.monotonic()
+        if self.job.instance.generation == 5 or now - self.told >= PROGRESS_S:
+            self.told = now
+            self.driver.gentle(self.job.log, line, "text", "progress")
 
     def flush(self) -> None:
         if self.waiting:

@@ -7,6 +7,7 @@ import warnings
 from typing import Any, Callable, Dict, List, Optional
 
 EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, EXIT_NOT_STARTED = 0, 1, 3, 4  # as in cryodeco.h
+REFUSED = (401, 403, 404)  # asking again brings no other answer; a broken upload may be answered by anything else
 # What the driver asks of a 5.x server beyond what the client asks by itself; an operation that is missing shows only when it is called.
 NEEDED = {"jobs": ["create", "find_one", "connect", "add_external_input", "add_external_output", "mark_running", "mark_completed", "mark_failed",
                    "get_status", "get_directory", "load_input", "load_output", "save_output", "get_output_fields", "add_event_log"],
@@ -15,6 +16,10 @@ NEEDED = {"jobs": ["create", "find_one", "connect", "add_external_input", "add_e
 
 class CannotStart(Exception):
     """Nothing was created; the words say what is missing."""
+
+
+class SlotRefused(Exception):
+    """The instance does not know a slot's dtype."""
 
 
 class Secrets:
@@ -93,12 +98,11 @@ class Instance:
 
     @staticmethod
     def _warn_of_open_token() -> None:
-        from cryosparc import auth
+        from cryosparc.auth import get_default_auth_config_path
 
-        for name in ("AUTH_FILE", "auth_file", "AUTH_PATH"):
-            path = getattr(auth, name, None)
-            if path and os.path.exists(path) and os.stat(path).st_mode & 0o077:
-                print(f"warning: {path} holds a login token and others can read it: chmod 600 {path}", file=sys.stderr)
+        path = str(get_default_auth_config_path())
+        if os.path.exists(path) and os.stat(path).st_mode & 0o077:
+            print(f"warning: {path} holds a login token and others can read it: chmod 600 {path}", file=sys.stderr)
 
     def clean(self, text: object) -> str:
         """A text without secrets, the token in use among them."""
@@ -164,7 +168,13 @@ class Job:
         return [str(e) for e in self.instance.cs.cli.get_job(self.project, self.uid).get("errors_build_inputs") or []]
 
     def add_output(self, type_: str, name: str, slots: List[Any], title: str, passthrough: Optional[str] = None) -> None:
-        self.instance.ask(lambda: self.job.add_output(type_, name, slots=self._slots(slots), title=title, passthrough=passthrough))
+        try:
+            self.instance.ask(lambda: self.job.add_output(type_, name, slots=self._slots(slots), title=title, passthrough=passthrough))
+        except Exception as error:
+            # 4.x tells by an exception of its own, 5.x by the answer's code
+            if type(error).__name__ == "InvalidSlotsError" or getattr(error, "code", None) in (400, 422):
+                raise SlotRefused(f"{name}: CryoSPARC refuses its slots ({type(error).__name__})") from None
+            raise
 
     def start(self) -> None:
         self.instance.ask(lambda: self.job.start("running"))
@@ -189,14 +199,28 @@ class Job:
         self.instance.ask(lambda: self.job.log_plot(path, text))
 
     def save(self, name: str, dataset: Any, image: Optional[str] = None) -> None:
-        """Saves an output and sees that all of it has arrived: the client of 5.x repeats a broken upload with what is left of its stream."""
+        """Saves an output and sees that all of it has arrived: the clients repeat a broken upload with what is left of its stream, and an
+        answer may be lost on its way. What has not arrived whole is sent again."""
         more = {"image": image} if image and self.instance.generation == 5 else {}
-        self.instance.ask(lambda: self.job.save_output(name, dataset, **more))
+        saved: List[int] = []
+        for last in (False, False, True):
+            try:
+                self.instance.ask(lambda: self.job.save_output(name, dataset, **more))
+            except Exception as error:
+                if last or getattr(error, "code", None) in REFUSED:
+                    raise
+            saved = self._rows_saved(name)
+            if saved and all(n == len(dataset) for n in saved):
+                return
+        raise RuntimeError(f"{name}: {len(dataset)} rows were sent, and {saved} arrived; publish the run again")
+
+    def _rows_saved(self, name: str) -> List[int]:
+        """Rows of each of an output's own slots, as the server counts them."""
+        self.instance.ask(self.job.refresh)
         if self.instance.generation == 5:
-            self.instance.ask(self.job.refresh)
-            saved = [r.num_items[-1] for r in self.job.model.spec.outputs.root[name].results if not r.passthrough and r.num_items]
-            if not saved or any(n != len(dataset) for n in saved):
-                raise RuntimeError(f"{name}: {len(dataset)} rows were sent, and {saved} arrived; publish the run again")
+            return [int(r.num_items[-1]) for r in self.job.model.spec.outputs.root[name].results if not r.passthrough and r.num_items]
+        found = [r.get("num_items") for r in self.job.doc["output_results"] if r["group_name"] == name and not r["passthrough"]]
+        return [int(n[-1] if isinstance(n, list) else n) for n in found if n not in (None, [])]
 
     def tile(self, path: str) -> None:
         if self.instance.generation == 5:

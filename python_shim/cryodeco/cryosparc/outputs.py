@@ -2,16 +2,17 @@
 import os
 import re
 import shutil
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from .._result import Result
-from .instance import Job
+from .instance import Job, SlotRefused
 
 Say = Callable[[str], None]
 BLOB = ("blob", "blob", True)
 POSES = ("alignments3D", "alignments3D", True)
+BESIDE_MAP = {"map_half_A": "half_0", "map_half_B": "half_1", "mask_refine": "mask"}  # slots of a refinement, our names of the files
 CENTRES = ("location/center_x_frac", "location/center_y_frac")
 
 
@@ -133,49 +134,55 @@ class Outputs:
     # ---- density maps ----
 
     def _volumes(self) -> List[str]:
-        folder = os.path.join(self.job.dir)
         analysis = os.path.join(self.result.outdir, "out", f"analysis_{self.result.epoch}")
         paths = self.result.maps or [p for p in [os.path.join(analysis, "vol_000.mrc")] if os.path.exists(p)]
-        names = []
-        for k, path in enumerate(paths):
-            name = f"volume_{k}"
-            file = f"{self.job.uid}_{name}.mrc"
-            shutil.copyfile(path, os.path.join(folder, file))
-            self._declare_volume(name, k)
-            rows = self.job.instance.ask(lambda: self.job.job.alloc_output(name, 1))
-            rows["map/path"] = [f"{os.path.basename(self.job.dir)}/{file}"]
-            rows["map/shape"] = [[self.result.box] * 3]
-            rows["map/psize_A"] = [self.result.psize_A]
-            self.job.save(name, rows)
-            self.say(f"{name}: {file}")
-            names.append(name)
-        return names
+        return [self._volume(k, path) for k, path in enumerate(paths)]
 
-    def _declare_volume(self, name: str, k: int) -> None:
-        """The map's dtype is the instance's own word for it: asked for where it can be, otherwise tried."""
-        refused: Optional[Exception] = None
-        for dtype in _map_dtypes(self.job):
+    def _volume(self, k: int, path: str) -> str:
+        """A map, and beside it half maps and mask where the validation made them and the instance has slots for them."""
+        name, number = f"volume_{k}", re.findall(r"\d+", os.path.basename(path))[-1]
+        validation = os.path.join(os.path.dirname(path), "validation")
+        files = {"map": path, **{slot: os.path.join(validation, f"{what}_{number}.mrc") for slot, what in BESIDE_MAP.items()}}
+        slots = self._declare_volume(name, k, [slot for slot, file in files.items() if os.path.exists(file)])
+        rows = self.job.instance.ask(lambda: self.job.job.alloc_output(name, 1))
+        for slot in slots:
+            file = f"{self.job.uid}_{name}_{slot}.mrc"
+            shutil.copyfile(files[slot], os.path.join(self.job.dir, file))
+            rows[f"{slot}/path"] = [f"{os.path.basename(self.job.dir)}/{file}"]
+            rows[f"{slot}/shape"] = [[self.result.box] * 3]
+            rows[f"{slot}/psize_A"] = [self.result.psize_A]
+        self.job.save(name, rows)
+        self.say(f"{name}: {', '.join(slots)}")
+        return name
+
+    def _declare_volume(self, name: str, k: int, wanted: List[str]) -> List[str]:
+        """The slots that were taken. Their dtypes are the instance's own words: asked for where they can be, otherwise the map's is tried."""
+        known = _volume_slots(self.job)
+        tries = [{slot: known[slot] for slot in wanted if slot in known}] if "map" in known else []
+        refused: Optional[SlotRefused] = None
+        for slots in [*tries, {"map": "blob"}, {"map": "map"}]:
             try:
-                self.job.add_output("volume", name, [("map", dtype, True)], f"Map of cluster {k}")
-                return
-            except Exception as error:
-                if getattr(error, "code", None) not in (400, 422):
-                    raise
+                self.job.add_output("volume", name, [(slot, dtype, True) for slot, dtype in slots.items()], f"Map of cluster {k}")
+                return list(slots)
+            except SlotRefused as error:
                 refused = error
         assert refused
         raise refused
 
 
-def _map_dtypes(job: Job) -> List[str]:
-    """What the refinement of this instance calls the map of its volume output, then the two words known."""
-    found: List[str] = []
+def _volume_slots(job: Job) -> Dict[str, str]:
+    """What refinements of this instance call the slots of their volume output, and the dtypes; empty where it cannot be asked (4.x)."""
+    found: Dict[str, str] = {}
     try:
         for spec in job.instance.cs.job_register.specs if job.instance.generation == 5 else []:
             if spec.type in ("homo_refine_new", "nonuniform_refine_new"):
-                found += [s.dtype for o in spec.outputs.root.values() if o.type == "volume" for s in o.slots if getattr(s, "name", "") == "map"]
+                for output in spec.outputs.root.values():
+                    if output.type == "volume":  # a slot that is a word alone is name and dtype
+                        found.update({s: s for s in output.slots if isinstance(s, str)})
+                        found.update({s.name: s.dtype for s in output.slots if not isinstance(s, str)})
     except Exception:
-        found = []  # an instance whose register the client cannot read
-    return list(dict.fromkeys([*found, "blob", "map"]))
+        return {}  # an instance whose register the client cannot read
+    return found
 
 
 def where(split: str) -> Tuple[str, str]:
