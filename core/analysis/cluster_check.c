@@ -127,7 +127,7 @@ deco_status deco_cluster_check_make(deco_cluster_check *out, const char *directo
     deco_status st = DECO_OK;
     int64_t D = b->D;
     deco_cluster_check c = {
-        .number = number, .images = {b->images[0], b->images[1]}, .membership = NAN, .last = radius < D / 2 ? radius : D / 2};
+        .number = number, .images = {b->images[0], b->images[1]}, .membership = NAN, .way = NAN, .last = radius < D / 2 ? radius : D / 2};
 
     *out = (deco_cluster_check){0};
     c.compared = b->images[0] && b->images[1];

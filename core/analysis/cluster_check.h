@@ -20,6 +20,9 @@ typedef struct deco_cluster_check {
     bool mask_sphere;
     double cone_ratio;
     deco_twin twin;
+    double
+        way; /* how far its map is on the way from another cluster's particles to its own (difference.h), the least there is; NAN: none to compare */
+    int64_t rival; /* that cluster */
 } deco_cluster_check;
 
 typedef enum deco_check_curve {

@@ -1,12 +1,12 @@
 #include "analysis/twin.h"
-#include "analysis/fsc.h"
 #include "analysis/percentile.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* A place disagrees when the difference, less the noise's power, has more than this of the power of both, and is this many times the noise's. */
-static const double half_of_power = 0.5, over_noise = 4;
+static const double of_power = 0.3, over_noise = 4;
+static const double followed = 0.5;       /* of the FSC that a perfect map would have */
 static const double density_floor = 0.15; /* of the highest local amplitude: what is less is no density */
 enum { FEWEST_SHELLS = 3 };
 
@@ -87,7 +87,7 @@ static deco_status judge(deco_twin *t, float *agreement, const float *dd, const 
         agreement[i] = d > 0 && tt[i] > 0 ? (float)(dt[i] / sqrt(d * tt[i])) : 0;
         found[count++] = agreement[i];
         all += amplitude;
-        if (beyond > half_of_power * (d + clean) && apart_power > over_noise * nn[i])
+        if (beyond > of_power * (d + clean) && apart_power > over_noise * nn[i])
             apart += amplitude;
     }
     t->disagreeing = all > 0 ? apart / all : 0;
@@ -129,6 +129,15 @@ static double weighted_mean(const double *curve, int64_t last)
     return weight > 0 ? sum / weight : 0;
 }
 
+/* The map's FSC against the density itself is that against the twin, over a perfect map's. Only where the half maps have something in common. */
+static deco_crossing follows(const double *decoder, const double *expected, double *scratch, int64_t held)
+{
+    for (int64_t s = 0; s <= held; s++)
+        scratch[s] = expected[s] > 0 ? decoder[s] / expected[s] : 0;
+    scratch[0] = 1;
+    return deco_fsc_crossing(scratch, held, followed);
+}
+
 deco_status deco_twin_compare(deco_twin *out, float *agreement, double *decoder, const float *decoded, const deco_back_projection *b,
                               deco_device *dev)
 {
@@ -136,15 +145,12 @@ deco_status deco_twin_compare(deco_twin *out, float *agreement, double *decoder,
     int64_t D = b->D;
     comparison c = {.D = D, .n = D * D * D, .dev = dev};
     deco_twin t = {.made = true};
-    double *expected = NULL;
+    double *expected = NULL; /* [2,shells]: and scratch */
     float *sum = NULL;
 
     *out = (deco_twin){0};
     TRY(deco_alloc(&sum, (size_t)c.n, sizeof *sum, "a map"));
-    TRY(deco_alloc(&expected, (size_t)deco_shells(D), sizeof *expected, "an FSC curve"));
-    t.shells = (int64_t)deco_fsc_crossing(b->fsc, D / 2, 0.5).shell;
-    c.last = t.shells < FEWEST_SHELLS ? FEWEST_SHELLS : t.shells;
-    c.last = c.last > D / 2 ? D / 2 : c.last;
+    TRY(deco_alloc(&expected, 2 * (size_t)deco_shells(D), sizeof *expected, "an FSC curve"));
     TRY(deco_map_transform(&c.decoded, decoded, NULL, D, dev));
     for (int64_t i = 0; i < c.n; i++)
         sum[i] = 0.5f * (b->half[0][i] + b->half[1][i]);
@@ -155,6 +161,11 @@ deco_status deco_twin_compare(deco_twin *out, float *agreement, double *decoder,
     TRY(deco_fsc(decoder, c.decoded, c.twin, D, deco_device_pool(dev)));
     for (int64_t s = 0; s < deco_shells(D); s++)
         expected[s] = deco_fsc_of_whole(b->fsc[s]);
+    t.held = deco_fsc_crossing(b->fsc, D / 2, 0.143);
+    t.follows = follows(decoder, expected, expected + deco_shells(D), (int64_t)t.held.shell);
+    t.shells = (int64_t)fmin(t.follows.shell, deco_fsc_crossing(b->fsc, D / 2, 0.5).shell);
+    c.last = t.shells < FEWEST_SHELLS ? FEWEST_SHELLS : t.shells;
+    c.last = c.last > D / 2 ? D / 2 : c.last;
     t.fsc = weighted_mean(decoder, c.last);
     t.expected = weighted_mean(expected, c.last);
     TRY(compare_locally(&t, agreement, &c));

@@ -3,13 +3,18 @@
 #define DECO_ANALYSIS_TWIN_H
 
 #include "analysis/backproject.h"
+#include "analysis/fsc.h"
 
+/* A smoother map is not a wrong one: how far out it follows is told apart from what it shows as far as that. */
 typedef struct deco_twin {
     bool made;
-    int64_t shells;      /* compared: up to where the half maps' FSC is 0.5 */
+    deco_crossing held; /* where the half maps' FSC falls below 0.143: so far the particles hold detail ... */
+    deco_crossing
+        follows; /* ... and so far the map follows it: its FSC over a perfect map's falls below 0.5; at the limit: as far as they hold any */
+    int64_t shells;      /* compared: as far as the half maps' FSC is 0.5 and the map follows */
     double fsc;          /* mean FSC of the two over these shells, each counted by its points ... */
     double expected;     /* ... and of a perfect map */
-    double disagreeing;  /* share of the density that stands where they differ beyond noise by more than half of their power */
+    double disagreeing;  /* share of the density that stands where they differ beyond noise by more than three tenths of their power */
     double local_median; /* median of the local correlation where there is density */
 } deco_twin;
 

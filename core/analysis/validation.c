@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Clusters whose maps differ less are too much alike to hold a map against both. */
+static const double told_apart = 0.1;
+
 typedef struct validation {
     const deco_validation_input *in;
     const char *maps; /* directory of vol_000.mrc … */
@@ -139,8 +142,8 @@ static deco_status check_cluster(validation *v, int64_t k)
             v->row[v->n++] = i;
     TRY(deco_back_project(
         &b, &(deco_back_projection_input){in->particles, v->mask, in->R, in->shift, v->weight, v->halves.of, v->row, v->n}, in->dev, v->m));
-    TRY(deco_low_shells_take(&v->low[k], &b, in->dev));
     TRY(read_decoded(&decoded, v, k));
+    TRY(deco_low_shells_take(&v->low[k], &b, decoded, in->dev));
     TRY(deco_cluster_check_make(&v->out->check[k], v->directory, k, &b, decoded, in->radius, in->psize_A, in->seed, in->dev));
     v->out->check[k].membership = v->weight ? mean_membership(v) : NAN;
     if (v->out->check[k].compared)
@@ -150,6 +153,25 @@ out:
     free(decoded);
     deco_back_projection_free(&b);
     return st;
+}
+
+/* Each two clusters' particles against each other, and each map against other clusters' particles. */
+static void compare_clusters(validation *v)
+{
+    for (int64_t a = 0; a < v->in->K; a++)
+        for (int64_t b = 0; b < v->in->K; b++) {
+            deco_cluster_check *c = &v->out->check[a];
+            double differ, way;
+            if (a == b || !c->compared || !v->out->check[b].compared)
+                continue;
+            differ = deco_difference(&v->low[a], &v->low[b]);
+            v->out->difference = fmax(v->out->difference, differ);
+            way = differ >= told_apart && c->twin.made ? deco_way_from(&v->low[a], &v->low[b], c->twin.shells) : NAN;
+            if (isfinite(way) && !(way > c->way)) {
+                c->way = way;
+                c->rival = b;
+            }
+        }
 }
 
 static deco_status check_all(validation *v)
@@ -169,10 +191,7 @@ static deco_status check_all(validation *v)
     TRY(deco_directory_make(v->directory));
     for (int64_t k = 0; k < in->K; k++)
         TRY(check_cluster(v, k));
-    for (int64_t a = 0; a < in->K; a++)
-        for (int64_t b = 0; b < a; b++)
-            if (v->out->check[a].compared && v->out->check[b].compared)
-                v->out->difference = fmax(v->out->difference, deco_difference(&v->low[a], &v->low[b]));
+    compare_clusters(v);
     TRY(deco_validation_write_json(v->out, v->directory));
 out:
     return st;

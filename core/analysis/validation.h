@@ -39,7 +39,8 @@ typedef enum deco_mark {
     DECO_MARK_UNCONFIRMED = 2, /* nothing that agrees is independent of the poses' search */
     DECO_MARK_FEW = 4,         /* too few particles, or in one half set, to say anything */
     DECO_MARK_NOISE = 8,       /* the half maps hold nothing in common */
-    DECO_MARK_VIEWS = 16       /* directions are resolved very differently */
+    DECO_MARK_VIEWS = 16,      /* directions are resolved very differently */
+    DECO_MARK_OTHER = 32       /* the map is no more like its own particles than like another cluster's */
 } deco_mark;
 int deco_validation_marks(const deco_validation *v, int64_t k);
 

@@ -10,10 +10,12 @@
 #include <string.h>
 
 /* The table of docs/validation.md; its error rates are measured there. */
-static const double disagreeing_most = 0.01; /* share of the density */
-static const double fsc_least = 0.8;         /* of what a perfect map would have */
-static const double starts_agree = 0.3;      /* share of the poses, as for "converged" */
+static const double disagreeing_most = 0.01;  /* share of the density */
+static const double followed_least = 1.0 / 3; /* of the shells in which the half maps' FSC is above 0.5 */
+static const double detail_least = 0.85;      /* of the shells in which the particles hold detail */
+static const double starts_agree = 0.3;       /* share of the poses, as for "converged" */
 static const double cone_least = 0.5;
+static const double way_least = 0.5;    /* half of the way from another cluster's particles */
 static const double beyond_least = 0.2; /* mean half-map FSC beyond the poses' shells */
 static const int64_t beyond_shells = 3, fewest = 20;
 
@@ -50,6 +52,15 @@ static bool is_confirmed(const deco_validation *v, const deco_cluster_check *c)
     return v->poses_given || v->agreement >= starts_agree || beyond >= beyond_least;
 }
 
+/* A map that leaves its particles at once is another one, and not only smoother. */
+static bool is_unlike(const deco_cluster_check *c) { return c->twin.follows.shell < followed_least * c->half_05.shell; }
+
+/* Less detail than the particles hold: no fault, but worth knowing. */
+static bool holds_less(const deco_cluster_check *c)
+{
+    return c->twin.made && !c->twin.follows.at_limit && c->twin.follows.shell < detail_least * c->twin.held.shell;
+}
+
 int deco_validation_marks(const deco_validation *v, int64_t k)
 {
     const deco_cluster_check *c = &v->check[k];
@@ -59,8 +70,10 @@ int deco_validation_marks(const deco_validation *v, int64_t k)
         return DECO_MARK_FEW;
     if (c->half_05.shell < 2)
         marks |= DECO_MARK_NOISE;
-    else if (c->twin.made && (c->twin.disagreeing > disagreeing_most || c->twin.fsc < fsc_least * c->twin.expected))
+    else if (c->twin.made && (c->twin.disagreeing > disagreeing_most || is_unlike(c)))
         marks |= DECO_MARK_DISAGREES;
+    if (!(marks & DECO_MARK_NOISE) && c->way < way_least)
+        marks |= DECO_MARK_OTHER;
     if (!is_confirmed(v, c))
         marks |= DECO_MARK_UNCONFIRMED;
     if (!(marks & DECO_MARK_NOISE) && c->cone_ratio < cone_least)
@@ -107,6 +120,35 @@ static deco_status say_twin(deco_words *w, const deco_cluster_check *c, const ch
     st = deco_words_add(w, marks & DECO_MARK_DISAGREES, "%s", text);
     free(text);
     return st;
+}
+
+/* Trained briefly, or on fewer shells, a decoder lags behind the images in the outer ones. */
+static deco_status say_detail(deco_words *w, const deco_validation *v, const deco_cluster_check *c, const char *name, int marks)
+{
+    deco_status st = DECO_OK;
+    char own[64], held[64], *text = NULL;
+
+    if (!holds_less(c) || marks & (DECO_MARK_NOISE | DECO_MARK_DISAGREES))
+        return DECO_OK;
+    deco_resolution_text(own, sizeof own, c->twin.follows, v);
+    deco_resolution_text(held, sizeof held, c->twin.held, v);
+    if (!(text = deco_format(
+              "%s: its map follows its particles to %s and is no guide beyond, where they hold detail to %s: look at it with that low-pass "
+              "(cryodeco decode --low_pass), and refine the subset for the rest",
+              name, own, held)))
+        return deco_fail_memory(256, "words");
+    st = deco_words_add(w, false, "%s", text);
+    free(text);
+    return st;
+}
+
+static deco_status say_other(deco_words *w, const deco_cluster_check *c, const char *name)
+{
+    return deco_words_add(
+        w, true,
+        "%s: its map is no more like its own particles than like those of cluster %lld (%.2f of the way between them): it does not show "
+        "what tells the two apart",
+        name, (long long)c->rival, c->way);
 }
 
 static deco_status say_marks(deco_words *w, const char *name, int marks)
@@ -171,9 +213,12 @@ deco_status deco_validation_tell(const deco_validation *v, deco_words *w)
         int marks = deco_validation_marks(v, k);
         if (v->K > 1)
             snprintf(name, sizeof name, "cluster %lld", (long long)k);
+        if (marks & DECO_MARK_OTHER)
+            TRY(say_other(w, &v->check[k], name));
         if (v->check[k].compared) {
             TRY(say_resolution(w, v, &v->check[k], name));
             TRY(say_twin(w, &v->check[k], name, marks));
+            TRY(say_detail(w, v, &v->check[k], name, marks));
         }
         TRY(say_marks(w, name, marks));
     }
@@ -198,11 +243,9 @@ static void add_marks(cJSON *to, int marks)
     static const struct {
         deco_mark mark;
         const char *name;
-    } names[] = {{DECO_MARK_DISAGREES, "twin_disagrees"},
-                 {DECO_MARK_UNCONFIRMED, "not_confirmed"},
-                 {DECO_MARK_FEW, "too_few_particles"},
-                 {DECO_MARK_NOISE, "noise"},
-                 {DECO_MARK_VIEWS, "anisotropic"}};
+    } names[] = {{DECO_MARK_DISAGREES, "twin_disagrees"}, {DECO_MARK_UNCONFIRMED, "not_confirmed"},
+                 {DECO_MARK_FEW, "too_few_particles"},    {DECO_MARK_NOISE, "noise"},
+                 {DECO_MARK_OTHER, "another_cluster"},    {DECO_MARK_VIEWS, "anisotropic"}};
     cJSON *list = cJSON_AddArrayToObject(to, "marks");
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -215,6 +258,11 @@ static void add_twin(cJSON *to, const deco_validation *v, const deco_cluster_che
     cJSON *o = cJSON_AddObjectToObject(to, "twin");
 
     cJSON_AddNumberToObject(o, "shells", (double)c->twin.shells);
+    add_crossing(o, "follows", c->twin.follows, v);
+    add_crossing(o, "particles_hold", c->twin.held, v);
+    cJSON_AddBoolToObject(o, "less_detail", holds_less(c));
+    deco_json_number(o, "way_from_other_cluster", c->way);
+    deco_json_number(o, "other_cluster", isfinite(c->way) ? (double)c->rival : NAN);
     deco_json_number(o, "fsc", c->twin.fsc);
     deco_json_number(o, "expected_fsc", c->twin.expected);
     deco_json_number(o, "disagreeing_share", c->twin.disagreeing);

@@ -55,6 +55,16 @@ def test_log_and_metrics_tell_how_poses_were_found(quick_look):
     assert "starts from two seeds found the same structure" in (quick_look / "run.log").read_text()
 
 
+def marks(run, k_num=2):
+    found = json.loads((newest_analysis(run) / f"clustering{k_num}/validation/validation.json").read_text())
+    return [set(c["marks"]) for c in found["clusters"]]
+
+
+def test_its_maps_are_not_called_wrong(quick_look):
+    """A decoder that was trained briefly lags behind its images in the outer shells, which is no fault."""
+    assert marks(quick_look) == [set(), set()]
+
+
 def test_noise_alone_is_called_not_converged(tmp_path):
     """The worst result would be a confident wrong map: images that hold next to nothing must not pass for a structure."""
     structure = pathlib.Path(__file__).parents[2] / "examples/structures/7cfn.pdb"
@@ -64,6 +74,8 @@ def test_noise_alone_is_called_not_converged(tmp_path):
     (verdict,) = events(tmp_path / "run", "convergence")
     assert verdict["compared"] and not verdict["converged"]
     assert "do not believe" in text and "NOT CONVERGED" in (tmp_path / "run/run.log").read_text()
+    assert all(m & {"noise", "not_confirmed", "too_few_particles"} for m in marks(tmp_path / "run"))
+    assert json.loads((newest_analysis(tmp_path / "run") / "clustering2/answers.json").read_text())["answer"] == "nothing to believe"
 
 
 def test_initial_models_are_the_same_on_any_number_of_threads(tmp_path):

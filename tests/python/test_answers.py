@@ -43,6 +43,7 @@ def test_every_file_is_there_and_readable(run):
             assert (folder / "validation" / name).read_bytes().startswith(b"\x89PNG")
         curves = list(csv.DictReader(open(folder / f"validation/fsc_{i:03d}.csv")))
         assert [int(r["shell"]) for r in curves] == list(range(1, 17))
+        assert c["twin"]["particles_hold"].keys() == {"shell", "resolution_A", "at_limit"} and isinstance(c["twin"]["less_detail"], bool)
         assert float(curves[0]["half"]) > 0.9  # 500 particles at true poses: the lowest shell is sure
 
 

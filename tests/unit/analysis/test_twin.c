@@ -1,6 +1,7 @@
 /* The twin has teeth: a map of another state, or with a domain that is in no image, is flagged; the true map is not. */
 #include "analysis/answers.h"
 #include "analysis/difference.h"
+#include "base/philox.h"
 #include "unit/analysis/known_set.h"
 
 typedef struct found {
@@ -108,6 +109,48 @@ static void other_maps_and_domains_too_many_of_demo_are_flagged(void **state)
     teeth(root, "J30", "demo", 3);
 }
 
+/* In place: the map loses its outer shells by a filter, and past `noisy` shows noise as strong as it was, as a decoder does that was trained briefly. */
+static void wear(float *map, const known_set *s, int64_t noisy)
+{
+    int64_t D = s->p->D;
+    deco_random r = deco_random_at(5, DECO_STREAM_SAMPLE, 0);
+    float *x = NULL;
+
+    toy_ok(deco_map_transform(&x, map, NULL, D, s->dev));
+    for (int64_t i = 0; i < D * D * D; i++) {
+        double a = (double)(i % D - D / 2), b = (double)(i / D % D - D / 2), c = (double)(i / D / D - D / 2);
+        double shell = sqrt(a * a + b * b + c * c), lost = exp(-shell * shell / (double)(D * D / 8));
+        double strength = fabs((double)x[i]);
+        x[i] = (float)(shell < (double)noisy ? lost * x[i] : strength * deco_random_normal(&r));
+    }
+    toy_ok(deco_map_untransform(x, D, s->dev));
+    memcpy(map, x, (size_t)(D * D * D) * sizeof *map);
+    free(x);
+}
+
+/* A smoother map is not a wrong one, and noise in shells of its own is told from that; a domain too many is still seen in it. */
+static void a_map_of_less_detail_is_remarked_and_not_flagged(void **state)
+{
+    known_set s;
+
+    open_set(&s, data_path("tiny"), "J12", "tiny", 0);
+    for (int domain = 0; domain < 2; domain++) {
+        double *truth = read_truth(data_path("tiny"), 0, s.p->D);
+        float *map = as_float(truth, s.p->D);
+        if (domain)
+            add_domain(map, s.p->D, 0.11 * (double)s.p->D);
+        wear(map, &s, 10);
+        found f = check(&s, 0, map, 0, 0);
+        assert_int_equal(!!(f.marks & DECO_MARK_DISAGREES), domain);
+        assert_false(f.check.twin.follows.at_limit);
+        assert_true(fabs(f.check.twin.follows.shell - 9.5) < 1); /* shell 9 is whole, shell 10 noise */
+        deco_cluster_check_free(&f.check);
+        free(truth);
+        free(map);
+    }
+    close_set(&s);
+}
+
 /* Found with all shells, good maps too are not confirmed, unless another start found the same. */
 static void found_poses_need_something_independent(void **state)
 {
@@ -143,13 +186,26 @@ static void maps_of_two_classes_differ_and_of_one_do_not(void **state)
     for (int k = 0; k < 3; k++) {
         deco_back_projection b;
         back_project(&b, &s, k, h.of);
-        toy_ok(deco_low_shells_take(&low[k], &b, s.dev));
+        double *truth = read_truth(data_path("tiny"), k % 2, s.p->D);
+        float *map = as_float(truth, s.p->D);
+        toy_ok(deco_low_shells_take(&low[k], &b, map, s.dev));
+        free(truth);
+        free(map);
         deco_back_projection_free(&b);
     }
     print_message("difference of two classes %.2f, of two parts of one %.2f\n", deco_difference(&low[0], &low[1]),
                   deco_difference(&low[0], &low[2]));
     assert_true(deco_difference(&low[0], &low[1]) > 0.5);
     assert_true(fabs(deco_difference(&low[0], &low[2])) < 0.15); /* some 900 independent points: 0.03 by chance */
+    /* The true map is all the way from the other class's particles; put in the other's place it is none of it. */
+    for (int k = 0; k < 2; k++) {
+        deco_low_shells swapped = low[k];
+        swapped.decoded = low[1 - k].decoded;
+        print_message("class %d: true map %.2f of the way, the other's %.2f\n", k, deco_way_from(&low[k], &low[1 - k], 12),
+                      deco_way_from(&swapped, &low[1 - k], 12));
+        assert_true(fabs(deco_way_from(&low[k], &low[1 - k], 12) - 1) < 0.25); /* contrasts of particles differ by a tenth */
+        assert_true(fabs(deco_way_from(&swapped, &low[1 - k], 12)) < 0.25);
+    }
     for (int k = 0; k < 3; k++)
         deco_low_shells_free(&low[k]);
     deco_half_sets_free(&h);
@@ -158,8 +214,8 @@ static void maps_of_two_classes_differ_and_of_one_do_not(void **state)
 
 static void answers_follow_the_table(void **state)
 {
-    deco_cluster_check check[2] = {{.compared = true, .images = {50, 50}, .half_05 = {9, false}, .last = 16, .cone_ratio = 1},
-                                   {.compared = true, .images = {50, 50}, .half_05 = {9, false}, .last = 16, .cone_ratio = 1}};
+    deco_cluster_check check[2] = {{.compared = true, .images = {50, 50}, .half_05 = {9, false}, .last = 16, .cone_ratio = 1, .way = NAN},
+                                   {.compared = true, .images = {50, 50}, .half_05 = {9, false}, .last = 16, .cone_ratio = 1, .way = NAN}};
     double curve[2][DECO_CURVES * 17] = {{0}};
     deco_validation v = {.K = 2, .D = 32, .radius = 16, .poses_given = true, .check = check, .difference = 0.2}, none = {0};
     deco_stability s = {.K = 2, .groups = 1}, one = {0};
@@ -183,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(other_maps_and_domains_too_many_of_tiny_are_flagged),
         cmocka_unit_test(other_maps_and_domains_too_many_of_demo_are_flagged),
+        cmocka_unit_test(a_map_of_less_detail_is_remarked_and_not_flagged),
         cmocka_unit_test(found_poses_need_something_independent),
         cmocka_unit_test(maps_of_two_classes_differ_and_of_one_do_not),
         cmocka_unit_test(answers_follow_the_table),
