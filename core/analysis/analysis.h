@@ -57,6 +57,9 @@ deco_status deco_dendrogram_order(int32_t *order, double *linkage, const double 
 /* Row nearest to the mean latent of each cluster, [K]. */
 deco_status deco_nearest_rows(int64_t *row, const float *x, int64_t N, int64_t Z, const int32_t *label, int64_t K);
 
+/* The row of x [N,Z] nearest to each of n places [n,Z]: row [n]. */
+void deco_nearest_to_places(int64_t *row, const double *place, int64_t n, const float *x, int64_t N, int64_t Z);
+
 /* OUTDIR/out/analysis_<epoch>, or with flip_hand analysis_<epoch>_flipped: the two hands never stand in one directory. Free with free(); NULL
  * without memory. */
 char *deco_analysis_directory(const char *outdir, int64_t epoch, const deco_options *o);

@@ -28,14 +28,19 @@ deco_status deco_figure_fsc(const char *path, const char *title, const deco_fsc_
         snprintf(legend[i].text[1], sizeof legend[i].text[1], "%s", how[i % 4]);
         legend[i].colour = deco_palette_colour(line[i].colour);
     }
-    TRY(deco_plot_create(&plot, title, (deco_axis){"spatial frequency (1/\u00c5)", 0, last},
-                         (deco_axis){"Fourier shell correlation", -0.1, 1.02}, "FSC of", legend, lines, 2));
+    TRY(deco_plot_create(&plot, &(deco_frame){.title = title,
+                                              .x = {.label = "spatial frequency (1/\u00c5)", .high = last},
+                                              .y = {.label = "Fourier shell correlation", .low = -0.1, .high = 1.02},
+                                              .heading = "FSC of",
+                                              .legend = legend,
+                                              .rows = lines,
+                                              .scale = 2}));
     draw_level(plot, 0, 0, last);
     draw_level(plot, 0.143, 0, last);
     draw_level(plot, 0.5, 0, last);
     for (int i = 0; i < lines && i < 8; i++)
         deco_plot_curve(plot, x, line[i].fsc, shells, legend[i].colour, (deco_dash)(i % 4));
-    TRY(deco_plot_write(plot, path));
+    TRY(deco_plot_write(plot, path, true));
 out:
     deco_plot_free(plot);
     free(x);

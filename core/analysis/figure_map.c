@@ -121,7 +121,7 @@ deco_status deco_figure_map(const char *path, const float *map, int64_t D, doubl
         take_view(view + v * D * D, map, D, v);
     TRY(deco_picture_create(&p, VIEWS * TILE + (VIEWS + 2) * GAP, HEAD + TILE + GAP, 1, 0.09, 0.10, 0.12));
     TRY(draw_views(p.c, view, D, psize_A));
-    TRY(deco_picture_write(p.surface, p.c, path));
+    TRY(deco_picture_write(&p, path));
 out:
     deco_picture_free(&p);
     free(view);

@@ -195,7 +195,7 @@ deco_status deco_figure_views(const char *path, const float *R, int64_t N)
     count_directions(s, R, N);
     TRY(deco_picture_create(&p, WIDTH, HEIGHT, 1, 1, 1, 1));
     TRY(draw(p.c, s, N));
-    TRY(deco_picture_write(p.surface, p.c, path));
+    TRY(deco_picture_write(&p, path));
 out:
     deco_picture_free(&p);
     free(s);

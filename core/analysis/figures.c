@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Pixels a point: for the eye, and for a page that is refreshed, where a picture's time goes with its pixels. */
-enum { BINS = 60, FINE = 2, COARSE = 1 };
+enum { BINS = 60, FINE = 2, COARSE = 1, MARGIN = 74 /* points, for bars along the axes */ };
 
 const char *deco_grouped(char out[32], int64_t n)
 {
@@ -50,10 +50,20 @@ static deco_status axis_range(deco_axis *a, const float *score, int64_t N, int64
     return DECO_OK;
 }
 
-static void axis_label(char *out, size_t size, const deco_pca *p, int64_t component)
+deco_plane deco_plane_of_components(const deco_pca *p, const float *scores, int64_t N)
 {
-    double percent = 100 * p->ratio[component];
-    snprintf(out, size, "PC%lld (%.*f %% of variance)", (long long)component + 1, percent < 9.95 ? 1 : 0, percent);
+    deco_plane plane = {.at = scores, .N = N, .stride = p->Z, .what = "principal components"};
+
+    for (int64_t i = 0; i < 2 && i < p->Z; i++) {
+        double percent = 100 * p->ratio[i];
+        snprintf(plane.label[i], sizeof plane.label[i], "PC%lld (%.*f %% of variance)", (long long)i + 1, percent < 9.95 ? 1 : 0, percent);
+    }
+    return plane;
+}
+
+deco_plane deco_plane_of_umap(const float *umap, int64_t N)
+{
+    return (deco_plane){.at = umap, .N = N, .stride = 2, .label = {"UMAP 1", "UMAP 2"}, .what = "UMAP"};
 }
 
 /* A figure of one component counts; its bars are stacked by cluster. */
@@ -102,34 +112,54 @@ static void draw_histogram(deco_plot *p, const histogram *h, bool coloured)
     }
 }
 
-/* Axes, legend and all particles: a cloud, or with one component a histogram. */
-static deco_status draw_particles(deco_plot **out, const char *title, const deco_pca *p, const float *scores, int64_t N,
-                                  const deco_clusters *c, const deco_legend_row *legend, double scale)
+/* How particles are drawn where they have two dimensions. */
+typedef enum cloud_kind { CLOUD_PLAIN, CLOUD_DENSITY, CLOUD_HEXAGONS, CLOUD_MARGINALS } cloud_kind;
+
+static deco_status draw_cloud(int64_t *beyond, deco_plot *plot, const deco_plane *p, const int32_t *label, cloud_kind kind)
+{
+    const float *x = p->at, *y = p->at + 1;
+    deco_status st;
+
+    if (kind == CLOUD_PLAIN)
+        return deco_plot_points(beyond, plot, x, y, p->stride, label, p->N);
+    if (kind == CLOUD_DENSITY)
+        return deco_plot_density(beyond, plot, x, y, p->stride, p->N);
+    st = deco_plot_hexagons(beyond, plot, x, y, p->stride, p->N);
+    return st || kind == CLOUD_HEXAGONS ? st : deco_plot_marginals(plot, x, y, p->stride, p->N);
+}
+
+/* Axes, legend and all particles: a cloud, or with one dimension a histogram. */
+static deco_status draw_particles(deco_plot **out, const char *title, const deco_plane *p, const deco_clusters *c,
+                                  const deco_legend_row *legend, cloud_kind kind, double scale)
 {
     deco_status st = DECO_OK;
     deco_plot *plot = NULL;
-    deco_axis x = {0}, y = {.label = "particles"};
-    char x_label[64], y_label[64], note[64], grouped[32];
+    bool flat = p->stride < 2;
+    deco_frame f = {.title = title,
+                    .x = {.label = p->label[0]},
+                    .y = {.label = flat ? "particles" : p->label[1]},
+                    .heading = "cluster",
+                    .legend = legend,
+                    .rows = c ? c->K : 0,
+                    .scale = scale,
+                    .margin = kind == CLOUD_MARGINALS && !flat ? MARGIN : 0,
+                    .key = kind == CLOUD_HEXAGONS && !flat};
+    char note[64], grouped[32];
     histogram h = {0};
-    int64_t beyond, K = c ? c->K : 0;
+    int64_t beyond;
 
-    axis_label(x_label, sizeof x_label, p, 0);
-    x.label = x_label;
-    TRY(axis_range(&x, scores, N, p->Z));
-    if (p->Z > 1) {
-        axis_label(y_label, sizeof y_label, p, 1);
-        y.label = y_label;
-        TRY(axis_range(&y, scores + 1, N, p->Z));
-    } else {
-        TRY(fill_histogram(&h, scores, N, p->Z, c ? c->label : NULL, c ? K : 1, &x));
-        y.high = 1.08 * (double)h.most;
-    }
-    TRY(deco_plot_create(&plot, title, x, y, "cluster", legend, K, scale));
+    TRY(axis_range(&f.x, p->at, p->N, p->stride));
+    if (flat) {
+        TRY(fill_histogram(&h, p->at, p->N, p->stride, c ? c->label : NULL, c ? c->K : 1, &f.x));
+        f.y.high = 1.08 * (double)h.most;
+    } else
+        TRY(axis_range(&f.y, p->at + 1, p->N, p->stride));
+    TRY(deco_plot_create(&plot, &f));
     beyond = h.beyond;
-    if (p->Z > 1)
-        beyond = deco_plot_points(plot, scores, scores + 1, p->Z, c ? c->label : NULL, N);
-    else
+    if (flat)
         draw_histogram(plot, &h, c != NULL);
+    else
+        TRY(draw_cloud(&beyond, plot, p, c ? c->label : NULL, kind));
     if (beyond) {
         snprintf(note, sizeof note, "%s particle%s outside the axes", deco_grouped(grouped, beyond), plural(beyond));
         deco_plot_note(plot, note);
@@ -157,16 +187,18 @@ static deco_status make_legend(deco_legend_row **out, const deco_clustering *c)
 }
 
 /* The number of each cluster, where its centre is. */
-static deco_status number_clusters(deco_plot *plot, const deco_pca *p, const float *scores, const deco_clustering *c)
+static deco_status number_clusters(deco_plot *plot, const deco_plane *p, const deco_clustering *c)
 {
     deco_status st = DECO_OK;
     double *xy = NULL;
     int64_t K = c->found.K;
 
+    if (p->stride < 2)
+        return DECO_OK;
     TRY(deco_alloc(&xy, 2 * (size_t)K, sizeof *xy, "cluster centres"));
     for (int64_t k = 0; k < K; k++) {
-        xy[k] = scores[c->row[k] * p->Z];
-        xy[K + k] = scores[c->row[k] * p->Z + 1];
+        xy[k] = p->at[c->row[k] * p->stride];
+        xy[K + k] = p->at[c->row[k] * p->stride + 1];
     }
     TRY(deco_plot_numbers(plot, xy, xy + K, K));
 out:
@@ -174,54 +206,76 @@ out:
     return st;
 }
 
-deco_status deco_figure_clusters(const char *path, const deco_pca *p, const float *scores, int64_t N, const deco_clustering *c)
+deco_status deco_figure_clusters(const char *path, const deco_plane *p, const deco_clustering *c)
 {
     deco_status st = DECO_OK;
     deco_plot *plot = NULL;
     deco_legend_row *legend = NULL;
     char title[160], grouped[32];
 
-    snprintf(title, sizeof title, "%s particle%s in %lld cluster%s (%s%s%s)", deco_grouped(grouped, N), plural(N), (long long)c->found.K,
-             plural(c->found.K), c->method, c->note ? " of the " : "", c->note ? c->note : "");
+    snprintf(title, sizeof title, "%s particle%s in %lld cluster%s (%s%s%s)", deco_grouped(grouped, p->N), plural(p->N),
+             (long long)c->found.K, plural(c->found.K), c->method, c->note ? " of the " : "", c->note ? c->note : "");
     TRY(make_legend(&legend, c));
-    TRY(draw_particles(&plot, title, p, scores, N, &c->found, legend, FINE));
-    if (p->Z > 1)
-        TRY(number_clusters(plot, p, scores, c));
-    TRY(deco_plot_write(plot, path));
+    TRY(draw_particles(&plot, title, p, &c->found, legend, CLOUD_PLAIN, FINE));
+    TRY(number_clusters(plot, p, c));
+    TRY(deco_plot_write(plot, path, true));
 out:
     deco_plot_free(plot);
     free(legend);
     return st;
 }
 
-deco_status deco_figure_traversal(const char *path, const deco_pca *p, const float *scores, int64_t N, int64_t component,
-                                  const double *place, int64_t points)
+deco_status deco_figure_traversal(const char *path, const deco_plane *p, int64_t component, const double *xy, int64_t points, bool nearest)
 {
     deco_status st = DECO_OK;
     deco_plot *plot = NULL;
-    double *xy = NULL;
     char title[160], grouped[32];
 
-    snprintf(title, sizeof title, "Maps 0 to %lld along PC%lld, 5th to 95th percentile of %s particle%s", (long long)points - 1,
-             (long long)component + 1, deco_grouped(grouped, N), plural(N));
-    TRY(deco_alloc(&xy, 2 * (size_t)points, sizeof *xy, "places of maps"));
-    for (int64_t i = 0; i < points; i++)
-        for (int64_t axis = 0; axis < 2 && axis < p->Z; axis++)
-            for (int64_t j = 0; j < p->Z; j++)
-                xy[axis * points + i] += (place[i * p->Z + j] - p->mean[j]) * p->components[axis * p->Z + j];
-    TRY(draw_particles(&plot, title, p, scores, N, NULL, NULL, FINE));
+    snprintf(title, sizeof title, "Maps 0 to %lld along PC%lld, 5th to 95th percentile of %s particle%s%s", (long long)points - 1,
+             (long long)component + 1, deco_grouped(grouped, p->N), plural(p->N), nearest ? ": the particle nearest to each" : "");
+    TRY(draw_particles(&plot, title, p, NULL, NULL, CLOUD_PLAIN, FINE));
     deco_plot_path(plot, xy, xy + points, points);
-    TRY(deco_plot_write(plot, path));
+    TRY(deco_plot_write(plot, path, true));
 out:
     deco_plot_free(plot);
-    free(xy);
     return st;
 }
+
+static deco_status figure_of_all(const char *path, const deco_plane *p, const deco_clustering *c, cloud_kind kind, const char *how)
+{
+    deco_status st = DECO_OK;
+    deco_plot *plot = NULL;
+    char title[160], grouped[32];
+
+    snprintf(title, sizeof title, "%s of %s particle%s%s", p->what, deco_grouped(grouped, p->N), plural(p->N), how);
+    if (*title >= 'a' && *title <= 'z')
+        *title = (char)(*title - 'a' + 'A');
+    TRY(draw_particles(&plot, title, p, NULL, NULL, kind, FINE));
+    if (c)
+        TRY(number_clusters(plot, p, c));
+    TRY(deco_plot_write(plot, path, true));
+out:
+    deco_plot_free(plot);
+    return st;
+}
+
+deco_status deco_figure_density(const char *path, const deco_plane *p)
+{
+    return figure_of_all(path, p, NULL, CLOUD_DENSITY, p->stride < 2 ? "" : ", lighter where more lie");
+}
+
+deco_status deco_figure_hexagons(const char *path, const deco_plane *p, const deco_clustering *c)
+{
+    return figure_of_all(path, p, c, CLOUD_HEXAGONS, c && p->stride > 1 ? ", with the clusters' centres" : "");
+}
+
+deco_status deco_figure_marginals(const char *path, const deco_plane *p) { return figure_of_all(path, p, NULL, CLOUD_MARGINALS, ""); }
 
 deco_status deco_figure_latents(const char *path, const float *z, int64_t N, int64_t Z, deco_pool *pool)
 {
     deco_status st = DECO_OK;
     deco_pca pca = {0};
+    deco_plane plane;
     deco_plot *plot = NULL;
     float *scores = NULL;
     char title[160], grouped[32];
@@ -229,11 +283,20 @@ deco_status deco_figure_latents(const char *path, const float *z, int64_t N, int
     snprintf(title, sizeof title, "Latents of %s particle%s", deco_grouped(grouped, N), plural(N));
     TRY(deco_alloc(&scores, (size_t)(N * Z), sizeof *scores, "principal components of the latents"));
     TRY(deco_pca_fit(&pca, scores, z, N, Z, pool));
-    TRY(draw_particles(&plot, title, &pca, scores, N, NULL, NULL, COARSE));
-    TRY(deco_plot_write(plot, path));
+    plane = deco_plane_of_components(&pca, scores, N);
+    TRY(draw_particles(&plot, title, &plane, NULL, NULL, CLOUD_PLAIN, COARSE));
+    TRY(deco_plot_write(plot, path, false));
 out:
     deco_plot_free(plot);
     deco_pca_free(&pca);
     free(scores);
     return st;
+}
+
+deco_status deco_figure_optional(deco_status st, deco_monitor *m)
+{
+    if (st != DECO_E_UNSUPPORTED)
+        return st;
+    deco_warn(m, "%s; it is left out", deco_error());
+    return DECO_OK;
 }

@@ -4,12 +4,42 @@
 
 #include "analysis/clustering.h"
 
-/* Scores [N,Z] on the first two components (the only one: a histogram), coloured by cluster, with the clusters' sizes. */
-deco_status deco_figure_clusters(const char *path, const deco_pca *p, const float *scores, int64_t N, const deco_clustering *c);
+/* Where particles are drawn: the first two components of their latents, or their UMAP. */
+typedef struct deco_plane {
+    const float *at; /* [N,stride], of which the first two count; with stride 1 a figure is a histogram */
+    int64_t N, stride;
+    char label[2][64]; /* of the axes */
+    const char *what;  /* "principal components" */
+} deco_plane;
+deco_plane deco_plane_of_components(const deco_pca *p, const float *scores, int64_t N);
+deco_plane deco_plane_of_umap(const float *umap, int64_t N);
 
-/* The same in grey, with the numbered places [points,Z] of the maps along `component`. */
-deco_status deco_figure_traversal(const char *path, const deco_pca *p, const float *scores, int64_t N, int64_t component,
-                                  const double *place, int64_t points);
+/* Coloured by cluster, with the clusters' sizes and numbers. */
+deco_status deco_figure_clusters(const char *path, const deco_plane *p, const deco_clustering *c);
+
+/* All particles in grey, with the numbered places xy [2,points] (all x, then all y) of maps along component `component`, or (`nearest`) of the
+ * particles nearest to those. */
+deco_status deco_figure_traversal(const char *path, const deco_plane *p, int64_t component, const double *xy, int64_t points, bool nearest);
+
+/* All particles: coloured by how crowded it is around them; counted in hexagons, with the clusters' numbers where `c` is not NULL; and the
+ * hexagons with how many there are along either axis. With one dimension all are the histogram. */
+deco_status deco_figure_density(const char *path, const deco_plane *p);
+deco_status deco_figure_hexagons(const char *path, const deco_plane *p, const deco_clustering *c);
+deco_status deco_figure_marginals(const char *path, const deco_plane *p);
+
+/* The tree that clusters were numbered along: centres [K,Z], and sizes [K] of the clusters. */
+deco_status deco_figure_dendrogram(const char *path, const double *centres, const int64_t *size, int64_t K, int64_t Z);
+
+/* Curves over epochs, at most eight; what is not finite is left out. Nothing is written when nothing is left. */
+typedef struct deco_epoch_line {
+    const char *name; /* at most 31 bytes */
+    const double *y;
+} deco_epoch_line;
+deco_status deco_figure_epochs(const char *path, const char *title, const char *label, bool log, const double *epoch, int64_t epochs,
+                               const deco_epoch_line *line, int lines);
+
+/* What cannot be drawn here (no fonts) does not end an analysis: such a failure becomes a warning. */
+deco_status deco_figure_optional(deco_status st, deco_monitor *m);
 
 /* Latents z [N,Z], Z above 0, on their first two principal components, all in one colour. */
 deco_status deco_figure_latents(const char *path, const float *z, int64_t N, int64_t Z, deco_pool *pool);

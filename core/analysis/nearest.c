@@ -1,4 +1,4 @@
-/* The particle that stands for each cluster. */
+/* The particle that stands for each cluster, or for a place. */
 #include "analysis/analysis.h"
 #include <math.h>
 #include <stdlib.h>
@@ -51,4 +51,23 @@ out:
     free(least);
     free(count);
     return st;
+}
+
+void deco_nearest_to_places(int64_t *row, const double *place, int64_t n, const float *x, int64_t N, int64_t Z)
+{
+    for (int64_t s = 0; s < n; s++) {
+        double least = INFINITY;
+        row[s] = 0;
+        for (int64_t i = 0; i < N; i++) {
+            double d2 = 0;
+            for (int64_t j = 0; j < Z; j++) {
+                double d = x[i * Z + j] - place[s * Z + j];
+                d2 += d * d;
+            }
+            if (d2 < least) {
+                least = d2;
+                row[s] = i;
+            }
+        }
+    }
 }

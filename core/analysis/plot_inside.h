@@ -2,15 +2,15 @@
 #ifndef DECO_ANALYSIS_PLOT_INSIDE_H
 #define DECO_ANALYSIS_PLOT_INSIDE_H
 
+#include "analysis/picture.h"
 #include "analysis/plot.h"
-#include <cairo.h>
 
 struct deco_plot {
-    cairo_surface_t *surface;
-    cairo_t *c;
+    deco_picture picture;
     deco_axis x, y;
-    double scale;                                               /* image pixels a point */
-    double image_width, image_height, left, top, width, height; /* points; the last four: the axes */
+    double left, top, width, height; /* of the axes, points */
+    double margin;
+    bool key;
 };
 
 /* Data to points. */

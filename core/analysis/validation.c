@@ -96,7 +96,7 @@ static deco_status draw_curves(const validation *v, const deco_cluster_check *c)
         snprintf(title, sizeof title, "Cluster %lld: half maps agree to %s (0.143)", (long long)c->number, at);
     else
         snprintf(title, sizeof title, "Half maps agree to %s (0.143)", at);
-    TRY(deco_figure_fsc(path, title, line, lines, c->last + 1, (double)D * v->in->psize_A));
+    TRY(deco_figure_optional(deco_figure_fsc(path, title, line, lines, c->last + 1, (double)D * v->in->psize_A), v->m));
 out:
     free(path);
     return st;
@@ -113,7 +113,7 @@ static deco_status draw_views(const validation *v, int64_t k)
     TRY(deco_alloc(&R, 9 * (size_t)v->n, sizeof *R, "rotations"));
     for (int64_t i = 0; i < v->n; i++)
         memcpy(R + 9 * i, v->in->R + 9 * v->row[i], 9 * sizeof *R);
-    TRY(deco_figure_views(path, R, v->n));
+    TRY(deco_figure_optional(deco_figure_views(path, R, v->n), v->m));
 out:
     free(R);
     free(path);

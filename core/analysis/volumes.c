@@ -1,4 +1,5 @@
 #include "analysis/volumes.h"
+#include "analysis/figures.h"
 #include "analysis/hand.h"
 #include "analysis/palette.h"
 #include "base/file.h"
@@ -7,15 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static deco_status write_volume(const char *directory, const float *map, int64_t D, double psize_A, int64_t number)
+/* vol_000.mrc, and vol_000.png: its central slices and projections. */
+static deco_status write_volume(const char *directory, const float *map, int64_t D, double psize_A, int64_t number, deco_monitor *m)
 {
-    char *path = deco_format("%s/vol_%03lld.mrc", directory, (long long)number);
-    deco_status st;
+    deco_status st = DECO_OK;
+    char *path = deco_format("%s/vol_%03lld.mrc", directory, (long long)number),
+         *picture = deco_format("%s/vol_%03lld.png", directory, (long long)number);
 
-    if (!path)
-        return deco_fail_memory(strlen(directory), "a file's name");
-    st = deco_mrc_write_volume(path, map, D, D, D, psize_A, "cryodeco");
+    if (!path || !picture)
+        TRY(deco_fail_memory(strlen(directory), "a file's name"));
+    TRY(deco_mrc_write_volume(path, map, D, D, D, psize_A, "cryodeco"));
+    TRY(deco_figure_optional(deco_figure_map(picture, map, D, psize_A), m));
+out:
     free(path);
+    free(picture);
     return st;
 }
 
@@ -89,7 +95,7 @@ deco_status deco_volumes_write(const char *directory, deco_model *model, const d
                       "%s/vol_%03lld.mrc is negative in its middle: either the molecule is hollow, or the contrast is the wrong way round",
                       deco_path_name(directory), (long long)i);
         TRY(deco_map_shape_apply(map, shape, D, model->psize_A, model->dev));
-        TRY(write_volume(directory, map, deco_map_shape_box(shape, D), deco_map_shape_psize(shape, D, model->psize_A), i));
+        TRY(write_volume(directory, map, deco_map_shape_box(shape, D), deco_map_shape_psize(shape, D, model->psize_A), i, m));
         deco_progress_add(m, 1);
     }
     TRY(write_script(directory, n));

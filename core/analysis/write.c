@@ -2,7 +2,7 @@
 #include "analysis/analysis.h"
 #include "analysis/answers.h"
 #include "analysis/clustering.h"
-#include "analysis/figures.h"
+#include "analysis/gallery.h"
 #include "analysis/hand.h"
 #include "analysis/run_note.h"
 #include "analysis/staging.h"
@@ -131,24 +131,29 @@ out:
     return st;
 }
 
+static deco_gallery gallery_of(const analysis *a)
+{
+    return (deco_gallery){.z = a->in->z, .scores = a->scores, .umap = a->plane, .pca = &a->pca, .N = a->N, .Z = a->Z, .m = a->m};
+}
+
 /* pc<i>_10/: ten maps along a component. */
 static deco_status write_traversal(const analysis *a, int64_t component)
 {
     deco_status st = DECO_OK;
+    deco_gallery gallery = gallery_of(a);
     double *place = NULL;
-    char *directory = deco_format("%s/pc%lld_%d", a->directory, (long long)component + 1, TRAVERSE_POINTS), *plot = NULL;
+    char *directory = deco_format("%s/pc%lld_%d", a->directory, (long long)component + 1, TRAVERSE_POINTS);
 
-    if (!directory || !(plot = deco_path_join(directory, "pca_traversal.png")))
+    if (!directory)
         TRY(deco_fail_memory(strlen(a->directory), "a file's name"));
     TRY(deco_alloc(&place, (size_t)(TRAVERSE_POINTS * a->Z), sizeof *place, "latents along a component"));
     TRY(deco_pca_traverse(place, &a->pca, a->scores, a->N, component, TRAVERSE_POINTS));
     TRY(deco_volumes_write(directory, a->in->model, place, TRAVERSE_POINTS, a->o->flip_hand, NULL, a->m));
     TRY(deco_latents_write(directory, "z_values.txt", place, TRAVERSE_POINTS, a->Z));
-    TRY(deco_figure_traversal(plot, &a->pca, a->scores, a->N, component, place, TRAVERSE_POINTS));
+    TRY(deco_gallery_traversal(directory, &gallery, component, place, TRAVERSE_POINTS));
 out:
     free(place);
     free(directory);
-    free(plot);
     return st;
 }
 
@@ -181,21 +186,21 @@ static deco_status write_clustering(const analysis *a, const deco_clustering *c)
     deco_status st = DECO_OK;
     /* Flipped poses are no longer the input's, whoever found them. */
     deco_subset_input subset = {a->in->particles, a->in->poses_estimated || a->mirrored, a->R, a->shift, a->name};
-    char *directory = deco_format("%s/clustering%lld", a->directory, (long long)a->o->k_num), *plot = NULL, *subsets = NULL;
+    char *directory = deco_format("%s/clustering%lld", a->directory, (long long)a->o->k_num), *subsets = NULL;
+    deco_gallery gallery = gallery_of(a);
 
-    if (!directory || !(plot = deco_path_join(directory, "z_pca.png")) || !(subsets = deco_path_join(directory, "clustering_cs_star")))
+    if (!directory || !(subsets = deco_path_join(directory, "clustering_cs_star")))
         TRY(deco_fail_memory(strlen(a->directory), "a file's name"));
     TRY(write_centres(a, directory, c));
     TRY(write_array(directory, "labels.npy", "<i4", 1, a->N, 0, c->found.label));
     TRY(write_array(directory, "probability.npy", "<f4", 2, a->N, c->found.K, c->found.probability));
-    TRY(deco_figure_clusters(plot, &a->pca, a->scores, a->N, c));
+    TRY(deco_gallery_clusters(directory, &gallery, c));
     TRY(deco_subsets_write(subsets, &subset, c));
     for (int64_t k = 0; k < c->found.K; k++)
         deco_info(a->m, "cluster %lld: %lld particles (%.1f %%), centre at row %lld", (long long)k, (long long)c->size[k],
                   100.0 * (double)c->size[k] / (double)a->N, (long long)c->row[k]);
 out:
     free(directory);
-    free(plot);
     free(subsets);
     return st;
 }
@@ -251,10 +256,13 @@ static deco_status write_heterogeneous(analysis *a)
 {
     deco_status st = DECO_OK;
     deco_clustering c = {0};
+    deco_gallery gallery;
     char *directory = NULL;
 
     TRY(find_components(a));
     TRY(find_layouts(a));
+    gallery = gallery_of(a);
+    TRY(deco_gallery_planes(a->directory, &gallery));
     TRY(deco_clustering_find(&c, a->in->z, a->narrow, a->N, a->Z, a->o, a->in->seed, a->pool, a->m));
     TRY(write_maps(a, &c));
     if (!(directory = deco_format("%s/clustering%lld", a->directory, (long long)a->o->k_num)))

@@ -8,6 +8,7 @@
 #include "job/outdir.h"
 #include "job/report.h"
 #include "job/record.h"
+#include "job/training_plots.h"
 #include "model/checkpoints.h"
 #include "training/search_stop.h"
 #include "training/train.h"
@@ -112,6 +113,7 @@ deco_status deco_job_analyze_model(char **summary, const char *directory, deco_m
                                                    .latents_moved = moved,
                                                    .seed = (uint64_t)o->seed},
                             o, mon));
+    TRY(deco_training_plots_write(directory, o->outdir, at->epoch, mon));
     TRY(deco_report_write(o->outdir, directory, p, shift, o, mon));
     *summary = deco_job_summary(directory, o, Z);
 out:

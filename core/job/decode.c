@@ -1,4 +1,5 @@
 /* `cryodeco decode`: maps at any latents of a run, or on the way between them. */
+#include "analysis/analysis.h"
 #include "analysis/staging.h"
 #include "analysis/traversal.h"
 #include "analysis/volumes.h"
@@ -124,18 +125,7 @@ static deco_status nearest_particles(decode_job *j)
 
     TRY(take_latents(j));
     TRY(deco_alloc(&j->row, (size_t)j->stops, sizeof *j->row, "particles"));
-    for (int64_t s = 0; s < j->stops; s++) {
-        double least = INFINITY;
-        for (int64_t i = 0; i < j->N; i++) {
-            double d2 = 0;
-            for (int64_t k = 0; k < j->Z; k++)
-                d2 += (j->latent[i * j->Z + k] - j->stop[s * j->Z + k]) * (j->latent[i * j->Z + k] - j->stop[s * j->Z + k]);
-            if (d2 < least) {
-                least = d2;
-                j->row[s] = i;
-            }
-        }
-    }
+    deco_nearest_to_places(j->row, j->stop, j->stops, j->latent, j->N, j->Z);
 out:
     return st;
 }

@@ -190,7 +190,7 @@ deco_status deco_heavy_write(deco_heavy *h, const char *outdir, deco_model *m, i
     if (!h->compared)
         TRY(recall(h, outdir, m, epoch));
     TRY(compare(h, &agreement, m));
-    TRY(draw(outdir, m, epoch, h->map, z));
+    TRY(deco_figure_optional(draw(outdir, m, epoch, h->map, z), mon));
     tell(m, epoch, agreement, deco_seconds() - start, mon);
 out:
     free(z);

@@ -74,7 +74,10 @@ static deco_status take_epoch(progress_data *d, const cJSON *line, int64_t epoch
                           .seconds = number_of(line, "seconds"),
                           .moved_deg = number_of(line, "moved_deg"),
                           .moved_px = number_of(line, "moved_px"),
-                          .moved_latents = number_of(line, "moved_latents")};
+                          .moved_latents = number_of(line, "moved_latents"),
+                          .lr_decoder = number_of(line, "lr_decoder"),
+                          .lr_latents = number_of(line, "lr_latents"),
+                          .lr_poses = number_of(line, "lr_poses")};
     snprintf(e->kind, sizeof e->kind, "%s", cJSON_IsString(kind) ? kind->valuestring : "");
 out:
     return st;

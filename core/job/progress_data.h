@@ -10,6 +10,7 @@ typedef struct progress_epoch {
     char kind[24];
     double loss, radius, images_per_s, seconds;
     double moved_deg, moved_px, moved_latents;
+    double lr_decoder, lr_latents, lr_poses;
 } progress_epoch;
 
 typedef struct progress_map {
