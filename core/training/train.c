@@ -85,6 +85,25 @@ static void set_rates(deco_step_input *in, const trainer *t, double fraction, de
     r->lr_poses = in->lr_poses;
 }
 
+/* With log_interval: a line of the images since the last. */
+static deco_status tell_losses(trainer *t, const deco_epoch_record *r)
+{
+    double sum;
+    int64_t images;
+    deco_status st = deco_step_losses(t->step, &sum, &images);
+    cJSON *fields;
+
+    if (st || images - t->told_images < t->o->log_interval)
+        return st;
+    fields = cJSON_CreateObject();
+    cJSON_AddNumberToObject(fields, "epoch", (double)r->epoch);
+    cJSON_AddNumberToObject(fields, "images", (double)images);
+    cJSON_AddNumberToObject(fields, "loss", (sum - t->told_sum) / (double)(images - t->told_images));
+    deco_metric(t->mon, "losses", fields);
+    t->told_sum = sum, t->told_images = images;
+    return st;
+}
+
 deco_status trainer_step(trainer *t, const deco_batch *b, const float *z, double fraction, deco_epoch_record *r)
 {
     deco_status st = DECO_OK;
@@ -106,6 +125,8 @@ deco_status trainer_step(trainer *t, const deco_batch *b, const float *z, double
         t->ctf[i] = t->p->ctf[b->row[i]];
     set_rates(&in, t, fraction, r);
     TRY(deco_step_run(t->step, &in));
+    if (t->o->log_interval)
+        TRY(tell_losses(t, r));
 out:
     return st;
 }
@@ -336,6 +357,7 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
     draw_order(t);
     TRY(deco_changes_begin(t->changes));
     deco_step_losses_from(t->step, t->at->loss_sum, t->at->images);
+    t->told_sum = t->at->loss_sum, t->told_images = t->at->images;
     if (epoch < 0)
         snprintf(what, sizeof what, "pretraining");
     else

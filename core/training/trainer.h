@@ -26,6 +26,8 @@ typedef struct trainer {
     struct trainer_search *search; /* NULL without */
     deco_ctf_row *ctf;             /* [batch]: this and what follows are a batch's rows, put together */
     float *z;                      /* [batch,Z] */
+    double told_sum;               /* losses and images of this epoch that metrics.jsonl has lines of (log_interval) */
+    int64_t told_images;
 } trainer;
 
 /* One gradient step on the batch, as the plan says, at the poses of the moment. `z` [B,Z]: latents of pretraining; NULL: the table's, or with
