@@ -19,6 +19,7 @@ deco_status composed_slice_loss(deco_device *dev, const deco_hypervolume *h, dec
 deco_status composed_vit_attention(deco_device *dev, int64_t heads, deco_array y, deco_array saved, deco_array x, deco_array params);
 deco_status composed_vit_attention_backward(deco_device *dev, int64_t heads, deco_array dx, deco_array dparams, deco_array dy,
                                             deco_array saved, deco_array x, deco_array params);
+deco_status composed_vit_class_attention(deco_device *dev, int64_t heads, deco_array y, deco_array x, deco_array params);
 deco_status composed_vit_mlp(deco_device *dev, deco_array y, deco_array saved, deco_array x, deco_array stats, deco_array params);
 deco_status composed_vit_mlp_backward(deco_device *dev, deco_array dx, deco_array dparams, deco_array dy, deco_array saved, deco_array x,
                                       deco_array stats, deco_array params);

@@ -67,6 +67,20 @@ out:
     return st;
 }
 
+deco_status composed_vit_class_attention(deco_device *dev, int64_t heads, deco_array y, deco_array x, deco_array params)
+{
+    deco_status st = DECO_OK;
+    int64_t B = x.shape[0], T = x.shape[1], C = x.shape[2];
+    float *all = NULL;
+
+    TRY(take(dev, &all, B * T * C));
+    TRY(composed_vit_attention(dev, heads, deco_f32_3(all, B, T, C), deco_none(), x, params));
+    TRY(deco_class_token(dev, y, deco_f32_3(all, B, T, C)));
+out:
+    deco_scratch_give(dev, all);
+    return st;
+}
+
 deco_status composed_vit_mlp(deco_device *dev, deco_array y, deco_array saved, deco_array x, deco_array stats, deco_array params)
 {
     deco_status st = DECO_OK;

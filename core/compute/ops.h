@@ -187,12 +187,14 @@ deco_status deco_slice_loss(deco_device *dev, const deco_hypervolume *h, deco_ar
 
 /* The halves of an encoder's block. Parameters, their gradients and what is kept are runs of numbers laid out as vit.h says.
  *   attention   y = x + proj(attention(qkv(LayerNorm(x))))           y, x [B,T,C]
+ *   of the class tokens alone, without a backward                    y [B,C]: the first token's row of that
  *   MLP         y = x + fc2(GELU(fc1(BatchNorm(x))))                  stats [2,C] of the norm; y none: only `saved`, which backward needs
- * `saved` none: no backward follows. In backward stats are those of x itself; dx [B,T,C] and dparams are all overwritten, and dx is
+ * `saved` none: no backward follows, and y may be x. In backward stats are those of x itself; dx [B,T,C] and dparams are all overwritten, and dx is
  * not dy's memory. */
 deco_status deco_vit_attention(deco_device *dev, int64_t heads, deco_array y, deco_array saved, deco_array x, deco_array params);
 deco_status deco_vit_attention_backward(deco_device *dev, int64_t heads, deco_array dx, deco_array dparams, deco_array dy, deco_array saved,
                                         deco_array x, deco_array params);
+deco_status deco_vit_class_attention(deco_device *dev, int64_t heads, deco_array y, deco_array x, deco_array params);
 deco_status deco_vit_mlp(deco_device *dev, deco_array y, deco_array saved, deco_array x, deco_array stats, deco_array params);
 deco_status deco_vit_mlp_backward(deco_device *dev, deco_array dx, deco_array dparams, deco_array dy, deco_array saved, deco_array x,
                                   deco_array stats, deco_array params);

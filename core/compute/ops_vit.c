@@ -180,6 +180,18 @@ deco_status deco_vit_attention_backward(deco_device *dev, int64_t heads, deco_ar
     RUN(vit_attention_backward, heads, dx, dparams, dy, saved, x, params);
 }
 
+deco_status deco_vit_class_attention(deco_device *dev, int64_t heads, deco_array y, deco_array x, deco_array params)
+{
+    int64_t B = x.shape[0], T = x.shape[1], C = x.shape[2];
+    NEED(x, f32_3(B, T, C));
+    NEED(y, f32_2(B, C));
+    NEED(params, f32_1(deco_vit_attention_parameters(C)));
+    deco_status bad = check_heads(__func__, C, heads);
+    if (bad)
+        return bad;
+    RUN(vit_class_attention, heads, y, x, params);
+}
+
 deco_status deco_vit_mlp(deco_device *dev, deco_array y, deco_array saved, deco_array x, deco_array stats, deco_array params)
 {
     int64_t B = x.shape[0], T = x.shape[1], C = x.shape[2];

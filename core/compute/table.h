@@ -18,7 +18,7 @@
     OP(shift) OP(shift_backward) OP(squared_error) OP(hartley_2d) OP(hartley_3d) OP(mask_gather) OP(lattice_sums) \
     OP(rows_gather) OP(rows_put) OP(clear) OP(adam) OP(adam_rows) OP(blend) \
     OP(hypervolume_values) OP(hypervolume_backward) OP(hypervolume_bank) OP(pose_score) OP(slice_loss) \
-    OP(vit_attention) OP(vit_attention_backward) OP(vit_mlp) OP(vit_mlp_backward)
+    OP(vit_attention) OP(vit_attention_backward) OP(vit_class_attention) OP(vit_mlp) OP(vit_mlp_backward)
 /* clang-format on */
 
 #define DECO_OP_ENUM(op) DECO_OP_##op,
@@ -100,6 +100,7 @@ typedef struct deco_ops {
     deco_status (*vit_attention)(deco_device *, int64_t heads, deco_array y, deco_array saved, deco_array x, deco_array params);
     deco_status (*vit_attention_backward)(deco_device *, int64_t heads, deco_array dx, deco_array dparams, deco_array dy, deco_array saved,
                                           deco_array x, deco_array params);
+    deco_status (*vit_class_attention)(deco_device *, int64_t heads, deco_array y, deco_array x, deco_array params);
     deco_op_5 *vit_mlp;
     deco_op_7 *vit_mlp_backward;
 } deco_ops;

@@ -1,7 +1,7 @@
 /* One pass of the encoder and its gradients. METHOD.md section 4.
  *
- * Of the last block only the class token's MLP is worked out: nothing looks at the other tokens behind it. Its BatchNorm takes the
- * statistics of all tokens all the same, so the numbers are those of the whole. */
+ * Of the last block only the class token's MLP is worked out: nothing looks at the other tokens behind it. In training its BatchNorm takes the
+ * statistics of all tokens all the same, so the numbers are those of the whole; in evaluation its attention is the class token's alone, too. */
 #include "model/encoder.h"
 
 #include "compute/vit_parts.h"
@@ -181,8 +181,8 @@ out:
     return st;
 }
 
-/* The last block's MLP, of the class tokens: cls [B,C] from x1 [B,T,C]. */
-static deco_status last_mlp(deco_encoder_pass *p, float *x1, int64_t B)
+/* The last block's MLP, of the class tokens: cls [B,C] from p->x1 [B,C]. */
+static deco_status last_mlp(deco_encoder_pass *p, int64_t B)
 {
     deco_status st = DECO_OK;
     int64_t C = p->C, i = p->e->shape.depth - 1;
@@ -190,7 +190,6 @@ static deco_status last_mlp(deco_encoder_pass *p, float *x1, int64_t B)
     deco_array from = deco_f32_2(p->x1, B, C), normal = deco_f32_2(p->n1, B, C), wide = deco_f32_2(p->wide, B, 4 * C);
     deco_array gelu = deco_f32_2(p->gelu, B, 4 * C), to = deco_f32_2(p->cls, B, C);
 
-    TRY(deco_class_token(p->dev, from, tokens(p, x1, B)));
     TRY(deco_batch_norm(p->dev, normal, from, stats_of(p, i), deco_f32_1(w.gamma, C), deco_f32_1(w.beta, C)));
     TRY(deco_linear(p->dev, wide, normal, deco_f32_2(w.fc1, 4 * C, C), deco_f32_1(w.fc1_bias, 4 * C), DECO_LINEAR));
     TRY(deco_gelu(p->dev, gelu, wide));
@@ -200,13 +199,26 @@ out:
     return st;
 }
 
-/* Block i of x; *next is where its output lies. */
+/* The last block in evaluation. */
+static deco_status look_at_last_block(deco_encoder_pass *p, float *x, int64_t i, int64_t B)
+{
+    deco_status st = DECO_OK;
+    deco_encoder *e = p->e;
+
+    TRY(deco_vit_class_attention(p->dev, e->shape.heads, deco_f32_2(p->x1, B, p->C), tokens(p, x, B), attention_params(p, e->x, i)));
+    TRY(deco_running_statistics(p->dev, stats_of(p, i), deco_f32_2(e->running + i * 2 * p->C, 2, p->C), batch_norm_eps));
+    TRY(last_mlp(p, B));
+out:
+    return st;
+}
+
+/* Block i of x; *next is where its output lies: in x itself, when nothing is kept. */
 static deco_status forward_block(deco_encoder_pass *p, float **next, float *x, int64_t i, int64_t B, deco_encoder_mode mode)
 {
     deco_status st = DECO_OK;
     deco_encoder *e = p->e;
     bool kept = mode == DECO_ENCODER_TRAIN && i >= p->lowest, saves = kept && !p->checkpointing, last = i == e->shape.depth - 1;
-    float *x1 = kept ? middle_of(p, i) : p->b;
+    float *x1 = kept ? middle_of(p, i) : x;
     deco_array running = deco_f32_2(e->running + i * 2 * p->C, 2, p->C);
 
     *next = mode == DECO_ENCODER_TRAIN && i + 1 >= p->lowest && !last ? input_of(p, i + 1) : p->a;
@@ -216,9 +228,10 @@ static deco_status forward_block(deco_encoder_pass *p, float **next, float *x, i
         TRY(deco_batch_statistics(p->dev, stats_of(p, i), running, rows(p, x1, B), batch_norm_eps, momentum));
     else
         TRY(deco_running_statistics(p->dev, stats_of(p, i), running, batch_norm_eps));
-    if (last)
-        TRY(last_mlp(p, x1, B));
-    else
+    if (last) {
+        TRY(deco_class_token(p->dev, deco_f32_2(p->x1, B, p->C), tokens(p, x1, B)));
+        TRY(last_mlp(p, B));
+    } else
         TRY(deco_vit_mlp(p->dev, tokens(p, *next, B), saves ? mlp_saved(p, i, B) : deco_none(), tokens(p, x1, B), stats_of(p, i),
                          mlp_params(p, e->x, i)));
 out:
@@ -239,7 +252,7 @@ deco_status deco_encoder_forward(deco_encoder_pass *p, float *z, const unsigned 
                       p->training ? "" : ", without training"));
     TRY(embed(p, x, pixels, B));
     for (int64_t i = 0; i < v->depth; i++)
-        TRY(forward_block(p, &x, x, i, B, mode));
+        TRY(i == v->depth - 1 && mode == DECO_ENCODER_EVAL ? look_at_last_block(p, x, i, B) : forward_block(p, &x, x, i, B, mode));
     TRY(deco_layer_norm(p->dev, normal, deco_f32_2(p->head_stats, B, 2), deco_f32_2(p->cls, B, C), deco_f32_1(w, C), deco_f32_1(w + C, C),
                         layer_norm_eps));
     TRY(deco_linear(p->dev, deco_f32_2(z, B, v->Z), normal, deco_f32_2(w + 2 * C, v->Z, C), deco_f32_1(w + 2 * C + v->Z * C, v->Z),

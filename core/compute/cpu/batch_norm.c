@@ -158,7 +158,7 @@ static deco_status gelu_tile(deco_device *dev, const void *context, int64_t tile
     if (w->g)
         w->k->gelu_backward(w->y + begin, NULL, NULL, w->g + begin, w->x + begin, 1, end - begin);
     else
-        w->k->gelu(w->y + begin, (float *)w->x + begin, NULL, 1, end - begin);
+        w->k->gelu(w->y + begin, w->x + begin, end - begin);
     return DECO_OK;
 }
 

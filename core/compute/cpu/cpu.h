@@ -91,6 +91,7 @@ deco_status cpu_attention_backward(deco_device *dev, deco_array dqkv, deco_array
 deco_status cpu_vit_attention(deco_device *dev, int64_t heads, deco_array y, deco_array saved, deco_array x, deco_array params);
 deco_status cpu_vit_attention_backward(deco_device *dev, int64_t heads, deco_array dx, deco_array dparams, deco_array dy, deco_array saved,
                                        deco_array x, deco_array params);
+deco_status cpu_vit_class_attention(deco_device *dev, int64_t heads, deco_array y, deco_array x, deco_array params);
 deco_op_5 cpu_vit_mlp;
 deco_op_7 cpu_vit_mlp_backward;
 

@@ -91,6 +91,7 @@ const deco_ops cpu_ops = {
     .slice_loss = cpu_slice_loss,
     .vit_attention = cpu_vit_attention,
     .vit_attention_backward = cpu_vit_attention_backward,
+    .vit_class_attention = cpu_vit_class_attention,
     .vit_mlp = cpu_vit_mlp,
     .vit_mlp_backward = cpu_vit_mlp_backward,
 };

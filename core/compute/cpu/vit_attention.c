@@ -40,12 +40,12 @@ static deco_status forward_image(deco_device *dev, const void *context, int64_t 
         stats = k.stats + b * T * 2, qkv = k.qkv + b * T * 3 * C, o = k.o + b * T * C, log_sum = k.log_sum + b * H * T;
     }
     h->k->layer_norm(normal, stats, x, h->p.gamma, h->p.beta, T, C, layer_norm_eps);
-    TRY(cpu_vit_multiply(h->plan, &h->qkv, qkv, normal, next));
-    h->k->add_bias(qkv, qkv, h->p.qkv_bias, T, 3 * C);
+    TRY(cpu_vit_multiply(h->plan, &h->qkv, qkv, normal, h->p.qkv_bias, next));
     for (int64_t i = 0; i < H; i++)
         TRY(cpu_attention_head(&h->a, o, log_sum ? log_sum + i * T : NULL, qkv, i, scores));
-    h->k->add_bias(y, x, h->p.proj_bias, T, C);
-    TRY(cpu_vit_multiply(h->plan, &h->proj, y, o, next));
+    if (y != x)
+        memcpy(y, x, (size_t)(T * C) * sizeof *y);
+    TRY(cpu_vit_multiply(h->plan, &h->proj, y, o, h->p.proj_bias, next));
 out:
     return st;
 }
@@ -84,12 +84,12 @@ static deco_status backward_image(deco_device *dev, const half *h, int64_t run, 
     float *grad = cpu_vit_piece(&next, T * C), *dqkv = cpu_vit_piece(&next, 3 * T * C), *normal = cpu_vit_piece(&next, T * C);
     float *scores = cpu_vit_piece(&next, cpu_attention_scratch(&h->a));
     memset(part, 0, (size_t)(6 * C) * sizeof *part);
-    TRY(cpu_vit_multiply(h->plan, &h->proj, grad, dy, next));
+    TRY(cpu_vit_multiply(h->plan, &h->proj, grad, dy, NULL, next));
     TRY(cpu_vit_weight_gradient(h->plan, h->dproj + run * C * C, dy, C, o, C, !first));
     h->k->column_sums(part + 5 * C, dy, NULL, T, C);
     for (int64_t j = 0; j < H; j++)
         TRY(cpu_attention_head_backward(&h->a, dqkv, grad, k.qkv + b * T * 3 * C, o, k.log_sum + (b * H + j) * T, j, scores));
-    TRY(cpu_vit_multiply(h->plan, &h->qkv, grad, dqkv, next));
+    TRY(cpu_vit_multiply(h->plan, &h->qkv, grad, dqkv, NULL, next));
     h->k->column_sums(part + 2 * C, dqkv, NULL, T, 3 * C);
     h->k->layer_norm(normal, NULL, x, h->p.gamma, h->p.beta, T, C, layer_norm_eps);
     TRY(cpu_vit_weight_gradient(h->plan, h->dqkv + run * 3 * C * C, dqkv, 3 * C, normal, C, !first));
@@ -130,7 +130,7 @@ deco_status cpu_vit_attention_backward(deco_device *dev, int64_t heads, deco_arr
     void *block = NULL;
 
     h.dy = dy.data, h.saved = saved.data, h.B = B, h.rows = B * T;
-    cpu_vit_packed w[] = {{CPU_VIT_3C_C, h.p.qkv, 3 * C, C, true, NULL}, {CPU_VIT_C_C, h.p.proj, C, C, true, NULL}};
+    cpu_vit_packed w[] = {{CPU_VIT_3C_C_BACK, h.p.qkv, 3 * C, C, true, NULL}, {CPU_VIT_C_C_BACK, h.p.proj, C, C, true, NULL}};
     TRY(cpu_vit_plan_get(dev, &h.plan, T, C));
     TRY(cpu_vit_pack(dev, h.plan, w, 2, &block));
     h.qkv = w[0], h.proj = w[1];

@@ -150,18 +150,12 @@ KERNEL void vit_column_sums(float *sums, const float *x, const float *mean, int6
 
 /* ---- GELU ------------------------------------------------------------------------------------------------------- */
 
-KERNEL void vit_gelu(float *y, float *x, const float *b, int64_t rows, int64_t n)
+KERNEL void vit_gelu(float *y, const float *x, int64_t n)
 {
-    for (int64_t i = 0; i < rows; i++, x += n, y += y ? n : 0)
-        for (int64_t j = 0; j < n; j += VN) {
-            vec v = load_some(x + j, n - j), gauss;
-            if (b) {
-                v += load_some(b + j, n - j);
-                store_some(x + j, v, n - j);
-            }
-            if (y)
-                store_some(y + j, v * normal_(v, &gauss), n - j);
-        }
+    for (int64_t j = 0; j < n; j += VN) {
+        vec v = load_some(x + j, n - j), gauss;
+        store_some(y + j, v * normal_(v, &gauss), n - j);
+    }
 }
 
 KERNEL void vit_gelu_backward(float *dx, float *y, float *db, const float *dy, const float *x, int64_t rows, int64_t n)
@@ -177,13 +171,6 @@ KERNEL void vit_gelu_backward(float *dx, float *y, float *db, const float *dy, c
             if (db)
                 store_some(db + j, load_some(db + j, n - j) + d, n - j);
         }
-}
-
-KERNEL void vit_add_bias(float *y, const float *x, const float *b, int64_t rows, int64_t n)
-{
-    for (int64_t i = 0; i < rows; i++, x += n, y += n)
-        for (int64_t j = 0; j < n; j += VN)
-            store_some(y + j, load_some(x + j, n - j) + load_some(b + j, n - j), n - j);
 }
 
 /* ---- softmax ---------------------------------------------------------------------------------------------------- */
@@ -280,7 +267,6 @@ const cpu_vit_rows VIT_KERNELS = {
     .column_sums = vit_column_sums,
     .gelu = vit_gelu,
     .gelu_backward = vit_gelu_backward,
-    .add_bias = vit_add_bias,
     .softmax = vit_softmax,
     .softmax_backward = vit_softmax_backward,
     .scale_rows = vit_scale_rows,

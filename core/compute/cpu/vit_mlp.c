@@ -33,12 +33,14 @@ static deco_status forward_image(deco_device *dev, const void *context, int64_t 
     TRY(cpu_vit_scratch(&next, dev, h->plan, worker, 5 * T * C + 64));
     float *normal = cpu_vit_piece(&next, T * C), *g = cpu_vit_piece(&next, 4 * T * C), *wide = h->saved ? h->saved + b * T * 4 * C : g;
     h->k->batch_norm(normal, x, h->stats, h->p.gamma, h->p.beta, T, C);
-    TRY(cpu_vit_multiply(h->plan, &h->fc1, wide, normal, next));
-    h->k->gelu(h->y ? g : NULL, wide, h->p.fc1_bias, T, 4 * C);
+    TRY(cpu_vit_multiply(h->plan, &h->fc1, wide, normal, h->p.fc1_bias, next));
     if (!h->y)
         goto out;
-    h->k->add_bias(h->y + b * T * C, x, h->p.fc2_bias, T, C);
-    TRY(cpu_vit_multiply(h->plan, &h->fc2, h->y + b * T * C, g, next));
+    h->k->gelu(g, wide, T * 4 * C);
+    float *y = h->y + b * T * C;
+    if (y != x)
+        memcpy(y, x, (size_t)(T * C) * sizeof *y);
+    TRY(cpu_vit_multiply(h->plan, &h->fc2, y, g, h->p.fc2_bias, next));
 out:
     return st;
 }
@@ -75,11 +77,11 @@ static deco_status backward_image(deco_device *dev, const half *h, int64_t run, 
     TRY(cpu_vit_scratch(&next, dev, h->plan, worker, 9 * T * C + 64));
     float *dh = cpu_vit_piece(&next, 4 * T * C), *g = cpu_vit_piece(&next, 4 * T * C), *normal = cpu_vit_piece(&next, T * C);
     memset(part, 0, (size_t)(7 * C) * sizeof *part);
-    TRY(cpu_vit_multiply(h->plan, &h->fc2, dh, dy, next));
+    TRY(cpu_vit_multiply(h->plan, &h->fc2, dh, dy, NULL, next));
     h->k->gelu_backward(dh, g, part + 2 * C, dh, h->saved + b * T * 4 * C, T, 4 * C);
     TRY(cpu_vit_weight_gradient(h->plan, h->dfc2 + run * 4 * C * C, dy, C, g, 4 * C, !first));
     h->k->column_sums(part + 6 * C, dy, NULL, T, C);
-    TRY(cpu_vit_multiply(h->plan, &h->fc1, grad, dh, next));
+    TRY(cpu_vit_multiply(h->plan, &h->fc1, grad, dh, NULL, next));
     h->k->batch_norm(normal, x, h->stats, h->p.gamma, h->p.beta, T, C);
     TRY(cpu_vit_weight_gradient(h->plan, h->dfc1 + run * 4 * C * C, dh, 4 * C, normal, C, !first));
     h->k->batch_norm_sums(part, grad, x, h->stats, T, C);
@@ -135,7 +137,7 @@ deco_status cpu_vit_mlp_backward(deco_device *dev, deco_array dx, deco_array dpa
     float *mean = NULL;
 
     h.dy = dy.data, h.saved = saved.data, h.stats = stats.data;
-    cpu_vit_packed w[] = {{CPU_VIT_4C_C, h.p.fc1, 4 * C, C, true, NULL}, {CPU_VIT_C_4C, h.p.fc2, C, 4 * C, true, NULL}};
+    cpu_vit_packed w[] = {{CPU_VIT_4C_C_BACK, h.p.fc1, 4 * C, C, true, NULL}, {CPU_VIT_C_4C_BACK, h.p.fc2, C, 4 * C, true, NULL}};
     TRY(cpu_vit_plan_get(dev, &h.plan, T, C));
     TRY(cpu_vit_pack(dev, h.plan, w, 2, &block));
     h.fc1 = w[0], h.fc2 = w[1];

@@ -12,12 +12,21 @@ static deco_status make_products(cpu_vit_plan *p)
     int64_t C = p->C;
     const struct {
         int64_t in, out;
-        bool add;
-    } shape[CPU_VIT_PRODUCTS] = {{C, 3 * C, false}, {C, C, false},     {C, C, true},     {C, 4 * C, false},
-                                 {4 * C, C, true},  {3 * C, C, false}, {4 * C, C, false}};
+        unsigned extras;
+    } shape[CPU_VIT_PRODUCTS] = {
+        [CPU_VIT_C_3C] = {C, 3 * C, DECO_MATMUL_BIAS},
+        [CPU_VIT_C_2C] = {C, 2 * C, DECO_MATMUL_BIAS},
+        [CPU_VIT_C_C_ADD] = {C, C, DECO_MATMUL_ADD | DECO_MATMUL_BIAS},
+        [CPU_VIT_C_4C] = {C, 4 * C, DECO_MATMUL_BIAS},
+        [CPU_VIT_4C_C_ADD] = {4 * C, C, DECO_MATMUL_ADD | DECO_MATMUL_BIAS},
+        [CPU_VIT_C_C_BACK] = {C, C, DECO_MATMUL_PLAIN},
+        [CPU_VIT_3C_C_BACK] = {3 * C, C, DECO_MATMUL_PLAIN},
+        [CPU_VIT_C_4C_BACK] = {C, 4 * C, DECO_MATMUL_PLAIN},
+        [CPU_VIT_4C_C_BACK] = {4 * C, C, DECO_MATMUL_PLAIN},
+    };
 
     for (int i = 0; i < CPU_VIT_PRODUCTS; i++) {
-        TRY(deco_matmul_create(&p->product[i], p->T, shape[i].out, shape[i].in, shape[i].in, shape[i].out, shape[i].add));
+        TRY(deco_matmul_create(&p->product[i], p->T, shape[i].out, shape[i].in, shape[i].in, shape[i].out, shape[i].extras));
         if (deco_matmul_scratch_bytes(p->product[i]) > p->scratch)
             p->scratch = deco_matmul_scratch_bytes(p->product[i]);
     }

@@ -7,13 +7,15 @@
 
 /* Products of an image's tokens [T,K] with weights, by what they are: rows of C numbers into 3C, and so on. */
 typedef enum cpu_vit_product {
-    CPU_VIT_C_3C,
-    CPU_VIT_C_C,
+    CPU_VIT_C_3C, /* these with a bias */
+    CPU_VIT_C_2C,
     CPU_VIT_C_C_ADD, /* onto what is there */
     CPU_VIT_C_4C,
     CPU_VIT_4C_C_ADD,
-    CPU_VIT_3C_C,
-    CPU_VIT_4C_C,
+    CPU_VIT_C_C_BACK, /* and these without */
+    CPU_VIT_3C_C_BACK,
+    CPU_VIT_C_4C_BACK,
+    CPU_VIT_4C_C_BACK,
     CPU_VIT_PRODUCTS
 } cpu_vit_product;
 
@@ -38,9 +40,11 @@ typedef struct cpu_vit_packed {
 /* Fills `packed` of `n` weights from one block, which is given back with deco_scratch_give, also when this fails. */
 deco_status cpu_vit_pack(deco_device *dev, const cpu_vit_plan *plan, cpu_vit_packed *weights, int n, void **block);
 
-static inline deco_status cpu_vit_multiply(const cpu_vit_plan *plan, const cpu_vit_packed *w, float *y, const float *x, void *scratch)
+/* `bias` goes with those of forward; NULL with those of `back`. */
+static inline deco_status cpu_vit_multiply(const cpu_vit_plan *plan, const cpu_vit_packed *w, float *y, const float *x, const float *bias,
+                                           void *scratch)
 {
-    return deco_matmul_run(plan->product[w->product], y, x, w->packed, scratch);
+    return deco_matmul_run(plan->product[w->product], y, x, w->packed, bias, scratch);
 }
 
 /* Backward works on runs of images, a task each, that add up gradients of weights of their own while an image's numbers are still in the

@@ -26,12 +26,10 @@ typedef struct cpu_vit_rows {
                                 const float *mean, int64_t rows, int64_t n);
     /* sums [n] += Σ x; with `mean` [n]: Σ (x - mean)² */
     void (*column_sums)(float *sums, const float *x, const float *mean, int64_t rows, int64_t n);
-    /* x += b [n]; y = GELU(x), exact to the error function's 1.5e-7. b NULL: 0; y NULL: only that. y may be x. */
-    void (*gelu)(float *y, float *x, const float *b, int64_t rows, int64_t n);
+    /* y [n] = GELU(x), exact to the error function's 1.5e-7. y may be x. */
+    void (*gelu)(float *y, const float *x, int64_t n);
     /* dx = dy·GELU'(x); with y: GELU(x) once more; db [n] += Σ dx, or NULL. dx may be dy. */
     void (*gelu_backward)(float *dx, float *y, float *db, const float *dy, const float *x, int64_t rows, int64_t n);
-    /* y = x + b [n] in each row; y may be x */
-    void (*add_bias)(float *y, const float *x, const float *b, int64_t rows, int64_t n);
     /* s [rows,n] becomes exp(s - its row's maximum); log_sum [rows] the logarithm of Σ exp(s), scale [rows] 1 / the sum of what s became */
     void (*softmax)(float *s, float *log_sum, float *scale, int64_t rows, int64_t n);
     /* p: scores become exp(p - log_sum), probabilities; dp becomes p·(dp - delta[row])·factor */

@@ -450,6 +450,14 @@ static deco_status call_half(deco_device *dev, const deco_array *a, const vit_ca
     }
     if (memcmp(again, a[0].data, (size_t)(M * c->C) * sizeof *again))
         st = deco_fail(DECO_E_DEVICE, "other bits when what backward needs is kept");
+    memcpy(again, a[4].data, (size_t)(M * c->C) * sizeof *again);
+    if (mlp)
+        TRY(c->composed ? composed_vit_mlp(dev, y2, none, y2, a[6], a[5]) : deco_vit_mlp(dev, y2, none, y2, a[6], a[5]));
+    else
+        TRY(c->composed ? composed_vit_attention(dev, c->heads, y2, none, y2, a[5])
+                        : deco_vit_attention(dev, c->heads, y2, none, y2, a[5]));
+    if (memcmp(again, a[0].data, (size_t)(M * c->C) * sizeof *again))
+        st = deco_fail(DECO_E_DEVICE, "other bits in place");
 out:
     deco_device_release(dev, kept);
     deco_device_release(dev, again);
@@ -503,6 +511,32 @@ static void half_blocks_and_their_gradients(void **state)
     }
 }
 
+static deco_status call_class_attention(deco_device *dev, const deco_array *a, const void *extra)
+{
+    const vit_case *c = extra;
+    return c->composed ? composed_vit_class_attention(dev, c->heads, a[0], a[1], a[2])
+                       : deco_vit_class_attention(dev, c->heads, a[0], a[1], a[2]);
+}
+
+static void class_tokens_alone_are_those_of_the_whole(void **state)
+{
+    for (size_t i = 0; i < sizeof block_cases / sizeof *block_cases; i++) {
+        const vit_case *c = &block_cases[i];
+        int64_t M = c->B * c->T, C = c->C, n = deco_vit_attention_parameters(C);
+        trial t = trial_begin(call_class_attention, c, "vit_class_attention%s %lldx%lldx%lld", c->composed ? " composed" : "",
+                              (long long)c->B, (long long)c->T, (long long)C);
+        double *y = trial_out(&t, "y", deco_f32_2(NULL, c->B, C), 8 * sum_bound(4 * C + c->T));
+        number *x = ref_numbers(trial_in(&t, "x", deco_f32_3(NULL, c->B, c->T, C), 1), M * C),
+               *whole = malloc((size_t)(M * C) * sizeof *whole);
+        number *params = ref_numbers(trial_in(&t, "params", deco_f32_1(NULL, n), 1 / sqrt((double)C)), n);
+        ref_attention_half(whole, x, params, c);
+        for (int64_t b = 0; b < c->B; b++)
+            ref_real(y + b * C, whole + b * c->T * C, C);
+        trial_end(&t);
+        free(x), free(whole), free(params);
+    }
+}
+
 static void wrong_shapes_are_refused(void **state)
 {
     deco_device *dev = trial_device[0];
@@ -525,6 +559,7 @@ int main(void)
         cmocka_unit_test(batch_norm_and_its_gradient),
         cmocka_unit_test(attention_is_a_softmax_of_products),
         cmocka_unit_test(half_blocks_and_their_gradients),
+        cmocka_unit_test(class_tokens_alone_are_those_of_the_whole),
         cmocka_unit_test(wrong_shapes_are_refused),
     };
     return cmocka_run_group_tests(tests, trial_setup, trial_teardown);
