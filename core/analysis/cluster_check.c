@@ -122,12 +122,11 @@ out:
 }
 
 deco_status deco_cluster_check_make(deco_cluster_check *out, const char *directory, int64_t number, const deco_back_projection *b,
-                                    const float *decoded, int64_t radius, double psize_A, uint64_t seed, deco_device *dev)
+                                    const float *decoded, double psize_A, uint64_t seed, deco_device *dev)
 {
     deco_status st = DECO_OK;
     int64_t D = b->D;
-    deco_cluster_check c = {
-        .number = number, .images = {b->images[0], b->images[1]}, .membership = NAN, .way = NAN, .last = radius < D / 2 ? radius : D / 2};
+    deco_cluster_check c = {.number = number, .images = {b->images[0], b->images[1]}, .membership = NAN, .way = NAN, .last = D / 2};
 
     *out = (deco_cluster_check){0};
     c.compared = b->images[0] && b->images[1];

@@ -40,10 +40,10 @@ static inline const double *deco_check_curve_of(const deco_cluster_check *c, dec
     return c->curve + (int64_t)which * deco_shells(D);
 }
 
-/* Curves, mask and twin of cluster `number`, and into `directory`: map_, half_0_, half_1_, mask_ and agreement_<number>.mrc, fsc_<number>.csv. `decoded` [D,D,D] is its decoder map,
- * trained up to shell `radius`; NULL: there is none, so no twin. Fails: FILE, MEMORY, DEVICE. */
+/* Curves, mask and twin of cluster `number`, and into `directory`: map_, half_0_, half_1_, mask_ and agreement_<number>.mrc, fsc_<number>.csv.
+ * `decoded` [D,D,D] is its decoder map; NULL: there is none, so no twin. Fails: FILE, MEMORY, DEVICE. */
 deco_status deco_cluster_check_make(deco_cluster_check *out, const char *directory, int64_t number, const deco_back_projection *b,
-                                    const float *decoded, int64_t radius, double psize_A, uint64_t seed, deco_device *dev);
+                                    const float *decoded, double psize_A, uint64_t seed, deco_device *dev);
 void deco_cluster_check_free(deco_cluster_check *c);
 
 #endif

@@ -144,7 +144,7 @@ static deco_status check_cluster(validation *v, int64_t k)
         &b, &(deco_back_projection_input){in->particles, v->mask, in->R, in->shift, v->weight, v->halves.of, v->row, v->n}, in->dev, v->m));
     TRY(read_decoded(&decoded, v, k));
     TRY(deco_low_shells_take(&v->low[k], &b, decoded, in->dev));
-    TRY(deco_cluster_check_make(&v->out->check[k], v->directory, k, &b, decoded, in->radius, in->psize_A, in->seed, in->dev));
+    TRY(deco_cluster_check_make(&v->out->check[k], v->directory, k, &b, decoded, in->psize_A, in->seed, in->dev));
     v->out->check[k].membership = v->weight ? mean_membership(v) : NAN;
     if (v->out->check[k].compared)
         TRY(draw_curves(v, &v->out->check[k]));

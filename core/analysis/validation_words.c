@@ -178,6 +178,7 @@ static deco_status say_marks(deco_words *w, const char *name, int marks)
 
 static deco_status say_independence(deco_words *w, const deco_validation *v)
 {
+    const char *agreed = v->agreement >= starts_agree ? "; starts from two seeds found the same poses, and that is independent, too" : "";
     char *text;
     deco_status st;
 
@@ -185,19 +186,18 @@ static deco_status say_independence(deco_words *w, const deco_validation *v)
         text = deco_format(
             "independence: the poses were given, and refined in this run with shells up to %lld of %lld; that they were found elsewhere is "
             "what speaks for the agreement of the half maps, not their number of shells",
-            (long long)v->pose_radius, (long long)v->radius);
+            (long long)v->pose_radius, (long long)v->D / 2);
     else if (v->poses_given)
         text = deco_format(
             "independence: the poses were given, and none of these shells was used to find them in this run. The decoder has seen every "
             "particle that it is compared with; the half maps have not seen the decoder");
-    else if (v->pose_radius < v->radius)
+    else if (v->pose_radius < v->D / 2)
         text = deco_format(
-            "independence: poses were found with shells up to %lld of %lld; only what lies beyond is independent of that search",
-            (long long)v->pose_radius, (long long)v->radius);
+            "independence: poses were found with shells up to %lld of %lld; only what lies beyond is independent of that search%s",
+            (long long)v->pose_radius, (long long)v->D / 2, agreed);
     else
-        text =
-            deco_format("independence: poses were found with all %lld shells, so no shell is independent of them%s", (long long)v->radius,
-                        v->agreement >= starts_agree ? "; but starts from two seeds found the same poses, and that is" : "");
+        text = deco_format("independence: poses were found with all %lld shells, so no shell is independent of them%s", (long long)v->D / 2,
+                           agreed);
     st = text ? deco_words_add(w, false, "%s", text) : deco_fail_memory(256, "words");
     free(text);
     return st;

@@ -57,7 +57,7 @@ static found check(const known_set *s, int32_t k, const float *decoded, int64_t 
     toy_ok(deco_directory_make(directory));
     toy_ok(deco_half_sets_find(&h, s->p, s->label, 3));
     back_project(&b, s, k, h.of);
-    toy_ok(deco_cluster_check_make(&f.check, directory, 0, &b, decoded, s->p->D / 2, s->p->psize_A, 1, s->dev));
+    toy_ok(deco_cluster_check_make(&f.check, directory, 0, &b, decoded, s->p->psize_A, 1, s->dev));
     deco_validation v = {.K = 1,
                          .D = s->p->D,
                          .radius = s->p->D / 2,
