@@ -8,6 +8,7 @@
 #include "job/html.h"
 #include "job/report_assets.h"
 #include "job/report_pack.h"
+#include "job/report_table.h"
 #include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <math.h>
@@ -55,7 +56,7 @@ static void put_file(report *r, const char *path)
     free(text);
 }
 
-static void put_head(report *r, const char *name)
+static void put_head(report *r, const char *run, const char *name)
 {
     fprintf(r->to,
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" "
@@ -63,24 +64,36 @@ static void put_head(report *r, const char *name)
             "style-src 'nonce-%s'; img-src data: blob:; base-uri 'none'; form-action 'none'\">\n<meta name=\"viewport\" "
             "content=\"width=device-width\">\n",
             r->nonce, r->nonce);
-    put_text(r->to, "<title>CryoDECO: ", name, "</title>\n");
+    put_text(r->to, "<title>", run, ": ");
+    put_text(r->to, "", name, " (CryoDECO)</title>\n");
     fprintf(r->to, "<style nonce=\"%s\">\n%.*s</style>\n</head>\n<body>\n<main>\n", r->nonce, (int)(report_css_end - report_css),
             report_css);
-    put_text(r->to, "<h1>", name, "</h1>\n");
+    put_text(r->to, "<h1>", run, ", ");
+    put_text(r->to, "", name, "</h1>\n");
     fputs("<nav aria-label=\"parts\"><a href=\"#found\">What was found</a><a href=\"#particles\">Particles</a><a "
           "href=\"#mapsSection\">Maps</a><a href=\"#plots\">Plots</a>"
           "<a href=\"#parameters\">Parameters</a><a href=\"#log\">Log</a></nav>\n<p id=\"said\" role=\"status\"></p>\n",
           r->to);
 }
 
-/* The words of answers.json, the answer first. */
+static bool asks(const cJSON *w) { return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(w, "check")); }
+
+static void put_word(FILE *to, const cJSON *w, bool first)
+{
+    const char *line = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(w, "text"));
+
+    fprintf(to, "<p class=\"%s%s\">", first ? "answer" : "", asks(w) ? " check" : "");
+    html_text(to, line ? line : "");
+    fputs("</p>\n", to);
+}
+
+/* The words of answers.json: the answer and what to check; the maps at a glance; all the rest folded up. */
 static void put_words(report *r)
 {
     char *path = deco_path_join(r->clustering, "answers.json"), *text = NULL;
     size_t size;
     const cJSON *words, *w;
     cJSON *root = NULL;
-    bool first = true;
 
     fputs("<h2 id=\"found\">What was found</h2>\n", r->to);
     if (path && !deco_file_get(&text, &size, path, 0))
@@ -90,17 +103,23 @@ static void put_words(report *r)
         fputs("<p>This analysis has no answers.json; <code>cryodeco analyze</code> makes one.</p>\n", r->to);
     cJSON_ArrayForEach(w, words)
     {
-        const char *line = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(w, "text"));
-        bool check = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(w, "check"));
-        fprintf(r->to, "<p class=\"%s%s\">", first ? "answer" : "", check ? " check" : "");
-        html_text(r->to, line ? line : "");
-        fputs("</p>\n", r->to);
-        first = false;
+        if (w == words->child || asks(w))
+            put_word(r->to, w, w == words->child);
     }
     if (deco_searches_poses(r->o))
         fputs("<p>The hand of these maps is arbitrary, a coin's toss: images alone cannot tell it. <code>--flip_hand True</code> gives the "
               "other.</p>\n",
               r->to);
+    report_table(r->to, r->clustering);
+    if (words)
+        fputs("<details><summary>The rest in words: how stable the clusters are, what is independent, each map</summary>\n", r->to);
+    cJSON_ArrayForEach(w, words)
+    {
+        if (w != words->child && !asks(w))
+            put_word(r->to, w, false);
+    }
+    if (words)
+        fputs("</details>\n", r->to);
     cJSON_Delete(root);
     free(text);
     free(path);
@@ -273,9 +292,11 @@ static deco_status put_meta(report *r)
 
 static void put_scatter(report *r, int64_t K)
 {
-    fprintf(r->to, "<h2 id=\"particles\">Particles</h2>\n<p>%s",
-            "Drag to move, wheel to zoom; shift and drag, or tick <em>lasso</em>, to choose. With the keyboard: arrows, +, \u2212 and 0 "
-            "in the picture, and the form below.");
+    fprintf(
+        r->to, "<h2 id=\"particles\">Particles</h2>\n<p>%s",
+        "Drag to move, wheel to zoom; shift and drag, or tick <em>lasso</em>, to choose. With the keyboard: arrows, +, \u2212 and 0 "
+        "in the picture; l begins a lasso there, whose pen the arrows move (with shift by less): Enter sets a corner, c closes it, Escape "
+        "leaves it. And the form below.");
     if (r->points < r->p->N)
         fprintf(r->to,
                 " Drawn: %" PRId64 " of %" PRId64 " particles, evenly spread; a lasso over UMAP or PC axes is applied to all of them.",
@@ -336,7 +357,7 @@ static deco_status put_all(report *r)
          *labels = deco_path_join(r->clustering, "labels.npy");
     bool one = !labels || !deco_path_exists(labels);
 
-    put_head(r, deco_path_name(r->directory));
+    put_head(r, deco_path_name(r->outdir), deco_path_name(r->directory));
     put_words(r);
     put_scatter(r, one ? 1 : r->o->k_num);
     put_surfaces(r);

@@ -11,6 +11,7 @@ import pytest
 from conftest import BRIEF, TINY, cryodeco, newest_analysis
 
 webdriver = pytest.importorskip("selenium.webdriver")
+from axe_core_python.selenium import Axe  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
@@ -20,8 +21,8 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    place = tmp_path_factory.mktemp("report") / "<b>&run"  # markup in a name stays text
-    cryodeco("run", "--particles", TINY / "project/J12", "--outdir", place, *BRIEF, "--seed", "1", "--back_projection", "False")
+    place = tmp_path_factory.mktemp("report") / "<img src=x onerror=alert(1)>&\"'run"  # markup in a name stays text
+    cryodeco("run", "--particles", TINY / "project/J12", "--outdir", place, *BRIEF, "--seed", "1")
     return place
 
 
@@ -29,7 +30,7 @@ def test_the_page_is_whole_without_a_browser(run):
     page = (newest_analysis(run) / "report.html").read_text()
     assert "default-src 'none'" in page and "unsafe" not in page.split("<style")[0]
     assert not re.search(r"(src|href)=[\"'](?!data:|#)", page.split("<script nonce")[0])
-    assert "<b>&run" not in page and "&lt;b&gt;&amp;run" in page
+    assert "<img src=x" not in page and "&lt;img src=x onerror=alert(1)&gt;&amp;" in page
     words = json.loads((newest_analysis(run) / "clustering2/answers.json").read_text())["words"]
     assert page.index("What was found") < page.index('id="particles"')
     assert len(words) == len(re.findall(r"<p class=\"(?:answer)?(?: check)?\">", page))
@@ -137,6 +138,25 @@ def test_everything_can_be_chosen_with_the_keyboard(browser, run):
     canvas.send_keys("+", Keys.ARROW_LEFT, "-", "0")
 
 
+def test_the_lasso_can_be_drawn_with_the_keyboard(browser, run, tmp_path):
+    b = browser
+    for name, axis in ("x", "PC 1"), ("y", "PC 2"):
+        b.find_element(By.XPATH, f"//select[@id='{name}']/option[.='{axis}']").click()
+    canvas = b.find_element(By.CSS_SELECTOR, "#scatter canvas")
+    canvas.send_keys("0", "l", Keys.ARROW_LEFT * 8, Keys.ARROW_UP * 5, Keys.ENTER, Keys.ARROW_RIGHT * 14, Keys.ENTER, Keys.ARROW_DOWN * 11, Keys.ENTER)
+    assert "corners: 3" in b.find_element(By.ID, "said").text
+    canvas.send_keys("c")
+    click(b, b.find_element(By.ID, "save"))
+    path, chosen = take_file(b)
+    assert chosen["axes"] == ["pc_1", "pc_2"] and len(chosen["polygon"]) == 3
+    z = np.load(newest_analysis(run) / "z_pca.npy").astype(float)
+    expected = inside(z[:, 0], z[:, 1], chosen["polygon"])
+    assert expected.sum() > 20 and abs(int(expected.sum()) - count(b)) <= 2
+    path.unlink()
+    canvas.send_keys("l", Keys.ENTER, Keys.ESCAPE)
+    assert b.find_element(By.ID, "outline").get_attribute("points") == ""
+
+
 def test_the_level_and_the_maps_answer_to_keys(browser):
     b = browser
     level = b.find_element(By.ID, "level")
@@ -146,6 +166,18 @@ def test_the_level_and_the_maps_answer_to_keys(browser):
     click(b, b.find_element(By.ID, "beside"))
     assert b.find_element(By.ID, "shown").text == "cluster 0; cluster 1"
     b.find_element(By.CSS_SELECTOR, "#surface canvas").send_keys(Keys.ARROW_LEFT, Keys.ARROW_UP, "+")
+
+
+def test_it_can_be_read_by_all(browser):
+    """axe-core's rules: no finding at all, least of all a serious one."""
+    found = Axe().run(browser)["violations"]
+    assert [(v["impact"], v["id"], [n["html"] for n in v["nodes"]][:3]) for v in found] == []
+    rows = browser.find_elements(By.CSS_SELECTOR, "table tr")
+    assert len(rows) == 3 and rows[1].text.startswith("cluster 0")
+
+
+def test_names_stay_text(browser):
+    assert browser.execute_script("return document.querySelectorAll('img:not([src^=data])').length") == 0
 
 
 def test_nothing_was_asked_of_the_network_and_nothing_failed(browser):

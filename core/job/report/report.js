@@ -54,6 +54,29 @@
     return [view.cx + ((e.clientX - r.left) / r.width - 0.5) * view.w, view.cy + (0.5 - (e.clientY - r.top) / r.height) * view.h];
   };
 
+  /* A lasso with the keyboard: a pen that arrows move. */
+  let pen = null;
+  function penStep(e) {
+    const step = view.w / (e.shiftKey ? 200 : 25), move = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] }[e.key];
+    if (move) pen.at = [pen.at[0] + move[0], pen.at[1] + move[1]];
+    else if (e.key === "Enter" || e.key === " ") pen.corners.push(pen.at);
+    else if (e.key === "c") {
+      const corners = pen.corners;
+      if (corners.length < 3) { say("a lasso needs three corners"); return true; }
+      pen = null;
+      chooseInside(corners);
+      say("the lasso is closed");
+      return true;
+    } else if (e.key === "Escape") { pen = null; polygon = []; outline(); say("the lasso is gone"); return true; }
+    else return false;
+    const s = view.w / 150, [px, py] = pen.at; /* the pen is a small diamond */
+    polygon = [...pen.corners, pen.at, [px - s, py], [px, py + s], [px + s, py], [px, py - s], [px - s, py], pen.at];
+    outline();
+    const real = (c, v) => +(columns[c].low + (v + 1) / 2 * (columns[c].high - columns[c].low)).toPrecision(4);
+    say(`pen at ${columns[x].name} ${real(x, px)}, ${columns[y].name} ${real(y, py)}; corners: ${pen.corners.length}`);
+    return true;
+  }
+
   function showCount() {
     const count = chosen ? chosen.reduce((a, b) => a + b, 0) : 0;
     $("count").textContent = chosen ? `${count.toLocaleString("en")} of ${n.toLocaleString("en")} drawn particles are selected` : "nothing is selected";
@@ -149,6 +172,8 @@
     canvas.addEventListener("pointerleave", () => { $("tip").hidden = true; });
     canvas.addEventListener("wheel", e => { e.preventDefault(); zoom(e.deltaY > 0 ? 1.15 : 1 / 1.15, toPlace(e)); }, { passive: false });
     canvas.addEventListener("keydown", e => {
+      if (e.key === "l" && !pen) { pen = { at: [view.cx, view.cy], corners: [] }; penStep({ key: "ArrowUp" }); e.preventDefault(); return; }
+      if (pen && penStep(e)) { e.preventDefault(); return; }
       const step = view.w / 10, move = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] }[e.key];
       if (move) { view.cx += move[0]; view.cy += move[1]; draw(); }
       else if (e.key === "+" || e.key === "=") zoom(1 / 1.25, [view.cx, view.cy]);
@@ -186,7 +211,7 @@
     x = Math.max(0, names.indexOf("UMAP 1")); y = names.includes("UMAP 2") ? names.indexOf("UMAP 2") : Math.min(1, names.length - 1);
     colour = Math.max(0, columns.findIndex(c => c.classes));
     $("x").value = x; $("y").value = y; $("colour").value = colour;
-    renderer = makeRenderer("Scatter of the particles. Arrow keys move, plus and minus zoom, 0 shows all; selections can be made in the form below");
+    renderer = makeRenderer("Scatter of the particles. Arrow keys move, plus and minus zoom, 0 shows all; l begins a lasso: arrows move its pen, Enter sets a corner, c closes, Escape leaves; selections can be made in the form below, too");
     stage.prepend(renderer.domElement);
     scene = new THREE.Scene(); camera = new THREE.OrthographicCamera(-1, 1, 1, -1, -1, 1);
     geometry = new THREE.BufferGeometry();
