@@ -1,8 +1,8 @@
 /* The layout: neighbours pull, rows drawn at random push, step by step weaker.
  *
- * Rows are worked on tile by tile. A row moves by its own pulls and pushes alone; of rows of its own tile it sees where they are now, of all others where
- * they were when the pass began. So tiles do not depend on one another, and the bits not on the number of threads. Tiles are as many as N says,
- * and near rows stand together, so most neighbours are of the same tile. */
+ * Rows are worked on tile by tile. An edge within a tile moves both its ends, as in umap-learn; of one that leads to another tile each tile moves its own end
+ * alone, twice as far, and sees the other where it was when the pass began. So tiles do not depend on one another, and the bits not on the number of
+ * threads. Tiles are as many as N says, and near rows stand together, so most neighbours are of the same tile. */
 #include "analysis/umap.h"
 #include "base/philox.h"
 #include <math.h>
@@ -73,15 +73,14 @@ typedef struct tile {
     uint64_t random;
 } tile;
 
-INLINE const float *position(const tile *t, int64_t row)
-{
-    return (row >= t->first && row < t->end ? t->l->now : t->l->old) + row * t->l->width;
-}
+INLINE bool within(const tile *t, int64_t row) { return row >= t->first && row < t->end; }
+
+INLINE const float *position(const tile *t, int64_t row) { return (within(t, row) ? t->l->now : t->l->old) + row * t->l->width; }
 
 /* Does an edge of weight w (of the largest) pull in this pass? As often as its weight says, evenly spread. */
 INLINE bool pulls(float w, float epoch) { return floorf((epoch + 1) * w) > floorf(epoch * w); }
 
-/* How strongly lanes act along their difference: the last pulls (twice: an edge has two ends), the others push. */
+/* How strongly lanes act along their difference: the last pulls, the others push. */
 INLINE void strengths(f8 *out, const f8 *d2)
 {
     static const float a = (float)DECO_UMAP_A, b = (float)DECO_UMAP_B;
@@ -119,14 +118,24 @@ INLINE void act_plane(tile *t, int64_t row, int64_t neighbour)
         move_x += limited(dx[i]);
         move_y += limited(dy[i]);
     }
-    self[0] += t->l->step * (move_x + 2 * limited(dx[PUSHES]));
-    self[1] += t->l->step * (move_y + 2 * limited(dy[PUSHES]));
+    dx[PUSHES] = limited(dx[PUSHES]);
+    dy[PUSHES] = limited(dy[PUSHES]);
+    if (within(t, neighbour)) {
+        float *near = t->l->now + neighbour * 2;
+        near[0] -= t->l->step * dx[PUSHES];
+        near[1] -= t->l->step * dy[PUSHES];
+    } else {
+        move_x += dx[PUSHES];
+        move_y += dy[PUSHES];
+    }
+    self[0] += t->l->step * (move_x + dx[PUSHES]);
+    self[1] += t->l->step * (move_y + dy[PUSHES]);
 }
 
 INLINE void act_space(tile *t, int64_t row, int64_t neighbour)
 {
     int64_t width = t->l->width, other[PUSHES + 1];
-    float *self = t->l->now + row * width;
+    float *self = t->l->now + row * width, *near;
     f8 d2 = {0}, s;
 
     for (int i = 0; i < PUSHES + 1; i += 2)
@@ -142,14 +151,21 @@ INLINE void act_space(tile *t, int64_t row, int64_t neighbour)
         d2[i] = ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
     }
     strengths(&s, &d2);
+    near = within(t, neighbour) ? t->l->now + neighbour * width : NULL;
     for (int64_t j = 0; j < width; j += LANES) {
-        f8 here = *(const f8 *)(self + j), move = {0};
-        for (int i = 0; i < PUSHES + 1; i++) {
+        f8 here = *(const f8 *)(self + j), move = {0}, pull;
+        for (int i = 0; i < PUSHES; i++) {
             f8 d = s[i] * (here - *(const f8 *)(position(t, other[i]) + j));
             limit(&d, longest);
-            move += (i == PUSHES ? 2.f : 1.f) * d;
+            move += d;
         }
-        *(f8 *)(self + j) = here + t->l->step * move;
+        pull = s[PUSHES] * (here - *(const f8 *)(position(t, neighbour) + j));
+        limit(&pull, longest);
+        if (near)
+            *(f8 *)(near + j) -= t->l->step * pull;
+        else
+            move += pull;
+        *(f8 *)(self + j) = here + t->l->step * (move + pull);
     }
 }
 

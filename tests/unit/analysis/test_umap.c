@@ -3,6 +3,7 @@
 #include "analysis/order.h"
 #include "analysis/umap.h"
 #include "unit/analysis/partitions.h"
+#include "unit/analysis/trustworthiness.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -126,6 +127,51 @@ static void clouds_stay_clouds(void **state)
     free(y);
 }
 
+/* Closed motions that are linked. */
+static void linked_rings_stay_whole(void **state)
+{
+    enum { N = 600, Z = 3 };
+    static float x[N * Z];
+    float *y;
+    double kept;
+
+    for (int i = 0; i < N; i++) {
+        double angle = 2 * M_PI * (i / 2) / (N / 2);
+        x[Z * i] = (float)(cos(angle) + i % 2);
+        x[Z * i + 1] = (float)(i % 2 ? 0 : sin(angle));
+        x[Z * i + 2] = (float)(i % 2 ? sin(angle) : 0);
+        for (int j = 0; j < Z; j++)
+            x[Z * i + j] += 0.02f * (float)((i * (37 + 22 * j) % 101) - 50) / 50;
+    }
+    y = layout(x, N, Z, 2, 0, 1, pool);
+    kept = trustworthiness(x, Z, y, 2, N, 15);
+    if (!(kept > 0.995)) /* 0.9998 here and in umap-learn; 0.985 when an edge moves only one of its ends, twice as far */
+        fail_msg("trustworthiness %.4f", kept);
+    free(y);
+}
+
+/* A graph that falls into parts. */
+static void many_small_parts_are_laid_out_by_any_number_of_threads(void **state)
+{
+    enum { GROUPS = 40, EACH = 60, N = GROUPS * EACH, Z = 6 };
+    static float x[N * Z];
+    float *y[2];
+
+    for (int i = 0; i < N * Z; i++)
+        x[i] = (float)(i / Z % GROUPS * 1000 * (i % Z + 1)) + (float)(i * 37 % 101) / 101;
+    for (int t = 0; t < 2; t++) {
+        deco_pool *own;
+        ok(deco_pool_create(&own, t + 1, NULL));
+        y[t] = layout(x, N, Z, 2, 60, 1, own);
+        deco_pool_free(own);
+    }
+    assert_memory_equal(y[0], y[1], 2 * N * sizeof(float));
+    for (int i = 0; i < 2 * N; i++)
+        assert_true(isfinite(y[0][i]));
+    free(y[0]);
+    free(y[1]);
+}
+
 static void degenerate_latents_have_a_layout(void **state)
 {
     const int64_t rows[] = {1, 2, 10, 500}, width[] = {1, 2, 128};
@@ -176,6 +222,8 @@ int main(void)
         cmocka_unit_test(nearly_all_neighbours_among_many_are_the_nearest),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
         cmocka_unit_test(clouds_stay_clouds),
+        cmocka_unit_test(linked_rings_stay_whole),
+        cmocka_unit_test(many_small_parts_are_laid_out_by_any_number_of_threads),
         cmocka_unit_test(degenerate_latents_have_a_layout),
         cmocka_unit_test(many_rows_alike_are_each_others_neighbours),
         cmocka_unit_test(nothing_has_no_neighbours),
