@@ -1,6 +1,7 @@
 /* `cryodeco bench`: the cases of all folders, by name, each on its line. */
 #include "job/bench.h"
 
+#include "analysis/bench_latents.h"
 #include "config/options.h"
 #include "job/bench_tables.h"
 #include "model/bench_encoder.h"
@@ -12,7 +13,9 @@
 
 enum {
     SEARCH_AT = DECO_DECODER_CASES + DECO_ENCODER_CASES,
-    IMAGES_AT = SEARCH_AT + DECO_SEARCH_CASES,
+    LATENTS_AT = SEARCH_AT + DECO_SEARCH_CASES,
+    MANY_AT = LATENTS_AT + DECO_LATENT_CASES - DECO_LATENT_CASES_MANY,
+    IMAGES_AT = LATENTS_AT + DECO_LATENT_CASES,
     TABLES_AT = IMAGES_AT + DECO_IMAGE_CASES,
     CASES = TABLES_AT + DECO_TABLE_CASES
 };
@@ -23,8 +26,10 @@ static const deco_bench_case *case_at(int i)
         return &deco_decoder_cases[i];
     if (i < SEARCH_AT)
         return &deco_encoder_cases[i - DECO_DECODER_CASES];
-    if (i < IMAGES_AT)
+    if (i < LATENTS_AT)
         return &deco_search_cases[i - SEARCH_AT];
+    if (i < IMAGES_AT)
+        return &deco_latent_cases[i - LATENTS_AT];
     return i < TABLES_AT ? &deco_image_cases[i - IMAGES_AT] : &deco_table_cases[i - TABLES_AT];
 }
 
@@ -87,6 +92,8 @@ deco_status deco_bench_run(char **out, const deco_options *o, deco_monitor *m)
         const deco_bench_case *c = &with_options;
         deco_bench_rate rate = {0};
         if (o->cases && !names(o->cases, c->name))
+            continue;
+        if (!o->cases && i >= MANY_AT && i < IMAGES_AT) /* minutes each: by name alone */
             continue;
         if (i >= IMAGES_AT) { /* those go by the user's input */
             if (!o->cases && (i < TABLES_AT ? !deco_image_case_possible(c, o) : !o->particles.count))

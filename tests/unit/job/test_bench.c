@@ -62,6 +62,23 @@ static void searches_have_the_peers_shape(void **state)
     deco_options_free(o);
 }
 
+static void latents_have_the_peers_shape(void **state)
+{
+    deco_options *o = options("pca", "true");
+    char *text;
+    (void)state;
+    assert_int_equal(deco_bench_run(&text, o, NULL), DECO_OK);
+    cJSON *c = cJSON_Parse(text), *shape = cJSON_GetObjectItem(c, "shape");
+    assert_string_equal(cJSON_GetObjectItem(c, "case")->valuestring, "pca");
+    assert_string_equal(cJSON_GetObjectItem(c, "unit")->valuestring, "rows/s");
+    assert_true(cJSON_GetObjectItem(c, "value")->valuedouble > 0);
+    assert_int_equal(cJSON_GetObjectItem(shape, "rows")->valueint, 100000);
+    assert_int_equal(cJSON_GetObjectItem(shape, "dims")->valueint, 64);
+    cJSON_Delete(c);
+    free(text);
+    deco_options_free(o);
+}
+
 static void unknown_case_names_those_there_are(void **state)
 {
     deco_options *o = options("sgemm,sgem", "false");
@@ -93,6 +110,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_has_a_line_a_case_in_the_peers_words),
         cmocka_unit_test(searches_have_the_peers_shape),
+        cmocka_unit_test(latents_have_the_peers_shape),
         cmocka_unit_test(unknown_case_names_those_there_are),
         cmocka_unit_test(stops_when_asked),
     };
