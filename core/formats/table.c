@@ -60,17 +60,49 @@ deco_status deco_table_reserve(deco_table *t, int64_t columns)
     return DECO_OK;
 }
 
+enum { LARGE = 1 << 24, PAGE = 1 << 12 };
+
+/* The whole pages in some bytes; false: they are too few to be worth it. */
+static bool whole_pages(void **begin, size_t *length, unsigned char *at, size_t bytes)
+{
+    uintptr_t first = ((uintptr_t)at + PAGE - 1) & ~(uintptr_t)(PAGE - 1), end = ((uintptr_t)at + bytes) & ~(uintptr_t)(PAGE - 1);
+
+    *begin = (void *)first;
+    *length = end - first;
+    return bytes >= LARGE;
+}
+
+deco_status deco_table_room(unsigned char **out, size_t bytes, const char *what)
+{
+    deco_status st = deco_alloc(out, bytes ? bytes : 1, 1, what);
+    void *begin;
+    size_t length;
+
+    if (!st && whole_pages(&begin, &length, *out, bytes))
+        madvise(begin, length, MADV_HUGEPAGE);
+    return st;
+}
+
+void deco_table_touch(unsigned char *at, size_t bytes)
+{
+#ifdef MADV_POPULATE_WRITE
+    void *begin;
+    size_t length;
+
+    if (whole_pages(&begin, &length, at, bytes)) /* Linux 5.14; before that they come one by one */
+        madvise(begin, length, MADV_POPULATE_WRITE);
+#else
+    (void)at;
+    (void)bytes;
+#endif
+}
+
 deco_status deco_table_block(unsigned char **out, size_t bytes, const char *what)
 {
-    enum { LARGE = 1 << 24, PAGE = 1 << 12 };
-    deco_status st = deco_alloc(out, bytes ? bytes : 1, 1, what);
+    deco_status st = deco_table_room(out, bytes, what);
 
-#ifdef MADV_POPULATE_WRITE
-    if (!st && bytes >= LARGE) { /* Linux 5.14; before that they come one by one */
-        uintptr_t begin = ((uintptr_t)*out + PAGE - 1) & ~(uintptr_t)(PAGE - 1), end = ((uintptr_t)*out + bytes) & ~(uintptr_t)(PAGE - 1);
-        madvise((void *)begin, end - begin, MADV_POPULATE_WRITE);
-    }
-#endif
+    if (!st)
+        deco_table_touch(*out, bytes);
     return st;
 }
 

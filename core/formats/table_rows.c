@@ -1,4 +1,5 @@
 /* Rows of tables: chosen, and joined. */
+#include "base/threads.h"
 #include "formats/table_build.h"
 #include "formats/table_rows.h"
 
@@ -57,6 +58,70 @@ void table_copy_rows(unsigned char *to, size_t to_stride, const unsigned char *f
     }
 }
 
+/* ---- many rows: by a few threads, since getting memory costs as much as filling it ---------------------------------- */
+
+enum { PIECE_BYTES = 1 << 25, PIECE_KEYS = 1 << 17, MOST_THREADS = 4 };
+
+static deco_status run_pieces(deco_task task, void *context, int64_t pieces)
+{
+    deco_status st = DECO_OK;
+    deco_pool *pool = NULL;
+    int threads = deco_cores_allowed();
+
+    if (pieces < 2)
+        return pieces ? task(context, 0, 0) : DECO_OK;
+    TRY(deco_pool_create(&pool, threads < MOST_THREADS ? threads : MOST_THREADS, NULL));
+    TRY(deco_pool_run(pool, task, context, pieces));
+out:
+    deco_pool_free(pool);
+    return st;
+}
+
+typedef struct gathering {
+    unsigned char *to;
+    const unsigned char *from;
+    size_t stride, bytes; /* of a row there; of one here */
+    const int64_t *row;
+    int64_t n, piece; /* rows; rows of a piece */
+} gathering;
+
+static deco_status gather_piece(void *context, int64_t index, int worker)
+{
+    const gathering *g = context;
+    int64_t first = index * g->piece, n = g->n - first < g->piece ? g->n - first : g->piece;
+    unsigned char *to = g->to + (size_t)first * g->bytes;
+
+    (void)worker;
+    deco_table_touch(to, (size_t)n * g->bytes);
+    table_copy_rows(to, g->bytes, g->from, g->stride, g->row + first, n, g->bytes);
+    return DECO_OK;
+}
+
+static deco_status gather(gathering *g)
+{
+    g->piece = g->bytes < PIECE_BYTES ? PIECE_BYTES / (int64_t)(g->bytes ? g->bytes : 1) : 1;
+    return run_pieces(gather_piece, g, (g->n + g->piece - 1) / g->piece);
+}
+
+typedef struct search {
+    int64_t *match;
+    const deco_index *there;
+    const deco_column *key;
+    int64_t n;
+} search;
+
+static deco_status search_piece(void *context, int64_t index, int worker)
+{
+    const search *s = context;
+    int64_t first = index * PIECE_KEYS, n = s->n - first < PIECE_KEYS ? s->n - first : PIECE_KEYS;
+    deco_column from = *s->key;
+
+    (void)worker;
+    from.data += (size_t)first * from.stride;
+    deco_index_rows(s->match + first, s->there, &from, n);
+    return DECO_OK;
+}
+
 /* The rows `row` of a run become columns of `t`, which has none of these names. */
 static deco_status add_run(deco_table *t, const deco_table *from, run r, const int64_t *row)
 {
@@ -67,8 +132,12 @@ static deco_status add_run(deco_table *t, const deco_table *from, run r, const i
 
     if (__builtin_mul_overflow(r.bytes, (size_t)t->rows, &bytes))
         return deco_fail_memory(SIZE_MAX, t->source);
-    TRY(deco_table_block(&block, bytes, c->name));
-    table_copy_rows(block, r.bytes, c->data, c->stride, row, t->rows, r.bytes);
+    TRY(deco_table_room(&block, bytes, c->name));
+    st = gather(&(gathering){.to = block, .from = c->data, .stride = c->stride, .bytes = r.bytes, .row = row, .n = t->rows});
+    if (st) {
+        free(block);
+        goto out;
+    }
     TRY(deco_table_take_block(t, block));
     if (t->columns + r.columns > t->column_room)
         TRY(deco_table_reserve(t, t->columns + r.columns));
@@ -136,7 +205,7 @@ deco_status table_match_rows(int64_t *match, const deco_table *t, const deco_tab
     TRY(table_need_key(&c, t, key));
     TRY(deco_index_create(&there, other, key));
     TRY(deco_alloc(&taken, (size_t)other->rows + 1, sizeof *taken, key));
-    deco_index_rows(match, there, c, t->rows);
+    TRY(run_pieces(search_piece, &(search){match, there, c, t->rows}, (t->rows + PIECE_KEYS - 1) / PIECE_KEYS));
     for (int64_t i = 0; i < t->rows; i++) {
         if (match[i] < 0 && !missing++)
             first = i;

@@ -5,7 +5,7 @@
     python3 datasets.py compare DIR --ours build/release/bin/cryodeco [--rounds 5] [--seconds 2]
 
 Both programs run by turns on the same files, each reading in a process of its own; the best round of each counts, in seconds of wall time and of the
-processor. cryosparc-tools: Dataset.load, then every column taken (texts as Python strings) and a dict of uids built. pandas: two frames that are
+processor (all threads), which other work on the machine changes less. cryosparc-tools: Dataset.load, then every column taken (texts as Python strings) and a dict of uids built. pandas: two frames that are
 in memory, merged on uid, texts as categories of integers (its fastest), the columns that both have left out. `memory` is the peak of a process.
 """
 import argparse
@@ -148,7 +148,7 @@ def compare(o):
         words = [o.ours, "bench", "--json", "--threads", "1", "--cases", case, "--seconds", str(o.seconds)]
         r = child([sys.executable, "-c", code, *words, *(w for p in paths for w in ("--particles", str(p)))])
         rows = r["shape"]["rows"]
-        return dict(seconds=rows / r["value"], rows=rows, memory_MB=r["memory_MB"])
+        return dict(seconds=rows / r["value"], cpu=r["shape"]["cpu_s"], rows=rows, memory_MB=r["memory_MB"])
 
     cases = [("read, NPY", "dataset_read", "tools_read", [o.folder / "whole.npy.cs"]),
              ("read, CSDAT", "dataset_read", "tools_read", [o.folder / "whole.csdat.cs"]),
@@ -159,8 +159,10 @@ def compare(o):
             mine.append(ours(case, *paths))
             theirs.append(peer(name, *paths))
         a, b = min(mine, key=lambda r: r["seconds"]), min(theirs, key=lambda r: r["seconds"])
+        cpu = [1e3 * min(r["cpu"] for r in of) for of in (mine, theirs)]
         load = f" (Dataset.load alone {1e3 * min(r['load_only'] for r in theirs):.0f} ms)" if "load_only" in b else ""
         print(f"| {title} | {a['rows']:,} | {1e3 * a['seconds']:.0f} ms | {1e3 * b['seconds']:.0f} ms{load} | {b['seconds'] / a['seconds']:.1f} | "
+              f"{cpu[0]:.0f}, {cpu[1]:.0f} ms | {cpu[1] / cpu[0]:.1f} | "
               f"{a['memory_MB']:.0f} MB | {b['memory_MB']:.0f} MB |", flush=True)
 
 
