@@ -94,15 +94,14 @@ static int by_uid(const void *a, const void *b)
 static deco_status twice(const deco_particles *p, const uid_row *first, const uid_row *second, int64_t count)
 {
     int64_t a = first->row, b = second->row;
-    bool apart = file_path(p, a) != file_path(p, b), star = deco_particles_source(p, b)->star;
+    bool apart = file_path(p, a) != file_path(p, b);
 
     return deco_fail(DECO_E_FORMAT,
                      "%s: uid %llu stands twice, in row %lld%s%s and in row %lld%s%s (in all %lld rows repeat an earlier one): %s",
                      p->source, (unsigned long long)first->uid, file_row(p, a), apart ? " of " : "", apart ? file_path(p, a) : "",
                      file_row(p, b), apart ? " of " : "", apart ? file_path(p, b) : "", (long long)count,
-                     apart  ? "the inputs share particles; every particle can be used once"
-                     : star ? "both rows name the same image; every image can be used once"
-                            : "CryoSPARC's Remove Duplicate Particles makes such a set usable");
+                     apart ? "the inputs share particles; every particle can be used once"
+                           : "CryoSPARC's Remove Duplicate Particles makes such a set usable");
 }
 
 deco_status particles_check_uids(deco_particles *p)

@@ -10,22 +10,6 @@
 
 #define RADIANS (3.141592653589793238 / 180)
 
-/* FNV-1a of path and number, its bits then mixed so that near images have far uids. */
-uint64_t particles_image_uid(const char *path, int64_t index)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-
-    while (path[0] == '.' && path[1] == '/')
-        path += 2;
-    for (const char *c = path; *c; c++)
-        h = (h ^ (unsigned char)*c) * 0x100000001b3u;
-    h ^= (uint64_t)index * 0x9e3779b97f4a7c15u;
-    h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9u;
-    h = (h ^ h >> 27) * 0x94d049bb133111ebu;
-    h ^= h >> 31;
-    return h ? h : 1;
-}
-
 /* ---- the tables and their groups --------------------------------------------------------------------------------- */
 
 typedef struct numbered {
@@ -384,6 +368,7 @@ deco_status particles_star_read(deco_table **out, const char *path, deco_monitor
     TRY(find_tables(&s));
     TRY(deco_table_create(&s.t, s.particles->rows, path));
     TRY(put_images(&s));
+    TRY(star_tell_copies_apart(&s, m));
     TRY(put_sizes(&s));
     TRY(put_ctf(&s, m));
     TRY(put_poses(&s));

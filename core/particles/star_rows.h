@@ -13,6 +13,8 @@ deco_status particles_star_read(deco_table **out, const char *path, deco_monitor
 
 /* The uid of an image: of the stack's path as STAR has it (without a leading "./") and its number, from 0. Never 0. */
 uint64_t particles_image_uid(const char *path, int64_t index);
+/* The uid of the row that is the image's copy-th, from 0, which has the image's own. */
+uint64_t particles_copy_uid(uint64_t uid, int64_t copy);
 
 /* ---- for star_rows.c and star_values.c -------------------------------------------------------------------------- */
 
@@ -42,6 +44,8 @@ deco_status star_put_same(star_rows *s, const char *name, double value);
 /* As u4: a number counted from `first` in the file and from 0 here. Where a row has none such (RELION leaves 0 in rows that it has not put into
  * a half set), the column is kept with the others instead. */
 deco_status star_put_count(star_rows *s, const char *name, star_column c, int64_t first);
+/* Rows that share an image get uids by their number among them, in the file's order. */
+deco_status star_tell_copies_apart(star_rows *s, deco_monitor *m);
 deco_status star_put_text(star_rows *s, const char *name, star_column c);
 /* All columns of the particles that are not used, as star/<name>. */
 deco_status star_keep_others(star_rows *s, deco_monitor *m);

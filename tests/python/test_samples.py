@@ -22,7 +22,7 @@ SAMPLES = {
     "relion31.star": (5, 256, 2.806, 1, 300, "alignments3D", "is not found; tried"),
     "relion31.v2.star": (5, 256, 2.806, 1, 300, "alignments3D", "is not found; tried"),
     "relion31.6opticsgroups.star": (139, None, None, 6, 200, None, "1.24 Å, that of row 0 is 1.25 Å"),
-    "relion5.star": (17, 448, 0.89, 1, 100, "alignments3D", "both rows name the same image"),
+    "relion5.star": (17, 448, 0.89, 1, 100, "alignments3D", "is not found; tried"),
     "FinalRefinement-OriginalParticles-PfCRT.star": (5, None, None, 0, 300, None, "is not found; tried"),
 }
 

@@ -219,10 +219,32 @@ static void opens_as_a_set(void **state)
     toy_ok(deco_particles_open_input(&p, &(deco_input){.path = (const char *[]){path}, .paths = 1, .contrast = "light_on_dark"}, 0, NULL));
     assert_true(p->sign[0] == -1);
     deco_particles_free(p);
+}
 
-    static const char twice[] = OPTICS("", "") "1@Extract/job012/a.mrcs 1 15000 14000 30\n01@Extract/job012/a.mrcs 1 15000 14000 30\n";
-    toy_ok(deco_file_put(path, twice, strlen(twice)));
-    toy_refuses(path, 0, DECO_E_FORMAT, "in row 0 and in row 1", "the same image");
+/* Symmetry expansion and double picks: rows of one image are particles of their own, and the first is what it would be alone. */
+static void rows_of_one_image_have_uids_of_their_own(void **state)
+{
+    toy j = toy_begin(1, NULL);
+    char path[900];
+    deco_particles *p = NULL;
+    static const char content[] = OLD_HEAD "2@J7/stacks/s0.mrc 12000 11000 30 300 2.7 0.1 50000 7\n"
+                                           "1@J7/stacks/s0.mrc 12000 11000 30 300 2.7 0.1 50000 7\n"
+                                           "02@J7/stacks/s0.mrc 12000 11000 40 300 2.7 0.1 50000 7\n"
+                                           "2@./J7/stacks/s0.mrc 12000 11000 50 300 2.7 0.1 50000 7\n";
+
+    (void)state;
+    deco_table_free(j.t);
+    snprintf(path, sizeof path, "%s/old.star", j.project);
+    toy_ok(deco_file_put(path, content, strlen(content)));
+    toy_ok(deco_particles_open(&p, path, NULL, 0, NULL));
+    uint64_t two = particles_image_uid("J7/stacks/s0.mrc", 1), one = particles_image_uid("J7/stacks/s0.mrc", 0);
+    const uint64_t wanted[] = {two, one, particles_copy_uid(two, 1), particles_copy_uid(two, 2)};
+    for (int64_t i = 0; i < 4; i++) {
+        assert_true(deco_particles_uid(p, i) == wanted[i]);
+        assert_int_equal(p->image[i].index, i == 1 ? 0 : 1);
+    }
+    assert_true(two != wanted[2] && wanted[2] != wanted[3] && two != wanted[3]);
+    deco_particles_free(p);
 }
 
 /* Without rlnImageSize the stacks' headers say the box; a missing stack is then named with its places. */
@@ -306,10 +328,15 @@ static void one_long_value(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(relion_3_1),          cmocka_unit_test(poses_of_the_references_converter),
-        cmocka_unit_test(older_than_3_1),      cmocka_unit_test(angles_of_2D_classes_are_no_views),
-        cmocka_unit_test(what_cannot_be_used), cmocka_unit_test(opens_as_a_set),
-        cmocka_unit_test(box_of_the_stack),    cmocka_unit_test(contrast_is_seen),
+        cmocka_unit_test(relion_3_1),
+        cmocka_unit_test(poses_of_the_references_converter),
+        cmocka_unit_test(older_than_3_1),
+        cmocka_unit_test(angles_of_2D_classes_are_no_views),
+        cmocka_unit_test(what_cannot_be_used),
+        cmocka_unit_test(opens_as_a_set),
+        cmocka_unit_test(rows_of_one_image_have_uids_of_their_own),
+        cmocka_unit_test(box_of_the_stack),
+        cmocka_unit_test(contrast_is_seen),
         cmocka_unit_test(one_long_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
