@@ -2,6 +2,8 @@
  * wrong and says so at the end. */
 #include "particles/info.h"
 #include "compute/hypervolume.h"
+#include "particles/cache_env.h"
+#include "particles/file_order.h"
 #include "particles/loader.h"
 
 #include <math.h>
@@ -88,6 +90,19 @@ static void forecast(findings *f, const deco_options *o)
     f->training_bytes = 4.0 * sizeof(float) * (double)deco_hypervolume_parameters(&h);
 }
 
+static deco_status forecast_cache(findings *f, bool float32)
+{
+    deco_status st = DECO_OK;
+    distinct_images images = {0};
+
+    TRY(file_order_distinct(&images, f->p));
+    for (int encoder = 0; encoder < 2; encoder++)
+        f->cache_bytes[encoder] = cache_env_bytes(images.count, record_layout_of(f->p->D, float32, encoder).bytes);
+out:
+    distinct_images_free(&images);
+    return st;
+}
+
 /* The stacks, and what is known of the images without or with them. */
 static deco_status look_at_images(findings *f, const deco_input *in, deco_monitor *m)
 {
@@ -141,6 +156,7 @@ static deco_status find_out(findings *f, const deco_input *in, const deco_option
     if (f->pose_prefix)
         TRY(take(f, &sound, particles_read_poses(p, DECO_NEED_POSES, m)));
     forecast(f, o);
+    TRY(forecast_cache(f, !strcmp(o->image_precision, "float32")));
     if (p->uid)
         deco_particles_digest(f->digest, p);
 out:

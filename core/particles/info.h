@@ -33,6 +33,7 @@ typedef struct findings {
     path_list problems;                                          /* messages: what stands in the way */
     char *pose_prefix;                                           /* NULL: none */
     double table_bytes, row_bytes, loader_bytes, training_bytes; /* the forecast; training: decoder and latents without activations */
+    double cache_bytes[2];                                       /* on disk: without and with the encoder's pixels */
     int64_t batch;
     char digest[17];
 } findings;

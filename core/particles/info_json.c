@@ -134,12 +134,15 @@ out:
     return st;
 }
 
-static void put_memory(cJSON *root, const findings *f)
+static void put_needs(cJSON *root, const findings *f)
 {
     cJSON *memory = cJSON_AddObjectToObject(root, "memory_bytes");
     put_number(memory, "rows", f->table_bytes + f->row_bytes, f->images_known);
     put_number(memory, "loader", f->loader_bytes, f->images_known);
     put_number(memory, "default_decoder_weights", f->training_bytes, f->images_known);
+    cJSON *cache = cJSON_AddObjectToObject(root, "cache_bytes");
+    put_number(cache, "without_encoder", f->cache_bytes[0], f->images_known);
+    put_number(cache, "with_encoder", f->cache_bytes[1], f->images_known);
 }
 
 deco_status info_json(char **out, const findings *f)
@@ -171,7 +174,7 @@ deco_status info_json(char **out, const findings *f)
         cJSON_AddItemToArray(columns, cJSON_CreateString(p->rows->column[i].name));
     runs = cJSON_AddObjectToObject(root, "can_run");
     cJSON_AddBoolToObject(runs, "known_poses", usable && p->R && p->shift);
-    put_memory(root, f);
+    put_needs(root, f);
     put_text(root, "digest", *f->digest ? f->digest : NULL);
     put_list(root, "problems", &f->problems);
     char *text = cJSON_Print(root);

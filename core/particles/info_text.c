@@ -296,6 +296,15 @@ static void say_memory(FILE *to, const findings *f)
     fprintf(to, "the decoder's working memory comes on top: cryodeco run ... --dry_run True forecasts it with your settings\n");
 }
 
+static void say_cache(FILE *to, const findings *f)
+{
+    char with[32], without[32];
+
+    head(to, "cache");
+    fprintf(to, "%s on disk, %s with the encoder's pixels (--cache_dir, on a local disk)\n", size_text(without, f->cache_bytes[0]),
+            size_text(with, f->cache_bytes[1]));
+}
+
 static deco_status write_all(FILE *to, const findings *f)
 {
     deco_status st = DECO_OK;
@@ -313,8 +322,10 @@ static deco_status write_all(FILE *to, const findings *f)
         TRY(say_stacks(to, f));
     say_columns(to, f->p->rows);
     say_runs(to, f);
-    if (f->images_known)
+    if (f->images_known) {
         say_memory(to, f);
+        say_cache(to, f);
+    }
     head(to, "problems");
     fprintf(to, "%s\n", f->problems.count ? f->problems.path[0] : "none");
     for (int64_t i = 1; i < f->problems.count; i++) {
