@@ -1,5 +1,6 @@
 /* One subset as .cs, .csg and .star. */
 #include "analysis/subset_write.h"
+#include "analysis/subset_paths.h"
 #include "base/file.h"
 #include "formats/cs.h"
 #include "formats/csg.h"
@@ -54,6 +55,7 @@ deco_status deco_subset_source_open(deco_subset_source *out, const deco_subset_i
     *out = s;
     time_now(s.created);
     TRY(deco_table_view(&s.columns, in->particles->rows));
+    TRY(deco_subset_paths(s.columns, in->particles));
     if (in->poses_estimated)
         TRY(put_poses(s.columns, in));
     if (!in->poses_estimated) { /* the input's bits, not what became of them in the model */

@@ -26,6 +26,7 @@ static deco_status take_names(deco_particles *p, const deco_input *in, const inp
         p->from[k].star = f->star;
         p->sources = k + 1;
         TRY(copy(&p->from[k].path, f->rows));
+        TRY(copy(&p->from[k].project, f->project));
         if (!p->version)
             TRY(copy(&p->version, f->version));
     }

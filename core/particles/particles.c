@@ -74,8 +74,10 @@ void deco_particles_free(deco_particles *p)
 {
     if (!p)
         return;
-    for (int64_t k = 0; k < p->sources; k++)
+    for (int64_t k = 0; k < p->sources; k++) {
         free(p->from[k].path);
+        free(p->from[k].project);
+    }
     free(p->from);
     for (int64_t s = 0; s < p->stacks; s++) {
         if (p->stack)

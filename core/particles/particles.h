@@ -25,6 +25,7 @@ typedef struct deco_image_size {
 /* One of the inputs whose rows stand one after another. */
 typedef struct deco_source {
     char *path;          /* the .cs or .star file that its rows (and their order) come from */
+    char *project;       /* directory that its paths count from */
     bool star;           /* RELION's; uids are then made of the images' paths and numbers */
     int64_t first, rows; /* of the rows of all inputs */
 } deco_source;

@@ -160,6 +160,72 @@ def test_an_input_that_changed_since_the_run_is_refused(tiny_copy, tmp_path):
     assert "row 3" in refused(tmp_path / "run", "--labels", "0", "--output", tmp_path / "x")
 
 
+# ---- several inputs --------------------------------------------------------------------------------------------------
+
+
+def two_projects(folder):
+    """The tiny set in two halves, each the job of a project of its own. Returns the jobs."""
+    whole = np.load(J12 / "downsampled_particles.cs")
+    jobs = []
+    for k in range(2):
+        job = folder / f"P{k}/J12"
+        shutil.copytree(J12, job)
+        with open(job / "downsampled_particles.cs", "wb") as f:
+            np.save(f, whole[k::2])
+        jobs.append(job)
+    return jobs
+
+
+def test_subsets_of_a_run_of_several_inputs(tmp_path):
+    jobs = two_projects(tmp_path)
+    inputs = [w for job in jobs for w in ("--particles", job)]
+    cryodeco("run", *inputs, "--outdir", tmp_path / "run", *BRIEF, "--back_projection", "False", "--seed", "1")
+    uids = np.load(tmp_path / "run/out/uid.npy")
+    labels = np.load(newest_analysis(tmp_path / "run") / "clustering2/labels.npy")
+    subset(tmp_path / "run", "--labels", "1", "--output", tmp_path / "s/one")
+    rows = np.load(tmp_path / "s/one.cs")
+    assert (rows["uid"] == uids[labels == 1]).all()
+    cluster = newest_analysis(tmp_path / "run") / "clustering2/clustering_cs_star"
+    assert (tmp_path / "s/one.cs").read_bytes() == (cluster / "cluster_1.cs").read_bytes()
+    # paths of the first input count from its project, as ever; those of the other say where they are
+    first = np.isin(rows["uid"], np.load(jobs[0] / "downsampled_particles.cs")["uid"])
+    assert 0 < first.sum() < len(rows)
+    for path, own in zip(rows["blob/path"], first):
+        assert path.decode().startswith("J12/downsample/" if own else f"{tmp_path}/P1/J12/downsample/")
+    # so the subset is an input itself, beside the first project or read from it
+    said = json.loads(cryodeco("info", tmp_path / "s/one.cs", "--datadir", tmp_path / "P0", "--json", "True").stdout)
+    assert said["problems"] == [] and said["particles"] == len(rows)
+    names = starfile.read(tmp_path / "s/one.star")["particles"]["rlnImageName"]
+    assert [n.split("@")[1] for n in names] == [p.decode() for p in rows["blob/path"]]
+    # and the same project named twice has one: nothing changes
+    shutil.move(jobs[1], tmp_path / "P0/J13")
+    r = subset("--particles", jobs[0], "--particles", tmp_path / "P0/J13", "--output", tmp_path / "all", "--forms", "cs")
+    assert set(np.load(tmp_path / "all.cs")["blob/path"]) == set(np.load(J12 / "downsampled_particles.cs")["blob/path"]), r.stderr
+
+
+def test_copies_in_a_star_file_are_particles_of_their_own(tmp_path):
+    """Symmetry expansion: every image three times, at another pose each."""
+    subset("--particles", J12, "--output", tmp_path / "P/one")
+    tables = starfile.read(tmp_path / "P/one.star")
+    pandas = pytest.importorskip("pandas")
+    copies = [tables["particles"].assign(rlnAngleRot=tables["particles"]["rlnAngleRot"] + 120 * k) for k in range(3)]
+    tables["particles"] = pandas.concat(copies)
+    starfile.write(tables, tmp_path / "P/three.star")
+    words = ["--particles", tmp_path / "P/three.star", "--datadir", TINY / "project"]
+    said = json.loads(cryodeco("info", *words, "--json", "True").stdout)
+    assert said["particles"] == 3000 and said["problems"] == []
+    assert said["cache_bytes"]["without_encoder"] < 1000 * 4096 + 1e6  # an image is kept once
+    subset(*words, "--output", tmp_path / "all")
+    uids = np.load(tmp_path / "all.cs")["uid"]
+    assert len(set(uids.tolist())) == 3000
+    np.save(tmp_path / "rows.npy", np.arange(1500, 2500))
+    subset(*words, "--rows", tmp_path / "rows.npy", "--output", tmp_path / "some")
+    assert (np.load(tmp_path / "some.cs")["uid"] == uids[1500:2500]).all()
+    rot = starfile.read(tmp_path / "some.star")["particles"]["rlnAngleRot"]
+    there = tables["particles"]["rlnAngleRot"].to_numpy()[1500:2500]
+    assert np.abs((rot - there + 180) % 360 - 180).max() < 1e-2
+
+
 # ---- back from RELION --------------------------------------------------------------------------------------------------
 
 
