@@ -1,5 +1,6 @@
 /* The `cryodeco` command: words in, a job run, an exit code out. Everything it knows stands behind cryodeco.h. */
 #include "cryodeco.h"
+#include "fault.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,7 @@ int main(int argc, char **argv)
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGUSR1, &checkpoint, NULL);
+    fault_watch();
 
     deco_command_run(command, options, running, &text, &code); /* a failure is logged through the monitor */
     if (print_out(text))

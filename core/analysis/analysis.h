@@ -6,7 +6,7 @@
 #include "base/threads.h"
 #include "config/options.h"
 #include "model/model.h"
-#include "particles/particles.h"
+#include "particles/loader.h"
 
 /* Principal components of x [N,Z]. Rows of `components` [Z,Z] by falling variance; the entry of largest magnitude of each is
  * positive. `scores` [N,Z] may be NULL. */
@@ -73,10 +73,11 @@ typedef struct deco_analysis_input {
     const float *R, *shift; /* [N,9], [N,2] pixels of box: poses used */
     bool poses_estimated;   /* true: subsets get ours as alignments3D; false: the input's stand, unless they are flipped */
     uint64_t seed;
-    int64_t pose_radius;  /* outermost Fourier shell that poses were found or refined with in the run; 0: none was */
-    bool poses_given;     /* they began as the input's, refined or not */
-    double starts_agree;  /* share of the poses that two starts of the initial model found alike; 0: not compared */
-    double latents_moved; /* median in the last epoch; 0 or NAN: not known */
+    int64_t pose_radius;            /* outermost Fourier shell that poses were found or refined with in the run; 0: none was */
+    bool poses_given;               /* they began as the input's, refined or not */
+    double starts_agree;            /* share of the poses that two starts of the initial model found alike; 0: not compared */
+    double latents_moved;           /* median in the last epoch; 0 or NAN: not known */
+    const deco_image_stats *images; /* as deco_back_projection_input's */
 } deco_analysis_input;
 deco_status deco_analysis_write(const char *directory, const deco_analysis_input *in, const deco_options *o, deco_monitor *m);
 

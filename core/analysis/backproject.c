@@ -96,12 +96,17 @@ static deco_status add_images(deco_gridding *g, const deco_back_projection_input
 {
     deco_status st = DECO_OK;
     deco_loader *loader = NULL;
+    deco_image_stats images = {.std = 1};
     batch_rows *rows = NULL;
     deco_batch b;
     double waited = 0;
 
     TRY(deco_alloc(&rows, 1, sizeof *rows, "a batch"));
-    TRY(deco_loader_create(&loader, in->particles, in->mask, &(deco_image_stats){.std = 1}, dev, DECO_GRID_BATCH, 2));
+    if (in->images) {
+        images.cache = in->images->cache;
+        images.float32 = in->images->float32;
+    }
+    TRY(deco_loader_create(&loader, in->particles, in->mask, &images, dev, DECO_GRID_BATCH, 2));
     TRY(deco_loader_start(loader, in->row, in->n));
     for (;;) {
         TRY(deco_loader_next(loader, &b, &waited));

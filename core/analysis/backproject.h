@@ -4,6 +4,7 @@
 
 #include "analysis/gridding.h"
 #include "base/monitor.h"
+#include "particles/loader.h"
 #include "particles/particles.h"
 
 /* Which half each of N rows is in. */
@@ -25,6 +26,7 @@ typedef struct deco_back_projection_input {
     const uint8_t *half;    /* [N] */
     const int64_t *row;     /* [n] */
     int64_t n;
+    const deco_image_stats *images; /* where they are read from and how they are rounded; NULL: from the stacks, to float16 */
 } deco_back_projection_input;
 
 /* Maps [D,D,D] in the units of the images, positive density. */

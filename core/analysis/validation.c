@@ -141,7 +141,8 @@ static deco_status check_cluster(validation *v, int64_t k)
         if (is_member(in, i, k))
             v->row[v->n++] = i;
     TRY(deco_back_project(
-        &b, &(deco_back_projection_input){in->particles, v->mask, in->R, in->shift, v->weight, v->halves.of, v->row, v->n}, in->dev, v->m));
+        &b, &(deco_back_projection_input){in->particles, v->mask, in->R, in->shift, v->weight, v->halves.of, v->row, v->n, in->images},
+        in->dev, v->m));
     TRY(read_decoded(&decoded, v, k));
     TRY(deco_low_shells_take(&v->low[k], &b, decoded, in->dev));
     TRY(deco_cluster_check_make(&v->out->check[k], v->directory, k, &b, decoded, in->psize_A, in->seed, in->dev));

@@ -18,6 +18,7 @@ typedef struct deco_validation_input {
     double psize_A;
     uint64_t seed;
     deco_device *dev;
+    const deco_image_stats *images; /* as deco_back_projection_input's */
 } deco_validation_input;
 
 typedef struct deco_validation {

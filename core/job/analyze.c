@@ -91,8 +91,10 @@ deco_status deco_job_analyze_model(char **summary, const char *directory, deco_m
     deco_status st = DECO_OK;
     int64_t N = p->N, Z = m->shape.Z;
     float *z = NULL, *R = NULL, *shift = NULL;
+    deco_image_stats images = {.std = 1, .float32 = !strcmp(o->image_precision, "float32")};
     double moved;
 
+    TRY(deco_images_find_cache(&images.cache, p, o, mon));
     TRY(deco_metrics_latents_moved(&moved, o->outdir, at->epoch));
     TRY(deco_alloc(&z, (size_t)(N * Z) + 1, sizeof *z, "latents"));
     if (Z)
@@ -111,12 +113,14 @@ deco_status deco_job_analyze_model(char **summary, const char *directory, deco_m
                                                    .pose_radius = pose_radius(o, N, m->D, deco_scheduled_epoch(at->epoch, at->skipped)),
                                                    .starts_agree = at->agreement,
                                                    .latents_moved = moved,
+                                                   .images = &images,
                                                    .seed = (uint64_t)o->seed},
                             o, mon));
     TRY(deco_training_plots_write(directory, o->outdir, at->epoch, mon));
     TRY(deco_report_write(o->outdir, directory, p, shift, o, mon));
     *summary = deco_job_summary(directory, o, Z);
 out:
+    deco_images_close(&images);
     free(z);
     free(R);
     free(shift);

@@ -179,13 +179,13 @@ out:
     return st;
 }
 
-/* A whole cache with the encoder's pixels serves a run without one. */
-static deco_status find_richer(deco_cache *c, bool float32, deco_monitor *m)
+/* c->env stays NULL where there is no whole one of that form. */
+static deco_status find_form(deco_cache *c, bool float32, bool encoder, deco_monitor *m)
 {
     deco_status st = DECO_OK;
     bool got, whole = false;
 
-    TRY(cache_plan_form(&c->plan, float32, true));
+    TRY(cache_plan_form(&c->plan, float32, encoder));
     if (!deco_path_exists(c->plan.directory))
         goto out;
     TRY(lock_directory(&got, c, CACHE_SHARED));
@@ -208,12 +208,32 @@ deco_status deco_cache_open(deco_cache **out, const deco_particles *p, const cha
     *out = NULL;
     TRY(deco_alloc(&c, 1, sizeof *c, "cache"));
     TRY(cache_plan_make(&c->plan, p, root));
-    if (!encoder)
-        TRY(find_richer(c, float32, m));
+    if (!encoder) /* one with the encoder's pixels serves a run without one */
+        TRY(find_form(c, float32, true, m));
     if (!c->env) {
         TRY(cache_plan_form(&c->plan, float32, encoder));
         TRY(find_or_make(c, dev, m));
     }
+    deco_info(m, "images are read from %s", c->plan.directory);
+    *out = c;
+    c = NULL;
+out:
+    deco_cache_close(c);
+    return st;
+}
+
+deco_status deco_cache_find(deco_cache **out, const deco_particles *p, const char *root, bool float32, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    deco_cache *c = NULL;
+
+    *out = NULL;
+    TRY(deco_alloc(&c, 1, sizeof *c, "cache"));
+    TRY(cache_plan_make(&c->plan, p, root));
+    for (int encoder = 1; encoder >= 0 && !c->env; encoder--)
+        TRY(find_form(c, float32, encoder, m));
+    if (!c->env)
+        goto out;
     deco_info(m, "images are read from %s", c->plan.directory);
     *out = c;
     c = NULL;

@@ -18,6 +18,8 @@ typedef struct deco_cache deco_cache;
  * (NaN, infinite or equal pixels: file, row, image), STOPPED (what is made stays). */
 deco_status deco_cache_open(deco_cache **out, const deco_particles *p, const char *root, bool float32, bool encoder, deco_device *dev,
                             deco_monitor *m);
+/* The same, where there is a whole one, with the encoder's pixels or without; *out NULL: there is none, and none is made. */
+deco_status deco_cache_find(deco_cache **out, const deco_particles *p, const char *root, bool float32, deco_monitor *m);
 void deco_cache_close(deco_cache *c); /* takes NULL */
 
 /* Mean and standard deviation of the set: METHOD.md 1.5, the bits of deco_images_survey. */

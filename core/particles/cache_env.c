@@ -16,7 +16,8 @@ struct cache_env {
     MDB_env *env;
     char *path; /* of data.mdb */
     MDB_dbi images, sums, about;
-    bool known; /* are the tables open? */
+    bool known;      /* are the tables open? */
+    uint64_t needed; /* bytes that the file must have */
 };
 
 struct cache_view {
@@ -83,8 +84,14 @@ void cache_env_close(cache_env *e)
     free(e);
 }
 
+static deco_status truncated(const cache_env *e, uint64_t size)
+{
+    return deco_fail(DECO_E_FORMAT, "%s: truncated: %llu bytes are there, %llu belong to it; it has to be made again", e->path,
+                     (unsigned long long)size, (unsigned long long)e->needed);
+}
+
 /* A cut file would end the process with SIGBUS when its missing pages are touched. */
-static deco_status check_size(const cache_env *e)
+static deco_status check_size(cache_env *e)
 {
     MDB_envinfo info;
     MDB_stat stat_of;
@@ -95,11 +102,19 @@ static deco_status check_size(const cache_env *e)
         return fail(e, rc, "cannot be read");
     if (stat(e->path, &file))
         return deco_fail_errno(DECO_E_FILE, "%s", e->path);
-    uint64_t needed = ((uint64_t)info.me_last_pgno + 1) * stat_of.ms_psize;
-    if ((uint64_t)file.st_size < needed)
-        return deco_fail(DECO_E_FORMAT, "%s: truncated: %lld bytes are there, %llu belong to it; it has to be made again", e->path,
-                         (long long)file.st_size, (unsigned long long)needed);
-    return DECO_OK;
+    e->needed = ((uint64_t)info.me_last_pgno + 1) * stat_of.ms_psize;
+    return (uint64_t)file.st_size < e->needed ? truncated(e, (uint64_t)file.st_size) : DECO_OK;
+}
+
+/* The same of a file that is being read: somebody may have cut it since. Of a disk that fails the program tells (plugin/fault.c). */
+static deco_status check_uncut(const cache_env *e)
+{
+    mdb_filehandle_t fd;
+    struct stat file;
+
+    if (mdb_env_get_fd(e->env, &fd) || fstat(fd, &file))
+        return deco_fail_errno(DECO_E_FILE, "%s", e->path);
+    return (uint64_t)file.st_size < e->needed ? truncated(e, (uint64_t)file.st_size) : DECO_OK;
 }
 
 /* LMDB would write the first pages of an empty file, also when it may only read. */
@@ -217,8 +232,12 @@ deco_status cache_view_image(const unsigned char **out, cache_view *v, int64_t n
 {
     size_t key_value = (size_t)number;
     MDB_val key = {sizeof key_value, &key_value}, value;
-    int rc = mdb_get(v->txn, v->e->images, &key, &value);
+    deco_status st = check_uncut(v->e);
+    int rc;
 
+    if (st)
+        return st;
+    rc = mdb_get(v->txn, v->e->images, &key, &value);
     if (rc)
         return fail(v->e, rc, "an image is missing; remove it (cryodeco cache remove), and it is made again");
     if (value.mv_size != bytes)

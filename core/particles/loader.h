@@ -24,6 +24,8 @@ deco_status deco_images_survey(deco_image_stats *out, const deco_particles *p, d
 
 /* As the options say: with a cache, which is made where there is none, or by the survey. Close it before `p` is freed. */
 deco_status deco_images_open(deco_image_stats *out, const deco_particles *p, const deco_options *o, deco_device *dev, deco_monitor *m);
+/* A whole cache of them, where the options allow one and there is one: NULL otherwise. None is made. */
+deco_status deco_images_find_cache(deco_cache **out, const deco_particles *p, const deco_options *o, deco_monitor *m);
 void deco_images_close(deco_image_stats *s);
 
 typedef struct deco_loader deco_loader;

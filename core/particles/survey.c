@@ -72,13 +72,24 @@ out:
     return st;
 }
 
+static bool may_cache(const deco_options *o)
+{
+    return o->cache_dir && o->use_lmdb && !strcmp(o->cache, "auto") && !o->dry_run; /* which writes nothing */
+}
+
+deco_status deco_images_find_cache(deco_cache **out, const deco_particles *p, const deco_options *o, deco_monitor *m)
+{
+    *out = NULL;
+    return may_cache(o) && p->stack ? deco_cache_find(out, p, o->cache_dir, !strcmp(o->image_precision, "float32"), m) : DECO_OK;
+}
+
 deco_status deco_images_open(deco_image_stats *out, const deco_particles *p, const deco_options *o, deco_device *dev, deco_monitor *m)
 {
     deco_status st = DECO_OK;
     deco_image_stats s = {.float32 = !strcmp(o->image_precision, "float32"), .encoder = o->use_conf_encoder, .block = o->shuffle_block};
 
     *out = (deco_image_stats){0};
-    if (o->cache_dir && o->use_lmdb && !strcmp(o->cache, "auto") && !o->dry_run) { /* which writes nothing */
+    if (may_cache(o)) {
         TRY(deco_cache_open(&s.cache, p, o->cache_dir, s.float32, s.encoder, dev, m));
         deco_cache_scale(&s.mean, &s.std, s.cache);
     } else {

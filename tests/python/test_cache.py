@@ -93,6 +93,10 @@ def test_training_cannot_tell_cache_from_stacks(tmp_path):
     cryodeco("run", *plan, "--outdir", tmp_path / "cached", "--cache_dir", tmp_path / "c", "--prefetch", "1")
     expect_whole(tmp_path / "c")
     same_results(tmp_path / "stacks", tmp_path / "cached")
+    maps = [sorted((tmp_path / run / "out").glob("analysis_*/**/validation/half_*.mrc")) for run in ("stacks", "cached")]
+    assert len(maps[0]) == len(maps[1]) > 0  # the back-projection reads the cache too
+    assert [mrcfile.read(p).tobytes() for p in maps[0]] == [mrcfile.read(p).tobytes() for p in maps[1]]
+    assert (tmp_path / "cached/run.log").read_text().count("images are read from") == 2
 
 
 def test_bytes_a_particle_on_disk(project, tmp_path):
@@ -215,6 +219,53 @@ def test_damage_is_found_and_mended(tmp_path):
         cache("info", root=tmp_path)
         cache("build", JOB, root=tmp_path)
         expect_whole(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def hidden_cut(tmp_path_factory):
+    """fstat says that a cache is as long as ever: so it is on a disk that fails where it is read."""
+    place = tmp_path_factory.mktemp("shim")
+    (place / "long.c").write_text("""#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+int fstat(int fd, struct stat *s)
+{
+    int (*real)(int, struct stat *) = (int (*)(int, struct stat *))dlsym(RTLD_NEXT, "fstat");
+    char link[64], path[4096] = "";
+    int rc = real(fd, s);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (readlink(link, path, sizeof path - 1) > 0 && strstr(path, "/data.mdb"))
+        s->st_size = (off_t)1 << 40;
+    return rc;
+}
+int fstat64(int fd, struct stat64 *s) { return fstat(fd, (struct stat *)s); }
+""")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", place / "long.so", place / "long.c", "-ldl"], check=True)
+    return place / "long.so"
+
+
+@pytest.mark.parametrize("told", (True, False))
+def test_a_cache_cut_short_under_a_run_ends_it_with_a_message(told, hidden_cut, tmp_path):
+    cache("build", JOB, *NO_ENCODER, root=tmp_path / "c")
+    data = directory(tmp_path / "c") / "data.mdb"
+    environment = os.environ if told else {**os.environ, "LD_PRELOAD": str(hidden_cut)}
+    words = [command(), "run", "--particles", JOB, "--outdir", tmp_path / "o", "--cache_dir", tmp_path / "c", *BRIEF, "--epochs_sgd", "1000"]
+    run = subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment)
+    lines = []
+    for line in run.stderr:
+        lines.append(line)
+        if "epoch" in line and "loss" in line:
+            os.truncate(data, 16384)
+            break
+    lines.append(run.communicate(timeout=120)[1])
+    said = "".join(lines)
+    assert run.returncode == 1, (run.returncode, said)
+    assert str(data) in said and ("truncated" if told else "was cut short") in said, said
+    cache("build", JOB, *NO_ENCODER, root=tmp_path / "c")  # and the next run makes it again
+    expect_whole(tmp_path / "c")
 
 
 def test_damaged_anywhere_never_crashes(tmp_path):

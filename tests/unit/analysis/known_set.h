@@ -70,7 +70,7 @@ static inline int64_t rows_of(int64_t *row, const known_set *s, int32_t k)
 static inline void back_project(deco_back_projection *b, const known_set *s, int32_t k, const uint8_t *half)
 {
     int64_t *row = calloc((size_t)s->p->N, sizeof *row), n = rows_of(row, s, k);
-    toy_ok(deco_back_project(b, &(deco_back_projection_input){s->p, s->mask, s->R, s->shift, NULL, half, row, n}, s->dev, NULL));
+    toy_ok(deco_back_project(b, &(deco_back_projection_input){s->p, s->mask, s->R, s->shift, NULL, half, row, n, NULL}, s->dev, NULL));
     free(row);
 }
 
