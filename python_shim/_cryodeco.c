@@ -356,6 +356,25 @@ static PyObject *py_decode(PyObject *self, PyObject *args)
     Py_END_ALLOW_THREADS return st ? raise_status(st, deco_error()) : Py_BuildValue("");
 }
 
+#define LOCK "cryodeco.lock"
+static void free_lock(void *object) { deco_lock_release(object); }
+static void destroy_lock(PyObject *capsule) { destroy(capsule, LOCK, free_lock); }
+
+static PyObject *py_lock(PyObject *self, PyObject *args)
+{
+    PyObject *directory = NULL;
+    deco_lock *l = NULL;
+    deco_status st;
+    (void)self;
+
+    if (!PyArg_ParseTuple(args, "O&:lock", PyUnicode_FSConverter, &directory))
+        return NULL;
+    const char *path = PyBytes_AsString(directory);
+    Py_BEGIN_ALLOW_THREADS st = deco_lock_take(&l, path, NULL);
+    Py_END_ALLOW_THREADS Py_DECREF(directory);
+    return st ? raise_status(st, deco_error()) : capsule_of(l, LOCK, destroy_lock, free_lock);
+}
+
 static PyObject *py_version(PyObject *self, PyObject *nothing)
 {
     (void)self, (void)nothing;
@@ -373,6 +392,7 @@ static PyMethodDef methods[] = {
     {"view", py_view, METH_VARARGS, "view(result, which) -> (address, typestr, shape)"},
     {"model", py_model, METH_VARARGS, "model(result, threads) -> (handle, D, Z, psize_A)"},
     {"decode", py_decode, METH_VARARGS, "decode(address of [D,D,D] f4, model, address of [Z] f4, Z)"},
+    {"lock", py_lock, METH_VARARGS, "lock(directory) -> handle that holds directory/run.lock while it lives"},
     {NULL, NULL, 0, NULL},
 };
 

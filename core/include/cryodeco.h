@@ -117,6 +117,17 @@ enum {
  * free with deco_text_free). `monitor` may be NULL. */
 DECO_API deco_status deco_command_run(const char *command, const deco_options *o, deco_monitor *monitor, char **out, int *exit_code);
 
+/* One process at a time in a directory. */
+typedef struct deco_lock deco_lock;
+
+/* Takes DIRECTORY/run.lock, which says host and process, for as long as the process lives or until it is released. Its time is moved on every half
+ * minute. What a killed process of this host left there is taken over with a line in the log. When somebody removes the file meanwhile, `monitor` (may
+ * be NULL) is asked to stop. Fails: FILE (in use, and by whom; of another host: the time since its sign of life, and what to remove). */
+DECO_API deco_status deco_lock_take(deco_lock **out, const char *directory, deco_monitor *monitor);
+
+/* Removes the file. Takes NULL. */
+DECO_API void deco_lock_release(deco_lock *lock);
+
 /* ---- 5. A finished run ----------------------------------------------------------------------------------------- */
 
 /* The trained model of a run directory. */

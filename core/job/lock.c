@@ -1,18 +1,33 @@
-/* OUTDIR/run.lock: a lock of the file system, which goes with its process however that ends, and the name of its owner for people. */
+/* OUTDIR/run.lock: a lock of the file system, which goes with its process however that ends; the name of its owner for people; and its time,
+ * moved on while the owner lives, for those on other hosts, who see neither. */
 #include "job/lock.h"
 #include "base/file.h"
+#include "job/forecast.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
+
+double deco_lock_beat_s = 30;
+/* An owner of whom no sign came for so many seconds does not live, or its host is away. */
+enum { STALE = 300 };
 
 struct deco_lock {
     int fd;
     char *path;
+    deco_monitor *m;
+    pthread_t heart;
+    pthread_mutex_t mutex; /* of ending */
+    pthread_cond_t wake;
+    bool beating, ending;
 };
 
 typedef struct owner {
@@ -73,6 +88,40 @@ static bool is_gone(const deco_lock *l)
     return fstat(l->fd, &ours) || stat(l->path, &there) || ours.st_ino != there.st_ino || ours.st_dev != there.st_dev;
 }
 
+/* The file system's own clock, read off a file made there: hosts' clocks differ. Negative: not known. */
+static double age_of(const deco_lock *l)
+{
+    char *probe = deco_format("%s.%lld", l->path, (long long)getpid());
+    int fd = probe ? open(probe, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+    struct stat now, then;
+    double age = -1;
+
+    if (fd >= 0) {
+        if (write(fd, "\n", 1) == 1 && !fsync(fd) && !fstat(fd, &now) && !fstat(l->fd, &then))
+            age = difftime(now.st_mtime, then.st_mtime);
+        close(fd);
+        unlink(probe);
+    }
+    free(probe);
+    return age;
+}
+
+static deco_status refuse_foreign(const deco_lock *l, const owner *was, const owner *me)
+{
+    double age = age_of(l);
+
+    if (age >= 0 && age < STALE)
+        return deco_fail(DECO_E_FILE,
+                         "%s: process %lld on host %s works in this directory (a sign of life %.0f s ago); wait for it, or give another "
+                         "outdir. If you know that it was killed, remove this file and start again",
+                         l->path, was->pid, was->host, age);
+    return deco_fail(
+        DECO_E_FILE,
+        "%s: stale: process %lld on host %s gave no sign of life for %s. It was killed, or its host is away: nobody can see that "
+        "from %s. If it does not run any more, remove this file and start again",
+        l->path, was->pid, was->host, age < 0 ? "an unknown time" : deco_time_text(age), me->host);
+}
+
 static deco_status judge(const deco_lock *l, grip g, deco_monitor *m)
 {
     owner was = read_owner(l->fd), me = myself();
@@ -84,18 +133,75 @@ static deco_status judge(const deco_lock *l, grip g, deco_monitor *m)
         return deco_fail(DECO_E_FILE, "%s: process %lld on host %s works in this directory; wait for it, or give another outdir", l->path,
                          was.pid, was.host);
     if (was.pid && !here)
-        return deco_fail(
-            DECO_E_FILE,
-            "%s: process %lld on host %s works in this directory, or was killed there: nobody can see that from %s. If it does "
-            "not run any more, remove this file and start again",
-            l->path, was.pid, was.host, me.host);
+        return refuse_foreign(l, &was, &me);
     if (was.pid)
         deco_info(m, "%s is taken over from process %lld, which was killed", l->path, was.pid);
     return write_owner(l, &me);
 }
 
+/* Somebody took the file away, for a new owner perhaps: two must not train here. */
+static bool beat(deco_lock *l)
+{
+    if (!is_gone(l)) {
+        futimens(l->fd, NULL);
+        return true;
+    }
+    deco_warn(l->m, "%s was taken away while this process works here: it stops, as another one may begin", l->path);
+    if (l->m)
+        deco_monitor_stop(l->m);
+    return false;
+}
+
+static void *heart_main(void *argument)
+{
+    deco_lock *l = argument;
+
+    pthread_mutex_lock(&l->mutex);
+    while (!l->ending) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += (time_t)deco_lock_beat_s;
+        until.tv_nsec += (long)(1e9 * fmod(deco_lock_beat_s, 1));
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        if (pthread_cond_timedwait(&l->wake, &l->mutex, &until) != ETIMEDOUT)
+            continue;
+        pthread_mutex_unlock(&l->mutex); /* a file system may take its time */
+        bool ours = beat(l);
+        pthread_mutex_lock(&l->mutex);
+        if (!ours)
+            break;
+    }
+    pthread_mutex_unlock(&l->mutex);
+    return NULL;
+}
+
+/* Without a heart other hosts see the lock grow stale, and still do not take it. */
+static void start_heart(deco_lock *l)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    l->beating = !pthread_create(&l->heart, NULL, heart_main, l);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void stop_heart(deco_lock *l)
+{
+    pthread_mutex_lock(&l->mutex);
+    l->ending = true;
+    pthread_cond_signal(&l->wake);
+    pthread_mutex_unlock(&l->mutex);
+    if (l->beating)
+        pthread_join(l->heart, NULL);
+}
+
 static void let_go(deco_lock *l)
 {
+    stop_heart(l);
+    pthread_cond_destroy(&l->wake);
+    pthread_mutex_destroy(&l->mutex);
     if (l->fd >= 0)
         close(l->fd);
     free(l->path);
@@ -111,6 +217,9 @@ deco_status deco_lock_take(deco_lock **out, const char *outdir, deco_monitor *m)
     *out = NULL;
     TRY(deco_alloc(&l, 1, sizeof *l, "a lock"));
     l->fd = -1;
+    l->m = m;
+    pthread_mutex_init(&l->mutex, NULL);
+    pthread_cond_init(&l->wake, NULL);
     if (!(l->path = deco_path_join(outdir, "run.lock")))
         TRY(deco_fail_memory(strlen(outdir), "a file's name"));
     do {
@@ -121,6 +230,7 @@ deco_status deco_lock_take(deco_lock **out, const char *outdir, deco_monitor *m)
         g = seize(l->fd);
     } while (g == TAKEN && is_gone(l));
     TRY(judge(l, g, m));
+    start_heart(l);
     *out = l;
     l = NULL;
 out:
@@ -133,6 +243,7 @@ void deco_lock_release(deco_lock *l)
 {
     if (!l)
         return;
-    unlink(l->path); /* while it is still ours */
+    if (!is_gone(l))
+        unlink(l->path); /* while it is still ours */
     let_go(l);
 }

@@ -60,6 +60,8 @@ class World:
         p = self.start("run", "--project", "P3", "--workspace", "W1", "--particles", "J12.particles", *BRIEF, "--epochs_sgd", "100000", *words)
         metrics = self.project / "J99/cryodeco/run/metrics.jsonl"
         wait(lambda: metrics.exists() and '"event":"epoch"' in metrics.read_text(), p)
+        for pid in children_of_session(self.project):
+            assert b"CRYOSPARC_" not in pathlib.Path(f"/proc/{pid}/environ").read_bytes()
         return p
 
     def job(self, uid="J99"):
@@ -174,6 +176,9 @@ def test_estimated_poses_are_outputs_of_their_own(world):
                                           pytest.param("delete", None, marks=LONG)])
 def test_stopped_from_cryosparc(world, what, status):
     p = world.begin()
+    second = world.start("run", "--project", "P3", "--resume", "J99")  # which must not touch the job of the first
+    said = second.communicate(timeout=300)[1]
+    assert second.returncode == 4 and f"process {p.pid} on host" in said and world.job()["status"] == "running", said
     world.user(what)
     world.end(p, 3)
     job = world.job()
@@ -269,10 +274,33 @@ def test_what_cannot_start_creates_nothing(world):
         (["--project", "P9"], {}, "P9"),
         ([], {"CRYOSPARC_PASSWORD": "wrong-planted-7"}, "no connection"),
         (["--map-path", "/=/nowhere/"], {}, "not visible"),
+        (["--resume", "J12"], {}, "no external job"),
+        (["--outdir", "/tmp"], {}, "leave it out"),
     ]:
         text = world.run(*words, code=4, **env)
         assert said in text and "wrong-planted" not in text, text
     assert world.job() is None and not (world.project / "J99").exists()
+
+
+def test_a_job_directory_outside_the_project_is_not_written_to(world):
+    elsewhere = world.place / "elsewhere/J99"
+    elsewhere.mkdir(parents=True)
+    world.faults(jobs__get_directory={"answer": str(elsewhere)})
+    assert "is not in the project's directory" in world.run(code=1)
+    assert not list(elsewhere.iterdir()) and world.job()["status"] == "failed"
+
+
+@pytest.mark.parametrize("text", ["", "[" * 100000, "[1]", '{"particles": "J1.a;rm"}', '{"particles": ["J1.a"]}', '{"words": [1]}', '{"words": ["--outdir=/etc"]}',
+                                  '{"words": ["--cache_dir", "/etc"]}', '{"words": 5}'])
+def test_what_lies_in_a_jobs_folder_is_not_trusted(tmp_path, text):
+    sys.path.insert(0, str(PACKAGE))
+    from cryodeco.cryosparc.driver import read_source
+
+    (tmp_path / "source.json").write_text(text)
+    with pytest.raises(RuntimeError, match="cannot be used"):
+        read_source(str(tmp_path))
+    (tmp_path / "source.json").write_text('{"particles": "J12.particles", "particles_full": null, "words": ["--k_num", "4"]}')
+    assert read_source(str(tmp_path))["words"] == ["--k_num", "4"]
 
 
 @BOTH_OF_LONG

@@ -45,7 +45,7 @@ def place(tmp_path_factory):
     run = json.loads((here / "results/out/analysis_1/run.json").read_text())
     uids = np.load(here / "results/out/uid.npy")[:5]
     (here / "selection.json").write_text(json.dumps({"version": 1, **run, "n": 1000, "uids": [str(u) for u in uids]}))
-    shutil.copy(here / "results/out/analysis_1/clustering2/clustering_cs_star/cluster_0.star", here / "back.star")
+    shutil.copy(here / "results/out/analysis_1/clustering4/clustering_cs_star/cluster_0.star", here / "back.star")
     (here / "tenth.txt").write_text("\n".join(map(str, range(0, 1000, 10))))
     return here
 

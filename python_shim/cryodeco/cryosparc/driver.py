@@ -10,6 +10,8 @@ import tempfile
 import time
 from typing import Any, Dict, List, Optional
 
+from .. import _cryodeco
+from .._errors import Error
 from .._result import open_result
 from .child import Child
 from .instance import EXIT_DONE, EXIT_FAILED, EXIT_NOT_STARTED, EXIT_STOPPED, CannotStart, Instance, Job
@@ -19,11 +21,12 @@ POLL_S = float(os.environ.get("CRYODECO_POLL_S", "10"))
 FLUSH_S = 1.0
 PROGRESS_S = 300.0
 ALIVE = ("running", "waiting")
+OURS = re.compile(r"--(particles|datadir|outdir|resume|cache[-_]dir|config)\b")  # words that say where is read and written
 PROGRESS = re.compile(r"\S.*\s{2}\d+ %\s")  # "epoch 3/12  45 %  123 images/s  0:12 left"
 EXIT_CHECKPOINTED = 75
 TILE = "z_pca.png"
 FINDINGS = {TILE: "Latents on their first two principal components, by cluster, with the clusters' sizes",
-            "umap_clusters.png": "Latents on their UMAP, by cluster"}
+            "umap_clusters.png": "Latents on their UMAP, by cluster", "../loss.png": "Loss over the epochs"}
 
 
 class Stopped(Exception):
@@ -48,9 +51,13 @@ class Driver:
 
     def __init__(self, a: argparse.Namespace, words: List[str]) -> None:
         self.a, self.words = a, words
+        for word in words:
+            if re.match(r"--(datadir|outdir)\b", word):
+                raise CannotStart(f"{word}: a run inside CryoSPARC reads the project's directory and writes to the job's; leave it out")
         self.instance = Instance()
         self.job: Optional[Job] = None
         self.started = False  # the job runs, as far as CryoSPARC is concerned: "building" then means that it was cleared
+        self.lock: Any = None  # on the job's folder: a second driver would fail the job of the first
         self._warned = False
 
     def say(self, text: str) -> None:
@@ -144,8 +151,12 @@ class Driver:
         return job
 
     def folder(self, job: Job) -> str:
-        """Where our files of a job are: below its own directory, so that CryoSPARC keeps and deletes them with it."""
+        """Where our files of a job are: below its own directory, so that CryoSPARC keeps and deletes them with it. A directory outside the project
+        is not written to, whatever the server says."""
         job.dir = self.local(job.dir)
+        project, folder = os.path.realpath(self.find_project()), os.path.normpath(job.dir)
+        if os.path.realpath(os.path.dirname(folder)) != project or os.path.basename(folder) != job.uid:
+            raise RuntimeError(f"{job.dir}: is not in the project's directory {project}; nothing is written there")
         place = os.path.join(job.dir, "cryodeco")
         os.makedirs(place, exist_ok=True)
         return place
@@ -224,7 +235,8 @@ class Driver:
         project_dir = self.find_project()
         outdir_name = "run"
         if a.resume:
-            return self.guard(lambda: self._train_and_publish(self._find(a.resume), project_dir, outdir_name, True))
+            job = self._find(a.resume)
+            return self.guard(lambda: self._train_and_publish(job, project_dir, outdir_name, True))
         rows = self.check_source(a.particles, project_dir)
         if a.particles_full:
             try:
@@ -248,27 +260,45 @@ class Driver:
         job = self.create(self.a.title)
         place = self.folder(job)
         with open(os.path.join(place, "source.json"), "w", encoding="utf-8") as f:
-            json.dump({"particles": self.a.particles, "particles_full": self.a.particles_full}, f)
+            json.dump({"particles": self.a.particles, "particles_full": self.a.particles_full, "words": self.words}, f)
+        self.lock = _cryodeco.lock(place)
         self._start(job)
         self._train_and_publish(job, project_dir, name, False)
 
     def _find(self, uid: str) -> Job:
-        job = self.job = Job(self.instance, self.instance.ask(lambda: self.instance.cs.find_external_job(self.a.project, uid)))
-        if job.status() not in ALIVE:
-            job.start()
-        self.started = True
+        """A job of ours that nobody works on. Nothing of it is changed before that is sure."""
+        try:
+            job = Job(self.instance, self.instance.ask(lambda: self.instance.cs.find_external_job(self.a.project, uid)))
+            status = job.status()
+        except Exception as error:
+            raise CannotStart(f"{self.a.project} {uid}: no external job that can be gone on with ({type(error).__name__})") from None
+        job.dir = self.local(job.dir)
+        place = os.path.join(job.dir, "cryodeco")
+        if not os.path.exists(os.path.join(place, "source.json")):
+            raise CannotStart(f"{place}: holds no run of cryodeco's; --resume goes on with a job that cryodeco cryosparc run made")
+        if status == "completed":
+            raise CannotStart(f"{self.a.project} {uid}: is completed; there is nothing to go on with")
+        try:
+            self.lock = _cryodeco.lock(place)
+        except Error as error:
+            raise CannotStart(str(error)) from None
+        if status not in ALIVE:
+            self.instance.ask(job.start)
+        self.job, self.started = job, True
         return job
 
     def _train_and_publish(self, job: Job, project_dir: str, name: str, resume: bool) -> None:
         place = self.folder(job)
-        source = _source(place) if resume else {"particles_full": self.a.particles_full}
+        file, outdir = os.path.join(place, "input_particles.cs"), os.path.join(place, name)
+        source = read_source(place)
         particles = self.load(job, "particles")
         full = self.load(job, "particles_full") if source["particles_full"] else None
-        file, outdir = os.path.join(place, "input_particles.cs"), os.path.join(place, name)
         if not os.path.exists(file):
             particles.save(file)
+        # job.yaml has the options of a run that began; of one that did not, its words are kept
+        words = self.words if not resume or os.path.exists(os.path.join(outdir, "job.yaml")) else [*(source["words"] or []), *self.words]
         more = ["--resume", "auto"] if resume else []
-        self.train(job, ["--particles", file, "--datadir", project_dir, "--outdir", outdir, *self.words, *more], outdir)
+        self.train(job, ["--particles", file, "--datadir", project_dir, "--outdir", outdir, *words, *more], outdir)
         self.publish(job, outdir, particles, full)
 
     def publish_run(self) -> int:
@@ -276,7 +306,7 @@ class Driver:
         self.find_project()
         beside = os.path.join(os.path.dirname(os.path.abspath(a.run_dir)), "source.json")
         if not a.particles and os.path.exists(beside):
-            found = _source(os.path.dirname(beside))
+            found = read_source(os.path.dirname(beside))
             a.particles, a.particles_full = found["particles"], a.particles_full or found["particles_full"]
         if not a.particles:
             raise CannotStart("particles is not given, and the run does not say which output it was of: --particles J42.particles")
@@ -344,10 +374,21 @@ class Driver:
         return EXIT_FAILED
 
 
-def _source(place: str) -> Dict[str, Optional[str]]:
-    with open(os.path.join(place, "source.json"), encoding="utf-8") as f:
-        found = json.load(f)
-    return {key: found.get(key) for key in ("particles", "particles_full")}
+def read_source(place: str) -> Dict[str, Any]:
+    """What a job's folder says of its run: outputs of other jobs, and words for the program. The folder is writable to others: nothing in it is trusted."""
+    path = os.path.join(place, "source.json")
+    try:
+        with open(path, encoding="utf-8") as f:
+            found = json.loads(f.read(1 << 20))
+        words = found.get("words") or []
+        for key in ("particles", "particles_full"):
+            if found.get(key) is not None:
+                where(found[key])
+        if not all(isinstance(w, str) and not OURS.match(w) for w in words):
+            raise ValueError("words")
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise RuntimeError(f"{path}: cannot be used ({type(error).__name__}); give the run to a new job with cryodeco cryosparc publish") from None
+    return {"particles": found.get("particles"), "particles_full": found.get("particles_full"), "words": words}
 
 
 class _View:

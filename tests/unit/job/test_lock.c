@@ -3,10 +3,13 @@
 #include "job/lock.h"
 #include "support/scratch.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -152,7 +155,63 @@ static void the_lock_of_another_host_is_refused_and_says_what_to_remove(void **s
     assert_non_null(strstr(deco_error(), "process 4711 on host node17.cluster"));
     assert_non_null(strstr(deco_error(), "run.lock"));
     assert_non_null(strstr(deco_error(), "remove this file"));
+    assert_non_null(strstr(deco_error(), "a sign of life"));
+    assert_null(strstr(deco_error(), "stale"));
     assert_true(is_there());
+}
+
+static void a_stale_lock_is_named_with_its_age_and_left_alone(void **state)
+{
+    deco_lock *l;
+    char *path = deco_path_join(folder, "run.lock");
+    struct timespec old[2] = {{.tv_sec = time(NULL) - 7260}, {.tv_sec = time(NULL) - 7260}};
+    put_owner("node17.cluster", 4711);
+    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+    assert_int_equal(deco_lock_take(&l, folder, NULL), DECO_E_FILE);
+    assert_non_null(strstr(deco_error(), "stale: process 4711 on host node17.cluster gave no sign of life for 2.0 h"));
+    assert_non_null(strstr(deco_error(), "remove this file"));
+    assert_true(is_there());
+    free(path);
+}
+
+static double lock_time(void)
+{
+    char *path = deco_path_join(folder, "run.lock");
+    struct stat s;
+    assert_int_equal(stat(path, &s), 0);
+    free(path);
+    return (double)s.st_mtim.tv_sec + 1e-9 * (double)s.st_mtim.tv_nsec;
+}
+
+static void wait_for(bool (*true_now)(void *), void *what)
+{
+    for (int i = 0; i < 2000 && !true_now(what); i++)
+        usleep(10000);
+    assert_true(true_now(what));
+}
+
+static bool is_later(void *than) { return lock_time() > *(double *)than; }
+static bool is_stopped(void *monitor) { return deco_monitor_stopped(monitor); }
+
+static void signs_of_life_come_and_end_with_a_stop_when_the_file_is_taken_away(void **state)
+{
+    deco_lock *l;
+    deco_monitor *m;
+    char *path = deco_path_join(folder, "run.lock");
+    deco_lock_beat_s = 0.02;
+    assert_int_equal(deco_monitor_create(&m, NULL, NULL), DECO_OK);
+    assert_int_equal(deco_lock_take(&l, folder, m), DECO_OK);
+    double first = lock_time();
+    wait_for(is_later, &first);
+    assert_false(is_stopped(m));
+    assert_int_equal(unlink(path), 0);
+    put_owner("node17.cluster", 4711); /* a new owner */
+    wait_for(is_stopped, m);
+    deco_lock_release(l);
+    assert_true(is_there()); /* the new one's stays */
+    deco_monitor_free(m);
+    deco_lock_beat_s = 30;
+    free(path);
 }
 
 static void a_file_that_names_nobody_is_no_hindrance(void **state)
@@ -174,6 +233,8 @@ int main(void)
         cmocka_unit_test_setup(the_lock_of_a_killed_process_is_taken_over_and_told, make_folder),
         cmocka_unit_test_setup(our_own_number_of_an_earlier_life_is_taken_over, make_folder),
         cmocka_unit_test_setup(the_lock_of_another_host_is_refused_and_says_what_to_remove, make_folder),
+        cmocka_unit_test_setup(a_stale_lock_is_named_with_its_age_and_left_alone, make_folder),
+        cmocka_unit_test_setup(signs_of_life_come_and_end_with_a_stop_when_the_file_is_taken_away, make_folder),
         cmocka_unit_test_setup(a_file_that_names_nobody_is_no_hindrance, make_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
