@@ -361,3 +361,60 @@ def test_subsets_at_full_size(tmp_path, tiny_copy, case):
     finally:
         w.server.kill()
         w.server.wait()
+
+
+def fourier_crop(image, box):
+    """An image in a smaller box, as Downsample Particles makes it."""
+    whole, at = np.fft.fftshift(np.fft.fft2(image)), (len(image) - box) // 2
+    return np.fft.ifft2(np.fft.ifftshift(whole[at:at + box, at:at + box])).real.astype(np.float32) * (box / len(image)) ** 2
+
+
+@LONG
+def test_subsets_at_full_size_of_a_true_pair(tmp_path):
+    """Images of 128 px and their own twins of 64 px: each full-size row is the very image whose twin is in the cluster."""
+    import mrcfile
+
+    structure = ROOT / "examples/structures/7cfn.pdb"
+    subprocess.run([command(), "simulate", structure, f"{structure}:ABGN", "--n_particles", "200", "--box", "128", "--psize_A", "1.5", "--seed", "1",
+                    "--outdir", tmp_path / "set"], check=True, capture_output=True)
+    project = tmp_path / "set/project"
+    main = next(f for f in (project / "J1").glob("*.cs") if "passthrough" not in f.name)
+    full = np.load(main)
+    twins = project / "J2"
+    twins.mkdir()
+    more = list((project / "J1").glob("*passthrough*.cs"))
+    small = full.copy()
+    for path in np.unique(full["blob/path"]):
+        stack = mrcfile.read(project / path.decode()).astype(np.float32)
+        with mrcfile.new(twins / pathlib.Path(path.decode()).name) as out:
+            out.set_data(np.stack([fourier_crop(image, 64) for image in stack]))
+            out.voxel_size = 3
+    small["blob/path"] = [f"J2/{pathlib.Path(p.decode()).name}".encode() for p in full["blob/path"]]
+    small["blob/shape"], small["blob/psize_A"] = 64, 3
+    order = np.random.default_rng(1).permutation(len(small))
+    with open(twins / "small.cs", "wb") as f:
+        np.save(f, small[order])
+    for file in more:
+        (twins / file.name.replace("J1", "J2")).write_bytes(file.read_bytes())
+    w = World(tmp_path, project)
+    try:
+        text = w.end(w.start("run", "--project", "P3", "--workspace", "W1", "--particles", "J2.particles", "--particles-full", "J1.particles", *BRIEF,
+                             "--back_projection", "False"), 0)
+        assert "completed" in text
+        found = 0
+        for k in (0, 1):
+            big, little = np.load(project / f"J99/J99_cluster_{k}_full.cs"), np.load(project / f"J99/J99_cluster_{k}.cs")
+            source = full[np.isin(full["uid"], little["uid"])]
+            assert big["uid"].tolist() == source["uid"].tolist() and set(big["uid"]) == set(little["uid"])
+            for name in [n for n in big.dtype.names if n.startswith("blob/")]:
+                assert big[name].tobytes() == source[name].astype(big[name].dtype).tobytes(), name
+            by_uid = {r["uid"]: r for r in little}
+            for row in big[:10]:
+                twin = by_uid[row["uid"]]
+                large = mrcfile.read(project / row["blob/path"].decode())[row["blob/idx"]].astype(np.float32)
+                assert np.allclose(fourier_crop(large, 64), mrcfile.read(project / twin["blob/path"].decode())[twin["blob/idx"]], atol=1e-5)
+            found += len(big)
+        assert found == 200
+    finally:
+        w.server.kill()
+        w.server.wait()
