@@ -73,6 +73,7 @@ typedef struct deco_analysis_input {
     const float *R, *shift; /* [N,9], [N,2] pixels of box: poses used */
     bool poses_estimated;   /* true: subsets get ours as alignments3D; false: the input's stand, unless they are flipped */
     uint64_t seed;
+    uint64_t trained_seed;          /* of the run: who was held out of the decoder's training goes by it */
     int64_t pose_radius;            /* outermost Fourier shell that poses were found or refined with in the run; 0: none was */
     bool poses_given;               /* they began as the input's, refined or not */
     double starts_agree;            /* share of the poses that two starts of the initial model found alike; 0: not compared */

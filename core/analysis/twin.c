@@ -178,3 +178,21 @@ out:
     free(expected);
     return st;
 }
+
+deco_status deco_twin_fsc(double *out, const float *decoded, const deco_back_projection *b, int64_t last, deco_device *dev)
+{
+    deco_status st = DECO_OK;
+    float *map[2] = {NULL, NULL};
+    double *fsc = NULL;
+
+    TRY(deco_map_transform(&map[0], decoded, NULL, b->D, dev));
+    TRY(deco_map_transform(&map[1], b->map, NULL, b->D, dev));
+    TRY(deco_alloc(&fsc, (size_t)deco_shells(b->D), sizeof *fsc, "an FSC curve"));
+    TRY(deco_fsc(fsc, map[0], map[1], b->D, deco_device_pool(dev)));
+    *out = weighted_mean(fsc, last);
+out:
+    free(map[0]);
+    free(map[1]);
+    free(fsc);
+    return st;
+}

@@ -3,6 +3,7 @@
 #include "analysis/figures.h"
 #include "base/file.h"
 #include "formats/mrc.h"
+#include "training/hold_out.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 /* Clusters whose maps differ less are too much alike to hold a map against both. */
 static const double told_apart = 0.1;
+enum { FEWEST_UNSEEN = 20 };
 
 typedef struct validation {
     const deco_validation_input *in;
@@ -129,6 +131,50 @@ static double mean_membership(const validation *v)
     return v->n ? sum / (double)v->n : NAN;
 }
 
+/* The decoder map's mean FSC with the back-projection of some of the cluster's rows. */
+static deco_status fsc_with(double *out, validation *v, const deco_twin *t, const float *decoded, const int64_t *row, int64_t n)
+{
+    deco_status st = DECO_OK;
+    const deco_validation_input *in = v->in;
+    deco_back_projection b = {0};
+    int64_t last = t->shells > 1 ? t->shells : 1;
+
+    TRY(deco_back_project(
+        &b, &(deco_back_projection_input){in->particles, v->mask, in->R, in->shift, v->weight, v->halves.of, row, n, in->images}, in->dev,
+        v->m));
+    TRY(deco_twin_fsc(out, decoded, &b, last, in->dev));
+out:
+    deco_back_projection_free(&b);
+    return st;
+}
+
+/* What the decoder has not been trained on against as many that it has: the same but for its memory of their noise. */
+static deco_status check_unseen(validation *v, deco_twin *t, const float *decoded)
+{
+    deco_status st = DECO_OK;
+    const deco_validation_input *in = v->in;
+    int64_t *row = NULL, unseen = 0, seen = 0;
+
+    if (!(in->held_out > 0))
+        return DECO_OK;
+    TRY(deco_alloc(&row, (size_t)v->n + 1, sizeof *row, "particles held out"));
+    for (int64_t i = 0; i < v->n; i++) /* those unseen from the front, the others from the back */
+        if (deco_is_held_out(in->trained_seed, v->row[i], in->held_out))
+            row[unseen++] = v->row[i];
+        else
+            row[v->n - ++seen] = v->row[i];
+    if (unseen < FEWEST_UNSEEN || seen < unseen)
+        goto out;
+    TRY(fsc_with(&t->fsc_unseen, v, t, decoded, row, unseen));
+    for (int64_t i = 0; i < unseen; i++) /* evenly from all that are seen */
+        row[i] = row[v->n - 1 - i * seen / unseen];
+    TRY(fsc_with(&t->fsc_seen, v, t, decoded, row, unseen));
+    t->unseen = unseen;
+out:
+    free(row);
+    return st;
+}
+
 static deco_status check_cluster(validation *v, int64_t k)
 {
     deco_status st = DECO_OK;
@@ -146,6 +192,8 @@ static deco_status check_cluster(validation *v, int64_t k)
     TRY(read_decoded(&decoded, v, k));
     TRY(deco_low_shells_take(&v->low[k], &b, decoded, in->dev));
     TRY(deco_cluster_check_make(&v->out->check[k], v->directory, k, &b, decoded, in->psize_A, in->seed, in->dev));
+    if (v->out->check[k].twin.made)
+        TRY(check_unseen(v, &v->out->check[k].twin, decoded));
     v->out->check[k].membership = v->weight ? mean_membership(v) : NAN;
     if (v->out->check[k].compared)
         TRY(draw_curves(v, &v->out->check[k]));
@@ -215,7 +263,7 @@ deco_status deco_validation_write(deco_validation *out, const char *directory, c
     }
     if (!(v.directory = deco_path_join(directory, "validation")))
         TRY(deco_fail_memory(strlen(directory), "a folder's name"));
-    deco_progress_begin(m, "back-projection", in->particles->N, "images");
+    deco_progress_begin(m, "back-projection", in->particles->N + (int64_t)(2 * in->held_out * (double)in->particles->N), "images");
     st = check_all(&v);
     deco_progress_end(m);
 out:

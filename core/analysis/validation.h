@@ -16,6 +16,8 @@ typedef struct deco_validation_input {
     bool poses_given;    /* they began as the input's */
     double agreement;    /* share of the poses that two starts of the initial model found alike; 0: not compared */
     double psize_A;
+    double held_out; /* share of the particles that the decoder was not trained on, drawn by ... */
+    uint64_t trained_seed;
     uint64_t seed;
     deco_device *dev;
     const deco_image_stats *images; /* as deco_back_projection_input's */

@@ -12,6 +12,7 @@
 /* The table of docs/validation.md; its error rates are measured there. */
 static const double disagreeing_most = 0.01;  /* share of the density */
 static const double followed_least = 1.0 / 3; /* of the shells in which the half maps' FSC is above 0.5 */
+static const double unseen_least = 0.6;       /* of the FSC with as many particles that the decoder has seen */
 static const double detail_least = 0.85;      /* of the shells in which the particles hold detail */
 static const double starts_agree = 0.3;       /* share of the poses, as for "converged" */
 static const double cone_least = 0.5;
@@ -52,8 +53,12 @@ static bool is_confirmed(const deco_validation *v, const deco_cluster_check *c)
     return v->poses_given || v->agreement >= starts_agree || beyond >= beyond_least;
 }
 
-/* A map that leaves its particles at once is another one, and not only smoother. */
-static bool is_unlike(const deco_cluster_check *c) { return c->twin.follows.shell < followed_least * c->half_05.shell; }
+/* A map that leaves its particles at once is another one, and not only smoother; one that is like those only that it has seen is their noise. */
+static bool is_unlike(const deco_cluster_check *c)
+{
+    return c->twin.follows.shell < followed_least * c->half_05.shell ||
+           (c->twin.unseen && c->twin.fsc_unseen < unseen_least * c->twin.fsc_seen);
+}
 
 /* Less detail than the particles hold: no fault, but worth knowing. */
 static bool holds_less(const deco_cluster_check *c)
@@ -120,6 +125,19 @@ static deco_status say_twin(deco_words *w, const deco_cluster_check *c, const ch
     st = deco_words_add(w, marks & DECO_MARK_DISAGREES, "%s", text);
     free(text);
     return st;
+}
+
+static deco_status say_unseen(deco_words *w, const deco_cluster_check *c, const char *name)
+{
+    char count[32];
+
+    if (!c->twin.unseen)
+        return DECO_OK;
+    return deco_words_add(
+        w, c->twin.fsc_unseen < unseen_least * c->twin.fsc_seen,
+        "%s: with the back-projection of %s particles that the decoder was not trained on its map has FSC %.3f, with that of as "
+        "many that it was %.3f: the difference is memory of their noise",
+        name, deco_grouped(count, c->twin.unseen), c->twin.fsc_unseen, c->twin.fsc_seen);
 }
 
 /* Trained briefly, or on fewer shells, a decoder lags behind the images in the outer ones. */
@@ -218,6 +236,7 @@ deco_status deco_validation_tell(const deco_validation *v, deco_words *w)
         if (v->check[k].compared) {
             TRY(say_resolution(w, v, &v->check[k], name));
             TRY(say_twin(w, &v->check[k], name, marks));
+            TRY(say_unseen(w, &v->check[k], name));
             TRY(say_detail(w, v, &v->check[k], name, marks));
         }
         TRY(say_marks(w, name, marks));
@@ -261,6 +280,9 @@ static void add_twin(cJSON *to, const deco_validation *v, const deco_cluster_che
     add_crossing(o, "follows", c->twin.follows, v);
     add_crossing(o, "particles_hold", c->twin.held, v);
     cJSON_AddBoolToObject(o, "less_detail", holds_less(c));
+    cJSON_AddNumberToObject(o, "unseen_particles", (double)c->twin.unseen);
+    deco_json_number(o, "fsc_unseen", c->twin.unseen ? c->twin.fsc_unseen : NAN);
+    deco_json_number(o, "fsc_as_many_seen", c->twin.unseen ? c->twin.fsc_seen : NAN);
     deco_json_number(o, "way_from_other_cluster", c->way);
     deco_json_number(o, "other_cluster", isfinite(c->way) ? (double)c->rival : NAN);
     deco_json_number(o, "fsc", c->twin.fsc);

@@ -234,6 +234,8 @@ static deco_status answer(const analysis *a, const char *directory, const deco_c
                                        .poses_given = a->in->poses_given,
                                        .agreement = a->in->starts_agree,
                                        .psize_A = a->in->model->psize_A,
+                                       .held_out = a->o->hold_out,
+                                       .trained_seed = a->in->trained_seed,
                                        .seed = a->in->seed,
                                        .dev = a->in->model->dev,
                                        .images = a->in->images},

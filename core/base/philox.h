@@ -30,7 +30,8 @@ typedef enum deco_stream {
     DECO_STREAM_PERMUTE,
     DECO_STREAM_TREE,
     DECO_STREAM_LAYOUT,
-    DECO_STREAM_RESOLUTION
+    DECO_STREAM_RESOLUTION,
+    DECO_STREAM_HOLD_OUT
 } deco_stream;
 
 /* Position `index` of sub-sequence `sub` (an epoch, a particle) of a stream. */

@@ -114,6 +114,7 @@ deco_status deco_job_analyze_model(char **summary, const char *directory, deco_m
                                                    .starts_agree = at->agreement,
                                                    .latents_moved = moved,
                                                    .images = &images,
+                                                   .trained_seed = at->seed,
                                                    .seed = (uint64_t)o->seed},
                             o, mon));
     TRY(deco_training_plots_write(directory, o->outdir, at->epoch, mon));

@@ -1,6 +1,7 @@
 /* Epochs with a pose search or a refinement: for each search batch new snapshots, poses, then gradient steps on its images in an order
  * of their own. METHOD.md section 5, POSE_SEARCH.md sections 1 and 4. */
 #include "geometry/shift_grid.h"
+#include "training/hold_out.h"
 #include "training/centroids.h"
 #include "training/pose_search.h"
 #include "training/search_agreement.h"
@@ -240,6 +241,7 @@ static deco_status train_on(trainer *t, const deco_batch *b, double first, doubl
     deco_random draw = deco_random_at(t->at->seed, DECO_STREAM_MINIBATCH, piece_of(t));
 
     deco_random_permutation(&draw, s->turn, b->B);
+    TRY(deco_held_out_last(s->turn, b->row, b->B, t->at->seed, t->o->hold_out));
     for (int64_t at = 0; at < b->B; at += t->plan.batch) {
         int64_t n = b->B - at < t->plan.batch ? b->B - at : t->plan.batch;
         for (int64_t i = 0; i < n; i++) {

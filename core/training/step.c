@@ -341,7 +341,8 @@ static deco_status load_rates(deco_step *s, const deco_step_input *in)
 
     all[ADAM_DECODER].lr = in->lr_decoder;
     all[ADAM_DECODER].decay = in->decay;
-    all[ADAM_DECODER].step = ++m->decoder_steps;
+    m->decoder_steps += !in->decoder_frozen;
+    all[ADAM_DECODER].step = m->decoder_steps;
     all[ADAM_LATENTS].lr = in->lr_latents;
     if (trains_latents(s, in))
         all[ADAM_LATENTS].step = ++m->latent_steps;
@@ -392,8 +393,10 @@ deco_status deco_step_run(deco_step *s, const deco_step_input *in)
     TRY(load_batch(s, in));
     TRY(forward_and_backward(s, in));
     TRY(load_rates(s, in));
-    TRY(update_decoder(s));
-    TRY(update_mean(s));
+    if (!in->decoder_frozen) {
+        TRY(update_decoder(s));
+        TRY(update_mean(s));
+    }
     if (trains_latents(s, in))
         TRY(update_table(s, &s->m->latents, latents(s, s->dz), ADAM_LATENTS));
     if (trains_encoder(s, in))

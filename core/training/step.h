@@ -24,6 +24,7 @@ typedef struct deco_step_input {
     const float *z;                                     /* [B,Z] latents of pretraining, not trained; NULL: rows of the table */
     const uint8_t *pixels;                              /* [B,DECO_ENCODER_PIXELS] with an encoder, and not without one */
     bool encoder_frozen;                                /* it only runs, in evaluation mode: pretraining */
+    bool decoder_frozen;                                /* it stays as it is: images held out of its training */
     bool latents_frozen, train_rotations, train_shifts; /* of the tables' rows; poses are trained in a model that holds moments for them */
     double lr_decoder, lr_latents, lr_poses, decay;     /* decay: AdamW's, of the decoder */
     double lr_encoder;

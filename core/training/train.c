@@ -1,5 +1,6 @@
 /* The epochs of METHOD.md section 5 with known poses: pretraining, then every image once an epoch in an order of its own. */
 #include "training/initial_model.h"
+#include "training/hold_out.h"
 #include "training/trainer.h"
 
 #include "training/search_resolution.h"
@@ -104,29 +105,48 @@ static deco_status tell_losses(trainer *t, const deco_epoch_record *r)
     return st;
 }
 
-deco_status trainer_step(trainer *t, const deco_batch *b, const float *z, double fraction, deco_epoch_record *r)
+/* Images `from` … of a batch, all held out of the decoder's training or none. */
+static deco_status step_part(trainer *t, const deco_batch *b, int64_t from, int64_t n, bool held, const float *z, double fraction,
+                             deco_epoch_record *r)
 {
     deco_status st = DECO_OK;
     bool table = t->plan.kind == DECO_EPOCH_TABLE;
-    deco_step_input in = {.B = b->B,
-                          .row = b->row,
-                          .images = b->images,
+    deco_step_input in = {.B = n,
+                          .row = b->row + from,
+                          .images = b->images + from * t->mask->P,
                           .ctf = t->ctf,
-                          .z = z,
-                          .pixels = b->pixels,
-                          .encoder_frozen = t->plan.kind == DECO_EPOCH_PRETRAIN || t->plan.latents_frozen,
+                          .z = z ? z + from * t->m->shape.Z : NULL,
+                          .pixels = b->pixels ? b->pixels + from * DECO_ENCODER_PIXELS : NULL,
+                          .encoder_frozen = held || t->plan.kind == DECO_EPOCH_PRETRAIN || t->plan.latents_frozen,
+                          .decoder_frozen = held,
                           .latents_frozen = t->plan.latents_frozen,
                           .train_rotations = table,
                           .train_shifts = table && !t->o->use_gt_trans && !t->o->no_trans,
                           .decay = t->o->wd,
                           .mean_steps = t->o->decoder_mean_steps};
 
-    for (int64_t i = 0; i < b->B; i++)
-        t->ctf[i] = t->p->ctf[b->row[i]];
+    for (int64_t i = 0; i < n; i++)
+        t->ctf[i] = t->p->ctf[in.row[i]];
     set_rates(&in, t, fraction, r);
     TRY(deco_step_run(t->step, &in));
     if (t->o->log_interval)
         TRY(tell_losses(t, r));
+out:
+    return st;
+}
+
+/* Those held out stand behind the others in a batch, as in an epoch: one batch has both. */
+deco_status trainer_step(trainer *t, const deco_batch *b, const float *z, double fraction, deco_epoch_record *r)
+{
+    deco_status st = DECO_OK;
+    int64_t kept = 0;
+
+    while (kept < b->B && !deco_is_held_out(t->at->seed, b->row[kept], t->o->hold_out))
+        kept++;
+    if (kept)
+        TRY(step_part(t, b, 0, kept, false, z, fraction, r));
+    if (kept < b->B)
+        TRY(step_part(t, b, kept, b->B - kept, true, z, fraction, r));
 out:
     return st;
 }
@@ -290,10 +310,11 @@ static deco_status say_diverged(const trainer *t, int64_t epoch)
 }
 
 /* Every epoch's order is its own, whatever came before. */
-static void draw_order(trainer *t)
+static deco_status draw_order(trainer *t)
 {
     deco_random order = deco_random_at(t->at->seed, DECO_STREAM_ORDER, (uint64_t)(t->at->epoch + 2));
     deco_block_order(t->order, t->in_files, t->p->N, t->o->shuffle_block, &order);
+    return deco_held_out_last(t->order, NULL, t->p->N, t->at->seed, t->o->hold_out);
 }
 
 /* Every particle's latent, by the encoder as it is now, in evaluation mode: before a search asks the table, and behind the last epoch. */
@@ -354,7 +375,7 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
     TRY(phase_begin(t, &plan));
     if (t->m->encoder && epoch == 0 && plan.search_batch && !t->at->step)
         TRY(encode_all(t, "encoding all images for the search", r));
-    draw_order(t);
+    TRY(draw_order(t));
     TRY(deco_changes_begin(t->changes));
     deco_step_losses_from(t->step, t->at->loss_sum, t->at->images);
     t->told_sum = t->at->loss_sum, t->told_images = t->at->images;

@@ -47,6 +47,17 @@ def test_every_file_is_there_and_readable(run):
         assert float(curves[0]["half"]) > 0.9  # 500 particles at true poses: the lowest shell is sure
 
 
+def test_maps_are_held_against_particles_kept_from_the_decoder(run):
+    cryodeco("run", "--particles", run / "project/J12", "--outdir", run / "held", *BRIEF, "--seed", "1", "--hold_out", "0.2")
+    found = json.loads((newest_analysis(run / "held") / "clustering2/validation/validation.json").read_text())["clusters"]
+    unseen = [c["twin"]["unseen_particles"] for c in found]
+    assert abs(sum(unseen) - 200) < 65  # five standard deviations
+    assert all(abs(c["twin"]["fsc_unseen"] / c["twin"]["fsc_as_many_seen"] - 1) < 0.3 for c in found)  # given poses, trained briefly
+    assert "was not trained on" in (newest_analysis(run / "held") / "clustering2/summary.txt").read_text()
+    none = json.loads((newest_analysis(run / "run") / "clustering2/validation/validation.json").read_text())["clusters"]
+    assert [c["twin"]["fsc_unseen"] for c in none] == [None, None]
+
+
 def test_a_curve_that_does_not_fall_has_no_number(run):
     folder = newest_analysis(run / "run") / "clustering2"
     for c in json.loads((folder / "validation/validation.json").read_text())["clusters"]:

@@ -238,6 +238,29 @@ static void frozen_latents_are_the_tables_and_stay(void **state)
     end(&given);
 }
 
+/* Images held out of the decoder's training move their latents, and not the decoder, its moments or their count. */
+static void a_frozen_decoder_stays_and_latents_move(void **state)
+{
+    bench b = begin(2, MOST, 4);
+    deco_step_input in = input(&b, MOST);
+    size_t n = 3 * (size_t)b.m->decoder.count, latents = (size_t)b.m->latents.count;
+    (void)state;
+    run(&b, in);
+    int64_t steps = b.m->decoder_steps;
+    float *before = all_of(&b, &b.m->decoder), *z = all_of(&b, &b.m->latents);
+    in.decoder_frozen = true;
+    run(&b, in);
+    float *after = all_of(&b, &b.m->decoder), *moved = all_of(&b, &b.m->latents);
+    assert_memory_equal(before, after, n * sizeof *after);
+    assert_memory_not_equal(z, moved, latents * sizeof *moved);
+    assert_int_equal(b.m->decoder_steps, steps);
+    free(before);
+    free(after);
+    free(z);
+    free(moved);
+    end(&b);
+}
+
 static void rate_zero_moves_moments_alone(void **state)
 {
     bench b = begin(2, MOST, 4);
@@ -368,6 +391,7 @@ int main(void)
         cmocka_unit_test(rows_outside_the_batch_move_by_their_old_moments),
         cmocka_unit_test(poses_of_the_table_are_trained_and_given_ones_are_not),
         cmocka_unit_test(frozen_latents_are_the_tables_and_stay),
+        cmocka_unit_test(a_frozen_decoder_stays_and_latents_move),
         cmocka_unit_test(rate_zero_moves_moments_alone),
         cmocka_unit_test(given_latents_leave_the_table_alone),
         cmocka_unit_test(homogeneous_decoder_trains_without_latents),
