@@ -47,10 +47,10 @@ def main(words: List[str]) -> int:
         driver = Driver(a, rest)
         return {"run": driver.run, "publish": driver.publish_run, "check": driver.check}[a.command]()
     except (CannotStart, ValueError) as error:
-        words = str(error)
+        said = str(error)
     except Exception as error:  # before anything was created; the client's own words may hold password and licence
-        words = f"CryoSPARC did not answer as expected ({type(error).__name__}); nothing was created"
-    print(f"error: {Secrets().clean(words)}", file=sys.stderr)
+        said = f"CryoSPARC did not answer as expected ({type(error).__name__}); nothing was created"
+    print(f"error: {Secrets().clean(said)}", file=sys.stderr)
     return EXIT_NOT_STARTED
 
 
