@@ -45,4 +45,4 @@ else
 fi
 
 say "all tests (release)"
-ctest --test-dir build/release -j2 --output-on-failure
+CRYODECO_LONG="${LONG:-0}" ctest --test-dir build/release -j2 --output-on-failure
