@@ -3,6 +3,7 @@
 #include "analysis/analysis.h"
 #include "base/file.h"
 #include "job/progress_html.h"
+#include "job/summaries.h"
 #include "training/search_stop.h"
 #include "training/train.h"
 #include <inttypes.h>
@@ -22,11 +23,12 @@ struct deco_progress_page {
     double forecast;
     progress_data data;
     deco_heavy heavy;
+    deco_summaries summaries;
     char *path, *yaml, *outdir, host[256];
     deco_schedule schedule;
-    int64_t done, skipped; /* epochs: the last one, and those that hps_stop left out */
-    bool analysing, broken;
-    double written, took; /* deco_seconds() of the last page; what it took */
+    int64_t done, skipped;          /* epochs: the last one, and those that hps_stop left out */
+    bool analysing, broken, silent; /* silent: no summaries any more */
+    double written, took;           /* deco_seconds() of the last page; what it took */
 };
 
 deco_status deco_progress_page_create(deco_progress_page **out, const deco_options *o, const deco_particles *p, double forecast,
@@ -58,6 +60,7 @@ void deco_progress_page_free(deco_progress_page *page)
         return;
     progress_data_free(&page->data);
     deco_heavy_free(&page->heavy);
+    deco_summaries_free(&page->summaries);
     free(page->path);
     free(page->yaml);
     free(page->outdir);
@@ -190,6 +193,14 @@ void deco_progress_page_begin(deco_progress_page *page, const deco_position *at)
     write_page(page, DECO_PAGE_RUNNING, NULL);
 }
 
+static void summarise(deco_progress_page *page, deco_model *m, int64_t epoch, bool heavy)
+{
+    if (page->silent || !deco_summaries_epoch(&page->summaries, page->o->outdir, epoch, heavy, m))
+        return;
+    deco_warn(page->m, "nothing more is written for TensorBoard: %s", deco_error());
+    page->silent = true;
+}
+
 void deco_progress_page_epoch(deco_progress_page *page, deco_model *m, const deco_position *at)
 {
     bool heavy = deco_heavy_due(page->o, page->p->N, page->p->D, at->epoch, at->skipped);
@@ -197,10 +208,11 @@ void deco_progress_page_epoch(deco_progress_page *page, deco_model *m, const dec
 
     page->done = at->epoch;
     page->skipped = at->skipped;
+    if (heavy && !page->broken)
+        give_up(page, deco_heavy_write(&page->heavy, page->o->outdir, m, at->epoch, page->m));
+    summarise(page, m, at->epoch, heavy);
     if (page->broken)
         return;
-    if (heavy)
-        give_up(page, deco_heavy_write(&page->heavy, page->o->outdir, m, at->epoch, page->m));
     if (heavy || deco_seconds() - page->written >= gap)
         write_page(page, DECO_PAGE_RUNNING, NULL);
 }
