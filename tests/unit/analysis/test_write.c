@@ -73,7 +73,7 @@ static void end(run *r)
 
 static deco_status analyse(const run *r, bool estimated, const float *R, const float *shift, deco_monitor *m)
 {
-    deco_analysis_input in = {r->model, r->p, r->z, R ? R : r->p->R, shift ? shift : r->p->shift, estimated, 5, 0, true, 0, 0, NULL};
+    deco_analysis_input in = {r->model, r->p, r->z, R ? R : r->p->R, shift ? shift : r->p->shift, estimated, 5, 5, 0, true, 0, 0, NULL};
     return deco_analysis_write(r->directory, &in, r->o, m);
 }
 
