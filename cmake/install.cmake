@@ -13,6 +13,11 @@ install(TARGETS cryodeco EXPORT cryodecoTargets LIBRARY DESTINATION ${CMAKE_INST
 install(TARGETS cryodeco_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES core/include/cryodeco.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY blueprints examples/structures DESTINATION ${CMAKE_INSTALL_DATADIR}/cryodeco)
+install(FILES ${PROJECT_BINARY_DIR}/pages/cryodeco.man DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 RENAME cryodeco.1)
+install(FILES ${PROJECT_BINARY_DIR}/pages/cryodeco.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME cryodeco)
+file(RELATIVE_PATH DECO_MODULE_TO_PREFIX /p/${CMAKE_INSTALL_DATADIR}/modulefiles/cryodeco /p)
+configure_file(cmake/modulefile.in ${PROJECT_BINARY_DIR}/pages/modulefile @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/pages/modulefile DESTINATION ${CMAKE_INSTALL_DATADIR}/modulefiles/cryodeco RENAME ${PROJECT_VERSION})
 install(FILES LICENSE README.md CITATION.cff DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 file(RELATIVE_PATH DECO_PC_TO_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)

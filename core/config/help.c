@@ -7,35 +7,6 @@
 
 enum { WIDTH = 100, INDENT = 34 };
 
-static const struct {
-    const char *name;
-    int bit;
-    const char *usage, *what;
-} commands[] = {
-    {"run", DECO_FOR_RUN, "--particles JOB --outdir DIR [options]", "train on a CryoSPARC job; then maps, clusters and subsets"},
-    {"analyze", DECO_FOR_ANALYZE, "OUTDIR [options]", "analyse a finished run again, with other settings"},
-    {"info", DECO_FOR_INFO, "JOB [options]", "say what an input holds and what can be run with it"},
-    {"subset", DECO_FOR_SUBSET, "OUTDIR|--particles JOB --output PATH [options]", "some particles as files for CryoSPARC and RELION"},
-    {"decode", DECO_FOR_DECODE, "OUTDIR --at 3,50|--z FILE --output DIR [options]", "maps at any latents of a run, or between them"},
-    {"score", DECO_FOR_SCORE, "OUTDIR --truth DIR [options]", "hold a run against the truth, where that is known"},
-    {"encode", DECO_FOR_ENCODE, "OUTDIR --particles JOB --output DIR [options]",
-     "latents of other particles, from a finished run's encoder"},
-    {"cache", DECO_FOR_CACHE, "build|info|verify|remove [JOB...] --cache_dir DIR [options]",
-     "keep an input's prepared images on a local disk"},
-    {"simulate", DECO_FOR_SIMULATE, "STRUCTURE... --outdir DIR [options]", "make a project with known truth from structures or maps"},
-    {"bench", DECO_FOR_BENCH, "[options]", "measure this machine"},
-    {"selftest", DECO_FOR_SELFTEST, "[--cache_dir SCRATCH] [options]",
-     "is this installation sound: libraries, numbers, a small run, scratch, speed"},
-    {"options", DECO_FOR_OPTIONS, "[--json]", "the table of all options"},
-    {"plugin", 0, "", "what a host program needs to know, in JSON"},
-    {"cryosparc", 0, "run|publish|check --help", "train as an external job of CryoSPARC, and publish into it (needs Python)"},
-};
-enum { COMMANDS = sizeof commands / sizeof *commands };
-
-static const char exit_codes[] = "Exit codes: 0 done; 1 failed while running, what was whole stays whole; 2 bad input or usage,\n"
-                                 "nothing written; 3 stopped from CryoSPARC; 4 the CryoSPARC job could not start; 75 stopped with\n"
-                                 "a whole checkpoint (--resume auto goes on); 128 + n killed by signal n.\n";
-
 /* Columns a text takes: characters, not bytes ("Å"). */
 static int columns(const char *text, size_t bytes)
 {
@@ -74,20 +45,28 @@ static void wrap(FILE *f, const char *text, int at)
 
 static const char *const value_words[] = {"True|False", "N", "X", "TEXT", "", "TEXT"};
 
-static void print_option(FILE *f, const option_row *row)
+const char *option_value_word(const option_row *row) { return value_words[row->kind]; }
+
+void option_facts(char *out, size_t size, const option_row *row)
 {
-    char text[1024], head[100], facts[300] = "";
     bool number = row->kind == OPTION_INT || row->kind == OPTION_REAL;
 
+    *out = 0;
     if (row->kind == OPTION_CHOICE)
-        snprintf(facts, sizeof facts, "%s; default %s", row->range, row->preset);
+        snprintf(out, size, "%s; default %s", row->range, row->preset);
     else if (number)
-        snprintf(facts, sizeof facts, "%s%s%s%s%s", row->range, *row->unit ? " " : "", row->unit, *row->preset ? "; default " : "",
-                 row->preset);
+        snprintf(out, size, "%s%s%s%s%s", row->range, *row->unit ? " " : "", row->unit, *row->preset ? "; default " : "", row->preset);
     else if (*row->preset)
-        snprintf(facts, sizeof facts, "default %s", row->preset);
+        snprintf(out, size, "default %s", row->preset);
+}
+
+static void print_option(FILE *f, const option_row *row)
+{
+    char text[1024], head[100], facts[300];
+
+    option_facts(facts, sizeof facts, row);
     snprintf(text, sizeof text, "%s%s%s%s", row->help, *facts ? " [" : "", facts, *facts ? "]" : "");
-    snprintf(head, sizeof head, "  --%s %s", row->name, value_words[row->kind]);
+    snprintf(head, sizeof head, "  --%s %s", row->name, option_value_word(row));
     fputs(head, f);
     wrap(f, text, columns(head, strlen(head)));
 }
@@ -96,10 +75,10 @@ static void print_command(FILE *f, int c)
 {
     const char *group = "";
 
-    fprintf(f, "cryodeco %s %s\n\n%s.\n", commands[c].name, commands[c].usage, commands[c].what);
+    fprintf(f, "cryodeco %s %s\n\n%s.\n", command_table[c].name, command_table[c].usage, command_table[c].what);
     for (int i = 0; i < DECO_OPTIONS; i++) {
         const option_row *row = &option_table[i];
-        if (!(row->commands & commands[c].bit))
+        if (!(row->commands & command_table[c].bit))
             continue;
         if (strcmp(group, row->group) != 0)
             fprintf(f, "\n%s\n", group = row->group);
@@ -108,15 +87,15 @@ static void print_command(FILE *f, int c)
     fprintf(f,
             "\nNames take '-' or '_', and values after a blank or '='. Order of force: defaults, preset, --config,\n"
             "command line.\n%s",
-            exit_codes);
+            command_exit_codes);
 }
 
 static void print_commands(FILE *f)
 {
     fprintf(f, "cryodeco: structures, poses and states from single-particle images, with no starting model.\n\n");
-    for (int c = 0; c < COMMANDS; c++)
-        fprintf(f, "  cryodeco %-10s %s\n", commands[c].name, commands[c].what);
-    fprintf(f, "\ncryodeco COMMAND --help lists a command's options; cryodeco --version names version and commit.\n%s", exit_codes);
+    for (int c = 0; c < command_count; c++)
+        fprintf(f, "  cryodeco %-10s %s\n", command_table[c].name, command_table[c].what);
+    fprintf(f, "\ncryodeco COMMAND --help lists a command's options; cryodeco --version names version and commit.\n%s", command_exit_codes);
 }
 
 /* One option a line, so that it can be searched with grep. */
@@ -145,9 +124,9 @@ deco_status deco_options_help(char **out, const char *command, bool table)
     int c = 0;
 
     *out = NULL;
-    while (command && c < COMMANDS && strcmp(commands[c].name, command) != 0)
+    while (command && c < command_count && strcmp(command_table[c].name, command) != 0)
         c++;
-    if (c == COMMANDS)
+    if (c == command_count)
         return deco_fail(DECO_E_ARGUMENT, "there is no command '%s'; cryodeco --help lists them", command);
     FILE *f = open_memstream(&text, &n);
     if (!f)

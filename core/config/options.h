@@ -102,4 +102,8 @@ deco_status deco_options_continue(deco_options **out, const deco_options *given,
 /* JSON array of the options that apply to `command`: name, type, default, minimum, maximum, choices, unit, group, help. */
 deco_status deco_options_json(char **out, int command);
 
+/* The manual page, in man's language, and the completion of bash. Free with free(). Fails: MEMORY. */
+deco_status deco_options_manual(char **out);
+deco_status deco_options_completion(char **out);
+
 #endif

@@ -108,21 +108,3 @@ void option_derive(deco_options *o)
         option_read_real(&o->wd, option_table[DECO_OPT_wd].preset);
     }
 }
-
-static const struct {
-    int bit;
-    const char *word;
-} commands_by_bit[] = {{DECO_FOR_RUN, "run"},         {DECO_FOR_ANALYZE, "analyze"}, {DECO_FOR_SIMULATE, "simulate"},
-                       {DECO_FOR_INFO, "info"},       {DECO_FOR_BENCH, "bench"},     {DECO_FOR_SUBSET, "subset"},
-                       {DECO_FOR_OPTIONS, "options"}, {DECO_FOR_CACHE, "cache"},     {DECO_FOR_ENCODE, "encode"},
-                       {DECO_FOR_SCORE, "score"},     {DECO_FOR_DECODE, "decode"},   {DECO_FOR_SELFTEST, "selftest"}};
-
-void option_command_words(char *out, size_t size, int commands)
-{
-    size_t used = 0;
-
-    *out = 0;
-    for (size_t i = 0; i < sizeof commands_by_bit / sizeof *commands_by_bit; i++)
-        if (commands & commands_by_bit[i].bit && used < size)
-            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "", commands_by_bit[i].word);
-}

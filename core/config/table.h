@@ -16,6 +16,22 @@ typedef struct option_row {
 
 extern const option_row option_table[DECO_OPTIONS];
 
+/* A command, in the order of `cryodeco --help`; usage is what follows its name. */
+typedef struct option_command {
+    const char *name;
+    int bit; /* DECO_FOR_*; 0 takes no options of the table */
+    const char *usage, *what;
+} option_command;
+extern const option_command command_table[];
+extern const int command_count;
+
+/* What stands for an option's value in the help ("N"; of choices ""), and its range, unit and default as "1..1024 poses; default 8". */
+const char *option_value_word(const option_row *row);
+void option_facts(char *out, size_t size, const option_row *row);
+
+/* The exit codes of all commands, in lines of at most 100 columns. */
+extern const char command_exit_codes[];
+
 /* Row of a name ('-' counts as '_'), or -1. */
 int option_find(const char *name);
 

@@ -54,7 +54,11 @@ static deco_status run_bench(const deco_options *o, deco_monitor *m, bool *wrote
 static deco_status run_options(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
 {
     (void)m, (void)wrote;
-    return o->json ? deco_options_json(out, DECO_FOR_ALL) : deco_options_help(out, NULL, true);
+    if (o->json)
+        return deco_options_json(out, DECO_FOR_ALL);
+    if (!strcmp(o->form, "man"))
+        return deco_options_manual(out);
+    return !strcmp(o->form, "bash") ? deco_options_completion(out) : deco_options_help(out, NULL, true);
 }
 
 static deco_status run_plugin(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
