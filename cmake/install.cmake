@@ -28,15 +28,17 @@ install(EXPORT cryodecoTargets NAMESPACE cryodeco:: DESTINATION ${CMAKE_INSTALL_
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/cryodecoConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/cryodecoConfigVersion.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/cryodeco)
 
-# cpack -G DEB, -G TGZ: what is installed, as a package.
+# cpack -G DEB (below /usr), -G TGZ (a folder that can be moved): what is installed, as a package.
 set(CPACK_PACKAGE_NAME cryodeco)
 set(CPACK_PACKAGE_VENDOR cryodeco)
 set(CPACK_PACKAGE_CONTACT "the authors of cryodeco, see CITATION.cff")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "structures, poses and states from single-particle cryo-EM images")
-set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${PROJECT_BINARY_DIR})
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "python3 (>= 3.9), python3-numpy")
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${PROJECT_SOURCE_DIR}/cmake/prerm)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 include(CPack)

@@ -10,7 +10,7 @@ configure_and_build() {
     shift
     say "building ($preset)"
     cmake --preset "$preset" "$@" >"build/$preset.configure.log" 2>&1 || { cat "build/$preset.configure.log"; exit 1; }
-    cmake --build --preset "$preset" -- --quiet
+    cmake --build --preset "$preset" >"build/$preset.build.log" 2>&1 || { cat "build/$preset.build.log"; exit 1; } # ninja before 1.11 has no --quiet
 }
 
 say "style"
