@@ -95,8 +95,7 @@ static deco_status draw_views(cairo_t *c, const float *view, int64_t D, double p
     deco_status st = DECO_OK;
     double range[2];
 
-    cairo_select_font_face(c, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
-    cairo_set_font_size(c, 12);
+    deco_picture_font(c, 12, false);
     for (int v = 0; v < VIEWS; v++) {
         double x = GAP + v * (TILE + GAP) + (v >= 3 ? GAP : 0);
         if (v % 3 == 0)

@@ -152,7 +152,7 @@ static void draw_key(cairo_t *c, double most)
         cairo_fill(c);
     }
     cairo_set_source_rgb(c, 0.13, 0.13, 0.13);
-    cairo_set_font_size(c, 12);
+    deco_picture_font(c, 12, false);
     for (int i = 0; i <= 4; i++) {
         snprintf(text, sizeof text, "%.*f", most < 3.5 && i % 4 ? 1 : 0, most * i / 4);
         deco_picture_text(c, left + wide * i / 4, top + 23, 0.5, text);
@@ -176,11 +176,9 @@ static deco_status draw(cairo_t *c, const sphere *s, int64_t N)
     }
     most = most > 4 ? 4 * ceil(most / 4) : most > 2 ? 4 : 2; /* its quarters have short numbers */
     snprintf(title, sizeof title, "View directions of %s particle%s", deco_grouped(grouped, N), N == 1 ? "" : "s");
-    cairo_select_font_face(c, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_BOLD);
-    cairo_set_font_size(c, 14);
+    deco_picture_font(c, 14, true);
     cairo_set_source_rgb(c, 0.13, 0.13, 0.13);
     deco_picture_text(c, WIDTH / 2.0, 28, 0.5, title);
-    cairo_select_font_face(c, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
     draw_key(c, most);
     return draw_sphere(c, value, most);
 }

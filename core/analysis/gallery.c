@@ -26,7 +26,7 @@ static deco_status look_for_fonts(deco_monitor *m)
     deco_status st = deco_picture_create(&p, 1, 1, 1, 1, 1, 1);
 
     if (!st) {
-        deco_plot_font(p.c, 12, false);
+        deco_picture_font(p.c, 12, false);
         if (deco_picture_without_fonts(p.c))
             deco_warn(
                 m, "no font is installed (fc-list shows none): plots have plain letters; fonts-dejavu-core or any other gives better ones");

@@ -17,7 +17,10 @@ void deco_picture_free(deco_picture *p);
 /* `align` 0: starts at x; 0.5: centred there; 1: ends there. y is the baseline. */
 void deco_picture_text(cairo_t *c, double x, double y, double align, const char *text);
 
-/* No font is installed: Cairo then draws letters of its own, of ASCII alone. */
+/* Letters of the figures' own font, `size` points high. */
+void deco_picture_font(cairo_t *c, double size, bool bold);
+
+/* The library was built without that font, and none is installed: Cairo then draws letters of its own, of ASCII alone. */
 bool deco_picture_without_fonts(cairo_t *c);
 
 /* What Cairo has to say, as a status. */

@@ -20,12 +20,6 @@ enum {
 };
 static const double text_size = 12, title_size = 14;
 
-void deco_plot_font(cairo_t *c, double size, bool bold)
-{
-    cairo_select_font_face(c, "sans-serif", CAIRO_FONT_SLANT_NORMAL, bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
-    cairo_set_font_size(c, size);
-}
-
 static double text_width(cairo_t *c, const char *text)
 {
     cairo_text_extents_t e;
@@ -99,7 +93,7 @@ static void draw_ticks(const deco_plot *p, const deco_axis *a, bool vertical)
     const char *minus;
     char text[32];
 
-    deco_plot_font(p->picture.c, text_size, false);
+    deco_picture_font(p->picture.c, text_size, false);
     minus = deco_picture_without_fonts(p->picture.c) ? "-" : "\u2212";
     if (a->kind == DECO_AXIS_LOG) {
         draw_log_ticks(p, a, vertical);
@@ -123,7 +117,7 @@ static void draw_axes(const deco_plot *p)
     cairo_stroke(c);
     draw_ticks(p, &p->x, false);
     draw_ticks(p, &p->y, true);
-    deco_plot_font(c, text_size + 1, false);
+    deco_picture_font(c, text_size + 1, false);
     deco_picture_text(c, p->left + p->width / 2, p->top + p->height + 44, 0.5, p->x.label);
     cairo_save(c);
     cairo_translate(c, 20, p->top + p->height / 2);
@@ -137,10 +131,10 @@ static void draw_title(const deco_plot *p, const char *title)
 {
     double wide, room = p->picture.width - 2 * RIGHT, size = title_size;
 
-    deco_plot_font(p->picture.c, size, true);
+    deco_picture_font(p->picture.c, size, true);
     wide = text_width(p->picture.c, title);
     if (wide > room)
-        deco_plot_font(p->picture.c, size *= room / wide, true);
+        deco_picture_font(p->picture.c, size *= room / wide, true);
     deco_picture_text(p->picture.c, wide > room ? p->picture.width / 2 : fmax(p->left + p->width / 2, wide / 2 + RIGHT), 28, 0.5, title);
 }
 
@@ -150,7 +144,7 @@ static void legend_widths(double wide[3], const deco_legend_row *row, int64_t ro
     cairo_surface_t *s = cairo_image_surface_create(CAIRO_FORMAT_A8, 1, 1);
     cairo_t *c = cairo_create(s);
 
-    deco_plot_font(c, text_size, false);
+    deco_picture_font(c, text_size, false);
     wide[0] = wide[1] = wide[2] = 0;
     for (int64_t i = 0; i < rows; i++)
         for (int k = 0; k < 3; k++)
@@ -166,9 +160,9 @@ static void draw_legend(const deco_plot *p, const char *heading, const deco_lege
     double x0 = p->left + p->width + RIGHT, y0 = p->top + 10;
     char more[64];
 
-    deco_plot_font(p->picture.c, text_size, true);
+    deco_picture_font(p->picture.c, text_size, true);
     deco_picture_text(p->picture.c, x0, y0, 0, heading);
-    deco_plot_font(p->picture.c, text_size, false);
+    deco_picture_font(p->picture.c, text_size, false);
     for (int64_t i = 0; i <= shown && i < rows; i++) {
         int64_t across = i / LEGEND_ROWS, down = 1 + i % LEGEND_ROWS;
         double x = x0 + (double)across * column, y = y0 + (double)down * LEGEND_ROW + 3;
@@ -231,7 +225,7 @@ void deco_plot_free(deco_plot *p)
 
 void deco_plot_note(deco_plot *p, const char *text)
 {
-    deco_plot_font(p->picture.c, text_size - 2, false);
+    deco_picture_font(p->picture.c, text_size - 2, false);
     cairo_set_source_rgb(p->picture.c, 0.35, 0.35, 0.35);
     deco_picture_text(p->picture.c, p->left + p->width - 6, p->top + p->height - 7, 1, text);
 }

@@ -95,7 +95,7 @@ static void draw_key(const deco_plot *p, int64_t most)
         cairo_fill(c);
     }
     cairo_set_source_rgb(c, 0.13, 0.13, 0.13);
-    deco_plot_font(c, 11, false);
+    deco_picture_font(c, 11, false);
     for (double n = 1; n < 0.7 * (double)most || n == 1; n *= 10) {
         snprintf(text, sizeof text, "%.0f", n);
         deco_picture_text(c, left + wide + 5, bottom - high * amount(n, (double)most) + 4, 0, text);

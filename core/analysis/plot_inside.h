@@ -16,6 +16,5 @@ struct deco_plot {
 /* Data to points. */
 double deco_plot_x(const deco_plot *p, double x);
 double deco_plot_y(const deco_plot *p, double y);
-void deco_plot_font(cairo_t *c, double size, bool bold);
 
 #endif

@@ -91,7 +91,7 @@ deco_status deco_plot_numbers(deco_plot *p, const double *x, const double *y, in
         at[2 * i + 1] = inside(deco_plot_y(p, y[i]), p->top, p->top + p->height);
     }
     move_apart(at, n, size, p);
-    deco_plot_font(p->picture.c, size, true);
+    deco_picture_font(p->picture.c, size, true);
     for (int64_t i = 0; i < n; i++)
         draw_number(p->picture.c, at[2 * i], at[2 * i + 1], i);
 out:
@@ -119,7 +119,7 @@ void deco_plot_path(deco_plot *p, const double *x, const double *y, int64_t n)
             cairo_set_source_rgb(p->picture.c, 0, 0.45, 0.7);
             cairo_set_line_width(p->picture.c, 2);
             cairo_stroke(p->picture.c);
-            deco_plot_font(p->picture.c, 10, true);
+            deco_picture_font(p->picture.c, 10, true);
         }
     }
 }

@@ -25,8 +25,8 @@ const option_command command_table[] = {
 const int command_count = sizeof command_table / sizeof *command_table;
 
 const char command_exit_codes[] = "Exit codes: 0 done; 1 failed while running, what was whole stays whole; 2 bad input or usage,\n"
-                                 "nothing written; 3 stopped from CryoSPARC; 4 the CryoSPARC job could not start; 75 stopped with\n"
-                                 "a whole checkpoint (--resume auto goes on); 128 + n killed by signal n.\n";
+                                  "nothing written; 3 stopped from CryoSPARC; 4 the CryoSPARC job could not start; 75 stopped with\n"
+                                  "a whole checkpoint (--resume auto goes on); 128 + n killed by signal n.\n";
 
 void option_command_words(char *out, size_t size, int commands)
 {

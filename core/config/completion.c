@@ -16,12 +16,13 @@ static const char head[] =
     "    [ \"$word\" = = ] && word=\n"
     "    [[ $word == --* ]] && word=${word:2} && word=--${word//-/_}\n";
 
-static const char presets[] = "    __preset)\n"
-                              "        program=$(readlink -f \"$(type -P \"${COMP_WORDS[0]}\")\")\n"
-                              "        words=$(cd \"${CRYODECO_BLUEPRINTS:-${program%/*}/../share/cryodeco/blueprints}\" 2>/dev/null && ls)\n"
-                              "        compopt -o default # or a file\n"
-                              "        COMPREPLY=($(compgen -W \"${words//.yaml/}\" -- \"$word\"))\n"
-                              "        return ;;\n";
+static const char presets[] =
+    "    __preset)\n"
+    "        program=$(readlink -f \"$(type -P \"${COMP_WORDS[0]}\")\")\n"
+    "        words=$(cd \"${CRYODECO_BLUEPRINTS:-${program%/*}/../share/cryodeco/blueprints}\" 2>/dev/null && ls)\n"
+    "        compopt -o default # or a file\n"
+    "        COMPREPLY=($(compgen -W \"${words//.yaml/}\" -- \"$word\"))\n"
+    "        return ;;\n";
 
 static const char tail[] = "    if [ -z \"$words\" ]; then\n"
                            "        compopt -o default\n"

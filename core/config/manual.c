@@ -41,9 +41,11 @@ static void print_head(FILE *f)
     print_plain(f, deco_version());
     fputs("\"\n.SH NAME\ncryodeco \\- structures, poses and states from single-particle cryo\\-EM images, with no starting model\n"
           ".SH SYNOPSIS\n.B cryodeco\n.I COMMAND\n[\\fIoptions\\fR]\n.br\n.B cryodeco\n.I COMMAND\n.B \\-\\-help\n"
-          ".SH DESCRIPTION\nReads the particles of a CryoSPARC job (or a RELION STAR file), never writes into it, and gives each particle a latent that\n"
+          ".SH DESCRIPTION\nReads the particles of a CryoSPARC job (or a RELION STAR file), never writes into it, and gives each particle "
+          "a latent that\n"
           "describes its structure, a density map of every state, and the particles of each as files that CryoSPARC imports.\n"
-          ".PP\nNames of options take \\- or _, values stand after a blank or =. Order of force: defaults, preset, \\-\\-config, command line.\n",
+          ".PP\nNames of options take \\- or _, values stand after a blank or =. Order of force: defaults, preset, \\-\\-config, command "
+          "line.\n",
           f);
 }
 

@@ -1,9 +1,6 @@
 /* Files taken into the library by the assembler: REPORT_* name them (CMakeLists.txt). */
 #include "job/report_assets.h"
-
-#define TAKE_IN(name, path) \
-    __asm__(".section .rodata\n.global " #name "\n.hidden " #name "\n.global " #name "_end\n.hidden " #name "_end\n" #name \
-            ":\n.incbin \"" path "\"\n" #name "_end:\n.byte 0\n.text\n")
+#include "base/take_in.h"
 
 TAKE_IN(report_css, REPORT_CSS);
 TAKE_IN(report_js, REPORT_JS);
