@@ -11,7 +11,7 @@ FROM debian:12-slim
 ARG CRYOSPARC_TOOLS=""
 COPY --from=build /source/dist/*.deb /tmp/
 # Debian's newest security updates are wanted, not the versions of one day.
-# hadolint ignore=DL3008
+# hadolint ignore=DL3008,DL3013
 RUN apt-get update \
     && apt-get install -y --no-install-recommends /tmp/cryodeco_*.deb python3 python3-numpy python3-pip ca-certificates \
     && if [ -n "$CRYOSPARC_TOOLS" ]; then pip3 install --no-cache-dir --break-system-packages "$CRYOSPARC_TOOLS"; fi \

@@ -64,6 +64,16 @@ static bool is_word(const char *s, const char *a, const char *b) { return s && (
 /* Where the package for Python is, from the folder of this program: in a build, in a wheel, as installed. */
 static const char *const packages[] = {"../python", "../..", DECO_PYTHON_FROM_BIN};
 
+/* What that Python lacks is one line, not a traceback; cryosparc-tools is missed by the module itself. Exit code 4, DECO_EXIT_NOT_STARTED. */
+static const char start_module[] =
+    "import sys, importlib.util as u\n"
+    "if sys.version_info < (3, 9) or not u.find_spec('numpy'):\n"
+    "    print('error: %s: cryodeco cryosparc needs Python 3.9 with numpy and cryosparc-tools; CRYODECO_PYTHON names another Python' % "
+    "sys.executable, file=sys.stderr)\n"
+    "    sys.exit(4)\n"
+    "import runpy\n"
+    "runpy.run_module('cryodeco.cryosparc', run_name='__main__', alter_sys=True)\n";
+
 /* `cryodeco cryosparc ...` is Python, over CryoSPARC's own client: a process of it takes this one's place. */
 static int run_cryosparc(int argc, char **argv)
 {
@@ -89,8 +99,8 @@ static int run_cryosparc(int argc, char **argv)
     setenv("PYTHONPATH", path, 1);
     setenv("CRYODECO_PROGRAM", self, 1);
     words[0] = (char *)(python && *python ? python : "python3");
-    words[1] = "-m";
-    words[2] = "cryodeco.cryosparc";
+    words[1] = "-c";
+    words[2] = (char *)start_module;
     for (int i = 2; i < argc; i++)
         words[i + 1] = argv[i];
     execvp(words[0], words);
