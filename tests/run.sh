@@ -44,5 +44,12 @@ else
     tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-10}"
 fi
 
+if [ "${LONG:-0}" = 1 ]; then
+    say "fresh machines: the README's commands, the .deb, the wheel"
+    tests/packaging/fresh.sh
+    tests/packaging/deb.sh
+    tests/packaging/wheel.sh
+fi
+
 say "all tests (release)"
 CRYODECO_LONG="${LONG:-0}" ctest --test-dir build/release -j2 --output-on-failure
