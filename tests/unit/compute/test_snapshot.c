@@ -112,7 +112,7 @@ static world make_world(int64_t radius, int os)
     w.image.at = random_floats(2, room, 1);
     w.image.opposite = random_floats(3, room, 1);
     w.ctf = random_floats(4, room, 1);
-    w.half_ctf2 = calloc((size_t)room, sizeof *w.half_ctf2);
+    w.half_ctf2 = random_floats(5, room, 0); /* zeros */
     for (int64_t j = 0; j < w.half.points; j++)
         w.half_ctf2[j] = 0.5f * w.ctf[j] * w.ctf[j];
     for (int64_t j = w.half.points; j < room; j++)
