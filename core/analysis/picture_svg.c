@@ -94,6 +94,7 @@ static deco_status draw(FILE *to, const deco_picture *p)
 {
     cairo_surface_t *svg = cairo_svg_surface_create_for_stream(take_bytes, to, p->width, p->height);
     cairo_t *c = cairo_create(svg);
+    unsigned int holders = cairo_surface_get_reference_count(p->surface);
     deco_status st;
 
     cairo_set_source_surface(c, p->surface, 0, 0);
@@ -104,6 +105,8 @@ static deco_status draw(FILE *to, const deco_picture *p)
     if (!st)
         st = deco_picture_check(cairo_surface_status(svg));
     cairo_surface_destroy(svg);
+    while (cairo_surface_get_reference_count(p->surface) > holders) /* Cairo 1.16's SVG surface forgets to let go of it */
+        cairo_surface_destroy(p->surface);
     return st;
 }
 
