@@ -19,7 +19,7 @@ LEFT_OUT = ("progress.html", "report.html")  # pages with times and places on th
 
 def files(folder):
     """Every file's bytes by its name, but the pages full of times; of a result group all but the line with the time it was made."""
-    content = {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.name not in LEFT_OUT}
+    content = {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.name not in LEFT_OUT and not p.name.startswith("events.")}
     return {name: re.sub(rb"created: .*", b"", data) if name.endswith(".csg") else data for name, data in content.items()}
 
 

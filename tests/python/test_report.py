@@ -65,7 +65,7 @@ def browser(run, tmp_path_factory):
 def take_file(b):
     until = time.time() + 30
     while time.time() < until:
-        files = [p for p in b.downloads.iterdir() if p.suffix == ".json"]
+        files = [p for p in b.downloads.iterdir() if p.suffix == ".json" and p.stat().st_size]  # its name is there before its bytes
         if files:
             text = json.loads(files[0].read_text())
             path = files[0]

@@ -34,11 +34,11 @@ PLANS = {
 
 
 def results(outdir):
-    """Every file's bytes under out/ but for checkpoints on the way, the progress page and the report, which hold times and the log; of a result
-    group all but its time."""
+    """Every file's bytes under out/ but for checkpoints on the way, and what holds times: the progress page, the report with the log, and TensorBoard's
+    events; of a result group all but its time."""
     content = {}
     for p in sorted((outdir / "out").rglob("*")):
-        if p.is_file() and not p.name.startswith("checkpoint.") and p.name not in ("progress.html", "report.html"):
+        if p.is_file() and not p.name.startswith(("checkpoint.", "events.")) and p.name not in ("progress.html", "report.html"):
             data = p.read_bytes()
             if p.suffix == ".csg":
                 data = data.split(b"created:")[0]
