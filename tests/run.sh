@@ -31,7 +31,7 @@ LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.s
 
 configure_and_build tsan -DCRYODECO_TESTS=ON
 say "tests under the thread sanitizer"
-slow='analysis_test_(answers|umap)' # minutes each under this sanitizer
+slow='analysis_test_(answers|umap|clusters)|training_test_search$' # minutes each under this sanitizer
 [ "${LONG:-0}" = 1 ] && slow='^$'
 ctest --test-dir build/tsan -L threads -E "$slow" -j2 --output-on-failure --quiet
 
@@ -40,8 +40,8 @@ if [ "${LONG:-0}" = 1 ]; then
     say "fuzzing, a million inputs a reader"
     FUZZ_RUNS=1000000 tests/fuzz/run.sh build/fuzz
 else
-    say "fuzzing, ${FUZZ_SECONDS:-10} s a reader"
-    tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-10}"
+    say "fuzzing, ${FUZZ_SECONDS:-6} s a reader"
+    tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-6}"
 fi
 
 if [ "${LONG:-0}" = 1 ]; then
