@@ -3,6 +3,7 @@
 #include "cryodeco.h"
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -80,11 +81,16 @@ static void on_fault(int number, siginfo_t *info, void *context)
                           ": was cut short while it was read, or its disk fails; look after the disk. A cache (data.mdb) is made again "
                           "after cryodeco cache remove; a run that is started again goes on from its last checkpoint\n";
 
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+
     (void)context;
     if (info->si_code <= 0) { /* sent by somebody: as it always was */
+        signal(number, SIG_DFL);
         raise(number);
         return;
     }
+    while (atomic_flag_test_and_set(&said)) /* threads read side by side, and so may fail: one of them speaks, and ends all */
+        pause();
     say(head, sizeof head - 1);
     if (!say_file((uintptr_t)info->si_addr))
         say(unknown, sizeof unknown - 1);
@@ -94,6 +100,6 @@ static void on_fault(int number, siginfo_t *info, void *context)
 
 void fault_watch(void)
 {
-    struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_RESETHAND};
+    struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
     sigaction(SIGBUS, &fault, NULL);
 }
