@@ -42,7 +42,8 @@ def results(outdir):
     events; of a result group all but its time."""
     content = {}
     for p in sorted((outdir / "out").rglob("*")):
-        if p.is_file() and not p.name.startswith(("checkpoint.", "events.", *OF_METRICS)) and p.name not in ("progress.html", "report.html"):
+        unfinished = p.name.startswith(".") and ".tmp-" in p.name  # a kill may leave one, under no final name
+        if p.is_file() and not unfinished and not p.name.startswith(("checkpoint.", "events.", *OF_METRICS)) and p.name not in ("progress.html", "report.html"):
             data = p.read_bytes()
             if p.suffix == ".csg":
                 data = data.split(b"created:")[0]
