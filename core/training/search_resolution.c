@@ -10,25 +10,27 @@
 
 static const double resolved_fsc = 0.5, least_weight = 1e-3; /* of a shell's mean: few views leave gaps, and what stands there is noise */
 
-static int64_t cells(const deco_half_maps *h) { return h->side * h->side * h->side; }
-
-deco_status deco_half_maps_create(deco_half_maps **out, const deco_mask *mask, int64_t radius)
+deco_status deco_half_maps_create(deco_half_maps **out, deco_device *dev, const deco_mask *mask, int64_t radius)
 {
     deco_status st = DECO_OK;
     deco_half_maps *h = NULL;
+    size_t most = (size_t)mask->P / 2, f = sizeof(float);
 
     *out = NULL;
     TRY(deco_alloc(&h, 1, sizeof *h, "half maps"));
-    *h = (deco_half_maps){.radius = radius, .side = 2 * (radius + 1) + 1, .mask = mask};
-    TRY(deco_alloc(&h->point, (size_t)mask->P, sizeof *h->point, "half maps"));
-    for (int i = 0; i < 2; i++) {
-        TRY(deco_alloc(&h->sum[i], (size_t)cells(h), sizeof(float), "half maps"));
-        TRY(deco_alloc(&h->weight[i], (size_t)cells(h), sizeof(float), "half maps"));
-    }
+    *h = (deco_half_maps){.dev = dev, .mask = mask, .half = {.radius = radius}};
+    TRY(deco_voxel_map_create(&h->sums, dev, mask->L - 1, radius, 0.5 * (double)mask->L, 2));
+    TRY(deco_alloc(&h->point, most, sizeof *h->point, "half maps"));
+    TRY(deco_alloc(&h->half.kx, most, f, "half maps"));
+    TRY(deco_alloc(&h->half.ky, most, f, "half maps"));
+    for (int i = 0; i < 6; i++)
+        TRY(deco_alloc(&h->lit[i / 3][i % 3], most, f, "half maps"));
     for (int64_t p = 0; p < mask->P / 2; p++) {
-        int64_t x = mask->index[p] % mask->L - mask->L / 2, y = mask->index[p] / mask->L - mask->L / 2;
-        if (x * x + y * y <= radius * radius)
-            h->point[h->points++] = p;
+        int64_t x = mask->index[p] % mask->L - mask->L / 2, y = mask->index[p] / mask->L - mask->L / 2, j = h->half.points;
+        if (x * x + y * y > radius * radius)
+            continue;
+        h->point[j] = p, h->half.kx[j] = (float)x, h->half.ky[j] = (float)y;
+        h->half.points++;
     }
     *out = h;
     h = NULL;
@@ -41,52 +43,33 @@ void deco_half_maps_free(deco_half_maps *h)
 {
     if (!h)
         return;
+    deco_voxel_map_free(h->sums);
     free(h->point);
-    for (int i = 0; i < 2; i++) {
-        free(h->sum[i]);
-        free(h->weight[i]);
-    }
+    free(h->half.kx);
+    free(h->half.ky);
+    for (int i = 0; i < 6; i++)
+        free(h->lit[i / 3][i % 3]);
     free(h);
 }
 
 /* ---- images ------------------------------------------------------------------------------------------------------ */
 
-/* One point and the opposite one, trilinear. The cell opposite to i is side³ - 1 - i. */
-static void lay(deco_half_maps *h, int half, const float at[3], float here, float there, float power)
-{
-    int64_t n = h->side, last = cells(h) - 1, whole[3];
-    float f[3], *sum = h->sum[half], *weight = h->weight[half];
-
-    for (int d = 0; d < 3; d++) {
-        float x = at[d] + (float)(h->radius + 1);
-        whole[d] = (int64_t)x;
-        f[d] = x - (float)whole[d];
-    }
-    for (int c = 0; c < 8; c++) {
-        int64_t cell = ((whole[2] + (c >> 2)) * n + whole[1] + (c >> 1 & 1)) * n + whole[0] + (c & 1);
-        float share = (c & 1 ? f[0] : 1 - f[0]) * (c & 2 ? f[1] : 1 - f[1]) * (c & 4 ? f[2] : 1 - f[2]);
-        sum[cell] += share * here;
-        sum[last - cell] += share * there;
-        weight[cell] += share * power;
-        weight[last - cell] += share * power;
-    }
-}
-
 static void lay_image(deco_half_maps *h, int half, const deco_half_images *in, int64_t i)
 {
     const deco_mask *m = h->mask;
-    const float *x = in->images + i * m->P, *t = in->shift + 2 * i, *R = in->R + 9 * i;
+    const float *x = in->images + i * m->P, *t = in->shift + 2 * i;
+    float *at = h->lit[half][0], *opposite = h->lit[half][1], *half_ctf2 = h->lit[half][2];
     deco_ctf_phase ctf = deco_ctf_prepare(in->ctf[i]);
-    float per = (float)(m->L - 1);
 
-    for (int64_t j = 0; j < h->points; j++) {
+    for (int64_t j = 0; j < h->half.points; j++) {
         int64_t p = h->point[j];
         const float *k = m->k + 2 * p;
-        float c = deco_ctf_at(ctf, k[0], k[1]), phase = deco_shift_phase(k, t), at[3];
-        for (int d = 0; d < 3; d++)
-            at[d] = per * (k[0] * R[d] + k[1] * R[3 + d]);
-        lay(h, half, at, c * deco_shift_value(phase, x[p], x[m->P - 1 - p]), c * deco_shift_value(-phase, x[m->P - 1 - p], x[p]), c * c);
+        float c = deco_ctf_at(ctf, k[0], k[1]), phase = deco_shift_phase(k, t);
+        at[j] = c * deco_shift_value(phase, x[p], x[m->P - 1 - p]);
+        opposite[j] = c * deco_shift_value(-phase, x[m->P - 1 - p], x[p]);
+        half_ctf2[j] = 0.5f * c * c;
     }
+    deco_voxel_map_add(h->sums, half, in->R + 9 * i, 1, (deco_half_image){at, opposite}, half_ctf2, &h->half);
 }
 
 typedef struct adding {
@@ -106,18 +89,12 @@ static deco_status add_half(void *context, int64_t half, int worker)
     return DECO_OK;
 }
 
-deco_status deco_half_maps_add(deco_half_maps *h, const deco_half_images *in, deco_pool *pool)
+deco_status deco_half_maps_add(deco_half_maps *h, const deco_half_images *in)
 {
-    return deco_pool_run(pool, add_half, &(adding){h, in}, 2);
+    return deco_pool_run(deco_device_pool(h->dev), add_half, &(adding){h, in}, 2);
 }
 
 /* ---- shells ------------------------------------------------------------------------------------------------------ */
-
-static int64_t shell_of(const deco_half_maps *h, int64_t cell)
-{
-    int64_t n = h->side, c = n / 2, x = cell % n - c, y = cell / n % n - c, z = cell / n / n - c;
-    return (int64_t)lrint(sqrt((double)(x * x + y * y + z * z)));
-}
 
 /* Sums over a shell. */
 typedef struct shell_sums {
@@ -127,29 +104,32 @@ typedef struct shell_sums {
 deco_status deco_half_maps_fsc(double *fsc, const deco_half_maps *h)
 {
     deco_status st = DECO_OK;
+    const deco_voxel_map *v = h->sums;
+    int64_t cells = v->side * v->side * v->side;
+    const float *sum[2] = {v->chunk, v->chunk + 2 * cells}, *weight[2] = {sum[0] + cells, sum[1] + cells};
     shell_sums *shell = NULL;
 
-    TRY(deco_alloc(&shell, (size_t)h->radius + 1, sizeof *shell, "half maps"));
-    for (int64_t i = 0; i < cells(h); i++) {
-        int64_t r = shell_of(h, i);
-        if (r > h->radius)
+    TRY(deco_alloc(&shell, (size_t)v->radius + 1, sizeof *shell, "half maps"));
+    for (int64_t i = 0; i < cells; i++) {
+        shell_sums *s = shell + v->shell[i];
+        if (v->shell[i] > v->radius)
             continue;
-        shell[r].points++;
-        shell[r].weight[0] += h->weight[0][i];
-        shell[r].weight[1] += h->weight[1][i];
+        s->points++;
+        s->weight[0] += weight[0][i];
+        s->weight[1] += weight[1][i];
     }
-    for (int64_t i = 0; i < cells(h); i++) {
-        int64_t r = shell_of(h, i);
-        double v[2];
-        if (r > h->radius || !(shell[r].weight[0] > 0 && shell[r].weight[1] > 0))
+    for (int64_t i = 0; i < cells; i++) {
+        shell_sums *s = shell + v->shell[i];
+        double value[2];
+        if (v->shell[i] > v->radius || !(s->weight[0] > 0 && s->weight[1] > 0))
             continue;
         for (int k = 0; k < 2; k++) {
-            v[k] = h->sum[k][i] / fmax(h->weight[k][i], least_weight * shell[r].weight[k] / shell[r].points);
-            shell[r].power[k] += v[k] * v[k];
+            value[k] = sum[k][i] / fmax(weight[k][i], least_weight * s->weight[k] / s->points);
+            s->power[k] += value[k] * value[k];
         }
-        shell[r].product += v[0] * v[1];
+        s->product += value[0] * value[1];
     }
-    for (int64_t r = 0; r <= h->radius; r++) {
+    for (int64_t r = 0; r <= v->radius; r++) {
         double norm = sqrt(shell[r].power[0] * shell[r].power[1]);
         fsc[r] = r == 0 ? 1 : norm > 0 ? shell[r].product / norm : 0;
     }
@@ -197,7 +177,7 @@ static deco_status lay_sample(deco_half_maps *h, trainer *t, int64_t n, float *R
         for (int64_t i = 0; i < b.B; i++)
             ctf[i] = t->p->ctf[b.row[i]];
         deco_half_images in = {.B = b.B, .first = done, .images = b.images, .R = R, .shift = shift, .ctf = ctf};
-        TRY(deco_half_maps_add(h, &in, deco_device_pool(t->m->dev)));
+        TRY(deco_half_maps_add(h, &in));
         done += b.B;
     }
 out:
@@ -231,7 +211,7 @@ deco_status trainer_search_follow(trainer *t)
 
     if (e->kind != DECO_EPOCH_SEARCH || e->exact || !deco_search_follows(t->o) || e->radius <= t->o->l_end || n < 2)
         return DECO_OK;
-    TRY(deco_half_maps_create(&h, t->mask, radius));
+    TRY(deco_half_maps_create(&h, t->m->dev, t->mask, radius));
     TRY(deco_alloc(&fsc, (size_t)radius + 1, sizeof *fsc, "half maps"));
     TRY(deco_alloc(&R, S, 9 * sizeof *R, "half maps"));
     TRY(deco_alloc(&shift, S, 2 * sizeof *shift, "half maps"));

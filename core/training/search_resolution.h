@@ -6,25 +6,26 @@
 #ifndef DECO_TRAINING_SEARCH_RESOLUTION_H
 #define DECO_TRAINING_SEARCH_RESOLUTION_H
 
-#include "compute/device.h"
 #include "config/options.h"
 #include "formulas/ctf.h"
 #include "geometry/lattice.h"
+#include "training/voxel_map.h"
 
 /* Images of an epoch that are laid back, at most. */
 enum { DECO_RESOLUTION_IMAGES = 20000 };
 
-/* Two half maps on the cube of lattice points -side/2 ... side/2, slowest z. */
+/* Two half maps: the sums of a voxel map's two chunks, which it is never asked to join. */
 typedef struct deco_half_maps {
-    int64_t radius, side;
+    deco_device *dev;
     const deco_mask *mask;
-    int64_t points;
-    int64_t *point;            /* [points] numbers in the mask of half of the points inside the radius; P-1-p is opposite */
-    float *sum[2], *weight[2]; /* [side³] CTF · image, CTF² */
+    deco_voxel_map *sums;
+    deco_half_plane half;
+    int64_t *point;   /* [half.points] numbers in the mask of half of the points inside the radius; P-1-p is opposite */
+    float *lit[2][3]; /* of an image of each half: CTF · image at those points and opposite to them, half CTF² */
 } deco_half_maps;
 
 /* Of images on `mask`, which stays the caller's, up to `radius`. Fails: MEMORY. */
-deco_status deco_half_maps_create(deco_half_maps **out, const deco_mask *mask, int64_t radius);
+deco_status deco_half_maps_create(deco_half_maps **out, deco_device *dev, const deco_mask *mask, int64_t radius);
 void deco_half_maps_free(deco_half_maps *h); /* takes NULL */
 
 /* B images [B,P] at their poses, R [B,9], shift [B,2] pixels; those of even numbers, counted from `first`, are the first half. */
@@ -33,7 +34,7 @@ typedef struct deco_half_images {
     const float *images, *R, *shift;
     const deco_ctf_row *ctf; /* [B] */
 } deco_half_images;
-deco_status deco_half_maps_add(deco_half_maps *h, const deco_half_images *in, deco_pool *pool);
+deco_status deco_half_maps_add(deco_half_maps *h, const deco_half_images *in);
 
 /* Fourier shell correlation of the half maps, [radius + 1]; 1 in shell 0. Fails: MEMORY. */
 deco_status deco_half_maps_fsc(double *fsc, const deco_half_maps *h);

@@ -92,10 +92,10 @@ static void views_free(views *v)
 static void correlate(double *fsc, const views *v, int threads)
 {
     deco_half_maps *h;
-    deco_pool *pool;
+    deco_device *dev;
 
-    assert_int_equal(deco_pool_create(&pool, threads, NULL), DECO_OK);
-    assert_int_equal(deco_half_maps_create(&h, v->mask, RADIUS), DECO_OK);
+    assert_int_equal(deco_device_create(&dev, "cpu", threads), DECO_OK);
+    assert_int_equal(deco_half_maps_create(&h, dev, v->mask, RADIUS), DECO_OK);
     for (int64_t i = 0; i < IMAGES; i += 77) {
         deco_half_images in = {.B = IMAGES - i < 77 ? IMAGES - i : 77,
                                .first = i,
@@ -103,11 +103,11 @@ static void correlate(double *fsc, const views *v, int threads)
                                .R = v->R + 9 * i,
                                .shift = v->shift + 2 * i,
                                .ctf = v->ctf + i};
-        assert_int_equal(deco_half_maps_add(h, &in, pool), DECO_OK);
+        assert_int_equal(deco_half_maps_add(h, &in), DECO_OK);
     }
     assert_int_equal(deco_half_maps_fsc(fsc, h), DECO_OK);
     deco_half_maps_free(h);
-    deco_pool_free(pool);
+    deco_device_free(dev);
 }
 
 static void signal_is_resolved_as_far_as_it_goes(void **state)
