@@ -79,6 +79,9 @@ typedef struct deco_analysis_input {
     double starts_agree;            /* share of the poses that two starts of the initial model found alike; 0: not compared */
     double latents_moved;           /* median in the last epoch; 0 or NAN: not known */
     const deco_image_stats *images; /* as deco_back_projection_input's */
+    /* NULL, or what the caller adds to what was written, in the folder that will get the directory's name when all is there. */
+    deco_status (*add)(void *context, const char *directory);
+    void *context;
 } deco_analysis_input;
 deco_status deco_analysis_write(const char *directory, const deco_analysis_input *in, const deco_options *o, deco_monitor *m);
 

@@ -63,12 +63,19 @@ static deco_status replace(const char *made, const char *name, const char *aside
     return DECO_OK;
 }
 
+/* Files before folders, and those from the end of the alphabet: clustering<K> comes last, and where it stands the rest does. */
+static int folders_last(const struct dirent **a, const struct dirent **b)
+{
+    int folders = ((*a)->d_type == DT_DIR) - ((*b)->d_type == DT_DIR);
+    return folders ? folders : strcmp((*b)->d_name, (*a)->d_name);
+}
+
 static deco_status replace_parts(const deco_staging *s)
 {
     deco_status st = DECO_OK;
     struct dirent **entry = NULL;
     char *made = NULL, *name = NULL, *aside = NULL;
-    int n = scandir(s->path, &entry, NULL, alphasort);
+    int n = scandir(s->path, &entry, NULL, folders_last);
 
     if (n < 0)
         return deco_fail_errno(DECO_E_FILE, "%s: cannot be read", s->path);

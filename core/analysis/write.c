@@ -310,6 +310,8 @@ deco_status deco_analysis_write(const char *directory, const deco_analysis_input
         TRY(deco_volumes_write(staging.path, in->model, NULL, 1, o->flip_hand, NULL, m));
         TRY(answer(&a, staging.path, NULL));
     }
+    if (in->add)
+        TRY(in->add(in->context, staging.path));
     TRY(deco_staging_publish(&staging));
 out:
     deco_pca_free(&a.pca);

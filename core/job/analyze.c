@@ -85,6 +85,27 @@ static int64_t pose_radius(const deco_options *o, int64_t N, int64_t D, int64_t 
     return most;
 }
 
+/* What the run's own files add to an analysis. */
+typedef struct report_parts {
+    const char *directory;
+    const deco_particles *p;
+    const deco_options *o;
+    int64_t epoch;
+    const float *shift;
+    deco_monitor *mon;
+} report_parts;
+
+static deco_status add_report(void *context, const char *made)
+{
+    deco_status st = DECO_OK;
+    const report_parts *r = context;
+
+    TRY(deco_training_plots_write(made, r->o->outdir, r->epoch, r->mon));
+    TRY(deco_report_write(r->o->outdir, made, deco_path_name(r->directory), r->p, r->shift, r->o, r->mon));
+out:
+    return st;
+}
+
 deco_status deco_job_analyze_model(char **summary, const char *directory, deco_model *m, const deco_position *at, const deco_particles *p,
                                    const deco_options *o, deco_monitor *mon)
 {
@@ -92,6 +113,7 @@ deco_status deco_job_analyze_model(char **summary, const char *directory, deco_m
     int64_t N = p->N, Z = m->shape.Z;
     float *z = NULL, *R = NULL, *shift = NULL;
     deco_image_stats images = {.std = 1, .float32 = !strcmp(o->image_precision, "float32")};
+    report_parts more = {directory, p, o, at->epoch, NULL, mon};
     double moved;
 
     TRY(deco_images_find_cache(&images.cache, p, o, mon));
@@ -102,6 +124,7 @@ deco_status deco_job_analyze_model(char **summary, const char *directory, deco_m
     TRY(deco_alloc(&R, (size_t)N, 9 * sizeof *R, "rotations"));
     TRY(deco_alloc(&shift, (size_t)N, 2 * sizeof *shift, "shifts"));
     TRY(deco_poses_get(R, shift, m, NULL, N));
+    more.shift = shift;
     TRY(deco_analysis_write(directory,
                             &(deco_analysis_input){.model = m,
                                                    .particles = p,
@@ -114,11 +137,11 @@ deco_status deco_job_analyze_model(char **summary, const char *directory, deco_m
                                                    .starts_agree = at->agreement,
                                                    .latents_moved = moved,
                                                    .images = &images,
+                                                   .add = add_report,
+                                                   .context = &more,
                                                    .trained_seed = at->seed,
                                                    .seed = (uint64_t)o->seed},
                             o, mon));
-    TRY(deco_training_plots_write(directory, o->outdir, at->epoch, mon));
-    TRY(deco_report_write(o->outdir, directory, p, shift, o, mon));
     *summary = deco_job_summary(directory, o, Z);
 out:
     deco_images_close(&images);

@@ -4,6 +4,7 @@
 #include "model/checkpoints.h"
 #include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -148,44 +149,47 @@ out:
 }
 
 /* "." NAME ".tmp-" PID "-" N, as base/file.c names them, of a process that does not live. Nobody writes yet under our own number. */
-static int is_orphan(const struct dirent *e)
+static bool is_orphan(const char *name)
 {
-    const char *at = strstr(e->d_name, ".tmp-"), *next;
+    const char *at = strstr(name, ".tmp-"), *next;
     long long pid, n;
     int end = 0;
 
     while (at && (next = strstr(at + 1, ".tmp-")))
         at = next;
-    if (!at || e->d_name[0] != '.' || sscanf(at, ".tmp-%lld-%lld%n", &pid, &n, &end) != 2 || at[end] || pid <= 0)
-        return 0;
+    if (!at || name[0] != '.' || sscanf(at, ".tmp-%lld-%lld%n", &pid, &n, &end) != 2 || at[end] || pid <= 0)
+        return false;
     return pid == getpid() || (kill((pid_t)pid, 0) && errno == ESRCH);
 }
 
-static void sweep_folder(const char *folder)
+/* Of nftw: a file is no folder's child by a link, and what cannot be removed stays. */
+static int sweep_one(const char *path, const struct stat *s, int type, struct FTW *where)
 {
+    (void)s;
+    if (type == FTW_F && is_orphan(path + where->base))
+        unlink(path);
+    return 0;
+}
+
+static int is_orphan_entry(const struct dirent *e) { return is_orphan(e->d_name); }
+
+void deco_outdir_sweep(const char *outdir)
+{
+    enum { FOLDERS_OPEN = 16 };
     struct dirent **orphan = NULL;
-    int n = scandir(folder, &orphan, is_orphan, NULL);
+    int n = scandir(outdir, &orphan, is_orphan_entry, NULL);
+    char *path;
 
     for (int i = 0; i < n; i++) {
-        char *path = deco_path_join(folder, orphan[i]->d_name);
-        if (path)
+        if ((path = deco_path_join(outdir, orphan[i]->d_name)))
             unlink(path);
         free(path);
         free(orphan[i]);
     }
     free(orphan);
-}
-
-void deco_outdir_sweep(const char *outdir)
-{
-    static const char *const folders[] = {".", "out", "out/progress"};
-
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        char *path = deco_path_join(outdir, folders[i]);
-        if (path)
-            sweep_folder(path);
-        free(path);
-    }
+    if ((path = deco_path_join(outdir, "out")))
+        nftw(path, sweep_one, FOLDERS_OPEN, FTW_PHYS);
+    free(path);
 }
 
 static bool is_beyond(const char *name, int64_t epoch, int64_t step)

@@ -18,8 +18,8 @@ deco_status deco_outdir_prepare(const char *outdir, bool new_run, deco_monitor *
  * a later or damaged checkpoint: nobody may go on from it by mistake. What is there beyond the newest checkpoint is only to be made again. */
 deco_status deco_outdir_leave_behind(const char *outdir, int64_t epoch, int64_t step, deco_monitor *m);
 
-/* Removes what killed processes of ours left unfinished in `outdir`, its `out` and `out/progress` (.NAME.tmp-PID-N). To be called under the
- * directory's lock; what cannot be removed stays. */
+/* Removes what killed processes of ours left unfinished (.NAME.tmp-PID-N) in `outdir` and anywhere below its `out`, analyses included. To be
+ * called under the directory's lock; what cannot be removed stays. */
 void deco_outdir_sweep(const char *outdir);
 
 #endif

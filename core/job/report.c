@@ -20,7 +20,7 @@ enum { MOST_MAPS = 8, MOST_FRAMES = 20, PALETTE = 32, LOG_BYTES = 200000 };
 
 typedef struct report {
     FILE *to;
-    const char *outdir, *directory;
+    const char *outdir, *directory, *name;
     char *clustering; /* directory of the clustering; with one state that of the analysis */
     const deco_particles *p;
     const float *shift;
@@ -274,7 +274,7 @@ static deco_status put_meta(report *r)
     cJSON_AddNumberToObject(r->meta, "n", (double)r->p->N);
     cJSON_AddNumberToObject(r->meta, "points", (double)r->points);
     cJSON_AddStringToObject(r->meta, "run", r->nonce);
-    cJSON_AddStringToObject(r->meta, "analysis", deco_path_name(r->directory));
+    cJSON_AddStringToObject(r->meta, "analysis", r->name);
     if (!(text = cJSON_PrintUnformatted(r->meta)))
         return deco_fail_memory(4096, "a report");
     fputs("<script type=\"application/json\" id=\"meta\">", r->to);
@@ -357,7 +357,7 @@ static deco_status put_all(report *r)
          *labels = deco_path_join(r->clustering, "labels.npy");
     bool one = !labels || !deco_path_exists(labels);
 
-    put_head(r, deco_path_name(r->outdir), deco_path_name(r->directory));
+    put_head(r, deco_path_name(r->outdir), r->name);
     put_words(r);
     put_scatter(r, one ? 1 : r->o->k_num);
     put_surfaces(r);
@@ -384,11 +384,11 @@ out:
     return st;
 }
 
-deco_status deco_report_write(const char *outdir, const char *directory, const deco_particles *p, const float *shift, const deco_options *o,
-                              deco_monitor *m)
+deco_status deco_report_write(const char *outdir, const char *directory, const char *name, const deco_particles *p, const float *shift,
+                              const deco_options *o, deco_monitor *m)
 {
     deco_status st = DECO_OK;
-    report r = {.outdir = outdir, .directory = directory, .p = p, .shift = shift, .o = o};
+    report r = {.outdir = outdir, .directory = directory, .name = name, .p = p, .shift = shift, .o = o};
     char *text = NULL, *path = deco_path_join(directory, "report.html");
     size_t size = 0;
 
@@ -409,7 +409,7 @@ deco_status deco_report_write(const char *outdir, const char *directory, const d
     if (fflush(r.to) || ferror(r.to))
         TRY(deco_fail_memory(size, "a report"));
     TRY(deco_file_put(path, text, size));
-    deco_info(m, "report: %s (%.1f MB)", path, (double)size / 1e6);
+    deco_info(m, "report: %.1f MB", (double)size / 1e6);
 out:
     if (r.to)
         fclose(r.to);

@@ -42,8 +42,7 @@ def results(outdir):
     events; of a result group all but its time."""
     content = {}
     for p in sorted((outdir / "out").rglob("*")):
-        unfinished = p.name.startswith(".") and ".tmp-" in p.name  # a kill may leave one, under no final name
-        if p.is_file() and not unfinished and not p.name.startswith(("checkpoint.", "events.", *OF_METRICS)) and p.name not in ("progress.html", "report.html"):
+        if p.is_file() and not p.name.startswith(("checkpoint.", "events.", *OF_METRICS)) and p.name not in ("progress.html", "report.html"):
             data = p.read_bytes()
             if p.suffix == ".csg":
                 data = data.split(b"created:")[0]
@@ -158,6 +157,19 @@ def test_stopped_in_the_analysis_only_the_analysis_is_missing(tmp_path):
     r = cryodeco("run", "--outdir", outdir, "--resume", "auto")
     assert "only its analysis is missing" in r.stderr and (outdir / "out/analysis_1/clustering60").exists()
     assert not list((outdir / "out").glob(".analysis*"))
+
+
+def test_killed_behind_the_analysis_and_before_the_report_leaves_no_half_of_them(tmp_path, uninterrupted):
+    whole, _ = uninterrupted("known poses")
+    outdir = tmp_path / "run"
+    p = start(outdir, *PLANS["known poses"], "--seed", 3)
+    while p.poll() is None and not (outdir / "out/.analysis_4.new/loss.png").exists():
+        time.sleep(0.001)
+    p.kill()
+    p.communicate()
+    cryodeco("run", "--outdir", outdir, "--resume", "auto")
+    assert (outdir / "out/analysis_4/report.html").exists() and not list(outdir.rglob(".*.tmp-*"))
+    same_results(whole, outdir)
 
 
 def test_stop_file_of_before_stops_nothing(tmp_path):

@@ -126,7 +126,15 @@ static void analyse_both(run *r, bool estimated)
     toy_ok(deco_options_set(r->o, "k_num", "2"));
     r->z = clouds(N, Z, 2, 20, truth);
     for (int flip = 0; flip < 2; flip++) {
-        deco_analysis_input in = {r->model, r->p, r->z, r->p->R, r->p->shift, estimated, 5, 5, 0, true, 0, 0, NULL};
+        deco_analysis_input in = {.model = r->model,
+                                  .particles = r->p,
+                                  .z = r->z,
+                                  .R = r->p->R,
+                                  .shift = r->p->shift,
+                                  .poses_estimated = estimated,
+                                  .seed = 5,
+                                  .trained_seed = 5,
+                                  .poses_given = true};
         toy_ok(deco_options_set(r->o, "flip_hand", flip ? "True" : "False"));
         char *directory = deco_analysis_directory(r->place, 4, r->o);
         snprintf(r->directory[flip], sizeof r->directory[flip], "%s", directory);

@@ -73,7 +73,15 @@ static void end(run *r)
 
 static deco_status analyse(const run *r, bool estimated, const float *R, const float *shift, deco_monitor *m)
 {
-    deco_analysis_input in = {r->model, r->p, r->z, R ? R : r->p->R, shift ? shift : r->p->shift, estimated, 5, 5, 0, true, 0, 0, NULL};
+    deco_analysis_input in = {.model = r->model,
+                              .particles = r->p,
+                              .z = r->z,
+                              .R = R ? R : r->p->R,
+                              .shift = shift ? shift : r->p->shift,
+                              .poses_estimated = estimated,
+                              .seed = 5,
+                              .trained_seed = 5,
+                              .poses_given = true};
     return deco_analysis_write(r->directory, &in, r->o, m);
 }
 

@@ -35,14 +35,22 @@ static bool there(const char *format, long pid)
 static void only_unfinished_files_of_dead_processes_are_swept(void **state)
 {
     static const char *const swept[] = {"run/.job.yaml.tmp-%ld-0", "run/out/.weights.3.safetensors.tmp-%ld-12",
-                                        "run/out/.a.tmp-1-1.tmp-%ld-4", "run/out/progress/.map.3.png.tmp-%ld-1"};
-    static const char *const kept[] = {"run/out/weights.3.safetensors", "run/out/.weights.tmp-%ld-", "run/out/.weights.tmp-%ld-1.npy",
-                                       "run/out/conf.npy.tmp-%ld-1", "run/.mine"};
+                                        "run/out/.a.tmp-1-1.tmp-%ld-4", "run/out/progress/.map.3.png.tmp-%ld-1",
+                                        "run/out/analysis_4/clustering2/.a.mrc.tmp-%ld-1"};
+    static const char *const kept[] = {"run/out/weights.3.safetensors",
+                                       "run/out/.weights.tmp-%ld-",
+                                       "run/out/.weights.tmp-%ld-1.npy",
+                                       "run/out/conf.npy.tmp-%ld-1",
+                                       "run/.mine",
+                                       "run/mine/.conf.npy.tmp-%ld-1"};
     long dead = dead_pid();
 
     assert_int_equal(mkdir(scratch("run"), 0700), 0);
     assert_int_equal(mkdir(scratch("run/out"), 0700), 0);
     assert_int_equal(mkdir(scratch("run/out/progress"), 0700), 0);
+    assert_int_equal(mkdir(scratch("run/out/analysis_4"), 0700), 0);
+    assert_int_equal(mkdir(scratch("run/out/analysis_4/clustering2"), 0700), 0);
+    assert_int_equal(mkdir(scratch("run/mine"), 0700), 0);
     for (size_t i = 0; i < sizeof swept / sizeof *swept; i++)
         put(swept[i], dead);
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)

@@ -79,7 +79,7 @@ static void a_page_of_a_large_set_is_bounded_and_says_what_it_draws(void **state
     p.ctf = calloc((size_t)N, sizeof *p.ctf);
     toy_ok(deco_options_create(&o));
     toy_ok(deco_options_set(o, "k_num", "8"));
-    toy_ok(deco_report_write(folder, folder, &p, NULL, o, NULL));
+    toy_ok(deco_report_write(folder, folder, "analysis_0", &p, NULL, o, NULL));
     toy_ok(deco_file_get(&page, &size, in_folder(folder, "report.html"), 0));
     print_message("%lld particles, %d maps of %lld px, %d frames: %.1f MB\n", (long long)N, CLUSTERS, (long long)D, FRAMES,
                   (double)size / 1e6);
