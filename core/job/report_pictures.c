@@ -12,66 +12,104 @@ static int is_png(const struct dirent *f)
     return n > 4 && !strcmp(f->d_name + n - 4, ".png");
 }
 
-/* The PNGs that stand in one folder, by name. */
-static deco_status put_folder(FILE *to, const char *folder, const char *shown)
+/* Does `name` begin with one of the words? */
+static bool begins_with_one(const char *name, const char *words)
+{
+    for (size_t n; *words; words += n + (words[n] == ' ')) {
+        n = strcspn(words, " ");
+        if (!strncmp(name, words, n))
+            return true;
+    }
+    return false;
+}
+
+static deco_status put_picture(FILE *to, const char *folder, const char *shown, const char *name)
 {
     deco_status st = DECO_OK;
-    struct dirent **list = NULL;
-    int n = scandir(folder, &list, is_png, alphasort);
-    char *path = NULL, *bytes = NULL;
+    char *path = deco_path_join(folder, name), *bytes = NULL;
     size_t size;
 
-    for (int i = 0; i < n; i++) {
-        if (!(path = deco_path_join(folder, list[i]->d_name)))
-            TRY(deco_fail_memory(strlen(folder), "a file's name"));
-        TRY(deco_file_get(&bytes, &size, path, 0));
-        fputs("<figure><img loading=\"lazy\" alt=\"", to);
-        html_text(to, list[i]->d_name);
-        fputs("\" src=\"data:image/png;base64,", to);
-        report_base64(to, (const unsigned char *)bytes, size);
-        fputs("\"><figcaption>", to);
-        html_text(to, shown);
-        html_text(to, list[i]->d_name);
-        fputs("</figcaption></figure>\n", to);
-        free(bytes);
-        free(path);
-        bytes = path = NULL;
-    }
+    if (!path)
+        TRY(deco_fail_memory(strlen(folder), "a file's name"));
+    TRY(deco_file_get(&bytes, &size, path, 0));
+    fputs("<figure><img loading=\"lazy\" alt=\"", to);
+    html_text(to, name);
+    fputs("\" src=\"data:image/png;base64,", to);
+    report_base64(to, (const unsigned char *)bytes, size);
+    fputs("\"><figcaption>", to);
+    html_text(to, shown);
+    html_text(to, name);
+    fputs("</figcaption></figure>\n", to);
 out:
-    for (int i = 0; i < n; i++)
-        free(list[i]);
-    free(list);
     free(bytes);
     free(path);
     return st;
 }
 
+/* Plots that belong together, of one folder: those whose names begin with one of `with` (NULL: all) and none of `without`. */
+typedef struct section {
+    const char *title;
+    const char *folder; /* below the analysis; "clustering": the folder of its clusters */
+    const char *below;  /* in that */
+    const char *with, *without;
+} section;
+
+#define TRAINING "loss. learning_rates. pose_change. shift_change. latent_change."
+
+static const section sections[] = {
+    {"Maps of the clusters", "clustering", "", "vol_", ""},
+    {"Half maps and views", "clustering", "validation", NULL, ""},
+    {"Clusters", "clustering", "", NULL, "vol_ " TRAINING},
+    {"Latents", "", "", NULL, "vol_ " TRAINING},
+    {"Along the first component", "pc1_10", "", NULL, ""},
+    {"Along the second component", "pc2_10", "", NULL, ""},
+    {"Training", "", "", TRAINING, ""},
+};
+
+static deco_status put_section(FILE *to, const section *s, const char *folder, const char *shown)
+{
+    deco_status st = DECO_OK;
+    struct dirent **list = NULL;
+    int n = scandir(folder, &list, is_png, alphasort), shown_so_far = 0;
+
+    for (int i = 0; i < n; i++) {
+        const char *name = list[i]->d_name;
+        if ((s->with && !begins_with_one(name, s->with)) || begins_with_one(name, s->without))
+            continue;
+        if (!shown_so_far++)
+            fprintf(to, "<h3>%s</h3>\n<div class=\"figures\">\n", s->title);
+        TRY(put_picture(to, folder, shown, name));
+    }
+    if (shown_so_far)
+        fputs("</div>\n", to);
+out:
+    for (int i = 0; i < n; i++)
+        free(list[i]);
+    free(list);
+    return st;
+}
+
 deco_status report_pictures(FILE *to, const char *directory, const char *clustering)
 {
-    static const char *const below[] = {"pc1_10", "pc2_10"};
+    bool one_state = !strcmp(directory, clustering); /* nothing clustered: its map and validation stand in the analysis itself */
     deco_status st = DECO_OK;
     char *folder = NULL, *shown = NULL;
 
     fputs("<h2 id=\"plots\">Plots</h2>\n", to);
-    TRY(put_folder(to, directory, ""));
-    for (size_t i = 0; i < sizeof below / sizeof *below; i++) {
-        if (!(folder = deco_path_join(directory, below[i])) || !(shown = deco_format("%s/", below[i])))
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        const section *s = &sections[i];
+        bool of_clusters = !strcmp(s->folder, "clustering");
+        const char *name = of_clusters && !one_state ? deco_path_name(clustering) : of_clusters ? "" : s->folder;
+        if (one_state && !*s->folder && !s->with) /* the same as that of the clusters */
+            continue;
+        shown = deco_format("%s%s%s%s", name, *name ? "/" : "", s->below, *s->below ? "/" : "");
+        if (!shown || !(folder = deco_path_join(directory, shown)))
             TRY(deco_fail_memory(strlen(directory), "a folder's name"));
-        TRY(put_folder(to, folder, shown));
+        TRY(put_section(to, s, folder, shown));
         free(folder);
         free(shown);
         folder = shown = NULL;
     }
-    if (strcmp(directory, clustering) != 0) {
-        if (!(shown = deco_format("%s/", deco_path_name(clustering))))
-            TRY(deco_fail_memory(strlen(clustering), "a folder's name"));
-        TRY(put_folder(to, clustering, shown));
-    }
-    free(shown);
-    shown = NULL;
-    if (!(folder = deco_path_join(clustering, "validation")) || !(shown = deco_format("%s/validation/", deco_path_name(clustering))))
-        TRY(deco_fail_memory(strlen(clustering), "a folder's name"));
-    TRY(put_folder(to, folder, shown));
 out:
     free(folder);
     free(shown);

@@ -38,6 +38,15 @@ def test_the_page_is_whole_without_a_browser(run):
         assert base64.b64decode(image, validate=True).startswith(b"\x89PNG")
 
 
+def test_every_plot_stands_once_and_the_maps_come_first(run):
+    analysis = newest_analysis(run)
+    page = (analysis / "report.html").read_text()
+    there = [str(p.relative_to(analysis)) for p in analysis.rglob("*.png")]
+    assert sorted(re.findall(r"<figcaption>([^<]+)</figcaption>", page)) == sorted(there)
+    at = [page.index(f"<figcaption>{name}<") for name in ("clustering2/vol_000.png", "clustering2/validation/fsc_000.png", "clustering2/umap_clusters.png", "pca.png", "loss.png")]
+    assert at == sorted(at)
+
+
 @pytest.fixture(scope="module")
 def browser(run, tmp_path_factory):
     if not CHROMIUM or not DRIVER:
