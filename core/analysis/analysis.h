@@ -79,6 +79,7 @@ typedef struct deco_analysis_input {
     double starts_agree;            /* share of the poses that two starts of the initial model found alike; 0: not compared */
     double latents_moved;           /* median in the last epoch; 0 or NAN: not known */
     const deco_image_stats *images; /* as deco_back_projection_input's */
+    bool patient;                   /* where another process makes this analysis: wait for its end, or fail */
     /* NULL, or what the caller adds to what was written, in the folder that will get the directory's name when all is there. */
     deco_status (*add)(void *context, const char *directory);
     void *context;

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static int remove_entry(const char *path, const struct stat *s, int type, struct FTW *where) { return remove(path); }
@@ -29,16 +31,61 @@ static void sync_directory(const char *path)
     }
 }
 
-deco_status deco_staging_begin(deco_staging *s, const char *directory)
+/* Of the open file, so it goes with its process, and two threads shut each other out too. Was it removed by its holder before it was ours, the next
+ * try makes a new one. Where there are no locks nobody is kept out. */
+static deco_status try_lock(bool *ours, deco_staging *s)
+{
+    struct stat here, there;
+
+    if ((s->lock_fd = open(s->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666)) < 0)
+        return deco_fail_errno(DECO_E_FILE, "%s: cannot be written", s->lock);
+    *ours = !flock(s->lock_fd, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK;
+    if (*ours && !fstat(s->lock_fd, &here) && !stat(s->lock, &there) && here.st_ino == there.st_ino)
+        return DECO_OK;
+    *ours = false;
+    close(s->lock_fd);
+    s->lock_fd = -1;
+    return DECO_OK;
+}
+
+static deco_status lock(deco_staging *s, bool patient, deco_monitor *m)
+{
+    static const struct timespec moment = {.tv_nsec = 100000000};
+    deco_status st = DECO_OK;
+    bool ours = false, told = false;
+
+    for (;;) {
+        for (int i = 0; i < 3 && !ours; i++) /* the holder may have gone between two looks */
+            TRY(try_lock(&ours, s));
+        if (ours)
+            return DECO_OK;
+        if (!patient)
+            return deco_fail(DECO_E_FILE, "%s is being made by another process; wait for its end (it holds %s)", s->directory, s->lock);
+        if (!told)
+            deco_info(m, "%s is being made by another process: waiting for its end", s->directory);
+        told = true;
+        if (deco_monitor_stopped(m))
+            return deco_fail(DECO_E_STOPPED, "stopped while another process made %s", s->directory);
+        nanosleep(&moment, NULL);
+    }
+out:
+    return st;
+}
+
+deco_status deco_staging_begin(deco_staging *s, const char *directory, bool patient, deco_monitor *m)
 {
     deco_status st = DECO_OK;
     char *parent = deco_path_directory(directory);
 
-    *s = (deco_staging){0};
-    if (parent)
-        s->path = deco_format("%s/.%s.new", parent, deco_path_name(directory));
+    *s = (deco_staging){.lock_fd = -1};
     s->directory = deco_format("%s", directory);
-    if (!s->path || !s->directory)
+    if (parent)
+        s->lock = deco_format("%s/.%s.lock", parent, deco_path_name(directory));
+    if (!s->lock || !s->directory)
+        TRY(deco_fail_memory(strlen(directory), "a folder's name"));
+    TRY(deco_directory_make(parent));
+    TRY(lock(s, patient, m));
+    if (!(s->path = deco_format("%s/.%s.new", parent, deco_path_name(directory))))
         TRY(deco_fail_memory(strlen(directory), "a folder's name"));
     TRY(remove_tree(s->path));
     TRY(deco_directory_make(s->path));
@@ -126,7 +173,12 @@ void deco_staging_end(deco_staging *s)
 {
     if (s->path)
         remove_tree(s->path); /* what stays is removed by the next analysis */
+    if (s->lock && s->lock_fd >= 0) {
+        unlink(s->lock); /* while it is ours */
+        close(s->lock_fd);
+    }
     free(s->path);
     free(s->directory);
-    *s = (deco_staging){0};
+    free(s->lock);
+    *s = (deco_staging){.lock_fd = -1};
 }

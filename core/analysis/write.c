@@ -299,7 +299,7 @@ deco_status deco_analysis_write(const char *directory, const deco_analysis_input
 
     TRY(deco_analysis_check(o, a.N, a.Z));
     TRY(check_latents(in->z, a.N, a.Z));
-    TRY(deco_staging_begin(&staging, directory));
+    TRY(deco_staging_begin(&staging, directory, in->patient, m));
     a.directory = staging.path;
     TRY(deco_hand_write(staging.path, &hand, m));
     TRY(deco_run_note_write(staging.path, a.name, in->particles, in->seed));

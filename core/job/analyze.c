@@ -106,8 +106,8 @@ out:
     return st;
 }
 
-deco_status deco_job_analyze_model(char **summary, const char *directory, deco_model *m, const deco_position *at, const deco_particles *p,
-                                   const deco_options *o, deco_monitor *mon)
+deco_status deco_job_analyze_model(char **summary, const char *directory, bool patient, deco_model *m, const deco_position *at,
+                                   const deco_particles *p, const deco_options *o, deco_monitor *mon)
 {
     deco_status st = DECO_OK;
     int64_t N = p->N, Z = m->shape.Z;
@@ -137,6 +137,7 @@ deco_status deco_job_analyze_model(char **summary, const char *directory, deco_m
                                                    .starts_agree = at->agreement,
                                                    .latents_moved = moved,
                                                    .images = &images,
+                                                   .patient = patient,
                                                    .add = add_report,
                                                    .context = &more,
                                                    .trained_seed = at->seed,
@@ -166,6 +167,12 @@ static deco_status open_particles(deco_particles **p, const deco_input *in, cons
     return st;
 }
 
+/* Beside a run under way an epoch that is not over has a folder for each of its checkpoints: the run will want analysis_<epoch> for itself. */
+static char *directory_beside(const deco_position *at, const deco_options *o)
+{
+    return deco_format("%s/out/analysis_%" PRId64 ".%" PRId64 "%s", o->outdir, at->epoch + 1, at->step, o->flip_hand ? "_flipped" : "");
+}
+
 deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *wrote, char **summary)
 {
     deco_status st = DECO_OK;
@@ -183,7 +190,7 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     TRY(deco_job_options(&o, given));
     if (access(o->outdir, W_OK | X_OK))
         TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be written to", o->outdir));
-    TRY(deco_lock_take(&lock, o->outdir, m));
+    TRY(deco_lock_take_if_free(&lock, o->outdir, m));
     if (!o->particles.count)
         TRY(deco_fail(DECO_E_ARGUMENT, "particles is not given, and %s/job.yaml does not name an input", o->outdir));
     TRY(deco_record_paths_of(&path, o->outdir, 0));
@@ -200,18 +207,22 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     deco_particles_digest(digest, p);
     if (strcmp(digest, at.digest) != 0)
         TRY(deco_fail(DECO_E_FORMAT, "%s: the input changed since the run (its digest is %s, the run's %s)", p->source, digest, at.digest));
-    if (!(directory = deco_analysis_directory(o->outdir, epoch, o)))
+    directory = !lock && epoch != at.epoch ? directory_beside(&at, o) : deco_analysis_directory(o->outdir, epoch, o);
+    if (!directory)
         TRY(deco_fail_memory(strlen(o->outdir), "a folder's name"));
 
     *wrote = true;
-    deco_outdir_sweep(o->outdir);
-    TRY(deco_monitor_attach(m, o->outdir));
+    if (lock) {
+        deco_outdir_sweep(o->outdir);
+        TRY(deco_monitor_attach(m, o->outdir));
+    } else
+        deco_info(m, "another process works in %s: this is an analysis of its last checkpoint, and leaves its log alone", o->outdir);
     deco_log_head(m, dev, deco_pool_threads(deco_device_pool(dev)), (uint64_t)o->seed);
     if (epoch != at.epoch)
         deco_info(m, "analysis of epoch %" PRId64 " as it stands after batch %" PRId64, epoch, at.step);
     else
         deco_info(m, "analysis of epoch %" PRId64, epoch);
-    TRY(deco_job_analyze_model(summary, directory, model, &at, p, o, m));
+    TRY(deco_job_analyze_model(summary, directory, false, model, &at, p, o, m));
 out:
     free(directory);
     deco_record_paths_free(&path);

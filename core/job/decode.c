@@ -161,7 +161,7 @@ static deco_status write_all(decode_job *j)
     deco_staging staging = {0};
     double *row = NULL;
 
-    TRY(deco_staging_begin(&staging, j->o->output));
+    TRY(deco_staging_begin(&staging, j->o->output, false, j->m));
     deco_progress_begin(j->m, "maps", j->count, "maps");
     st = deco_volumes_write(staging.path, j->model, j->z, j->count, j->o->flip_hand, &j->shape, j->m);
     deco_progress_end(j->m);

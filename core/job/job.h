@@ -35,8 +35,8 @@ deco_status deco_job_options(deco_options **out, const deco_options *o);
 deco_status deco_job_selftest(const deco_options *o, deco_monitor *m, bool *wrote, char **out);
 
 /* The analysis of a model with its tables, into `directory`. */
-deco_status deco_job_analyze_model(char **summary, const char *directory, deco_model *m, const deco_position *at, const deco_particles *p,
-                                   const deco_options *o, deco_monitor *mon);
+deco_status deco_job_analyze_model(char **summary, const char *directory, bool patient, deco_model *m, const deco_position *at,
+                                   const deco_particles *p, const deco_options *o, deco_monitor *mon);
 
 /* Where the maps, plots and subsets of an analysis are, a line each, and what their hand is; NULL without memory. Z: latent dimensions, 0 without states. */
 char *deco_job_summary(const char *directory, const deco_options *o, int64_t Z);

@@ -122,11 +122,12 @@ static deco_status refuse_foreign(const deco_lock *l, const owner *was, const ow
         l->path, was->pid, was->host, age < 0 ? "an unknown time" : deco_time_text(age), me->host);
 }
 
-static deco_status judge(const deco_lock *l, grip g, deco_monitor *m)
+static deco_status judge(bool *held, const deco_lock *l, grip g, deco_monitor *m)
 {
     owner was = read_owner(l->fd), me = myself();
     bool here = !strcmp(was.host, me.host);
 
+    *held = true;
     if (g == HELD && !was.pid) /* it has not got to writing its name */
         return deco_fail(DECO_E_FILE, "%s: another process works in this directory; wait for it, or give another outdir", l->path);
     if (g == HELD || (g == NO_LOCKS && here && was.pid != me.pid && was.pid && (!kill((pid_t)was.pid, 0) || errno == EPERM)))
@@ -136,6 +137,7 @@ static deco_status judge(const deco_lock *l, grip g, deco_monitor *m)
         return refuse_foreign(l, &was, &me);
     if (was.pid)
         deco_info(m, "%s is taken over from process %lld, which was killed", l->path, was.pid);
+    *held = false;
     return write_owner(l, &me);
 }
 
@@ -208,13 +210,15 @@ static void let_go(deco_lock *l)
     free(l);
 }
 
-deco_status deco_lock_take(deco_lock **out, const char *outdir, deco_monitor *m)
+/* *held: it failed because another process has it. */
+static deco_status take(deco_lock **out, bool *held, const char *outdir, deco_monitor *m)
 {
     deco_status st = DECO_OK;
     deco_lock *l = NULL;
     grip g;
 
     *out = NULL;
+    *held = false;
     TRY(deco_alloc(&l, 1, sizeof *l, "a lock"));
     l->fd = -1;
     l->m = m;
@@ -229,7 +233,7 @@ deco_status deco_lock_take(deco_lock **out, const char *outdir, deco_monitor *m)
             TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be written", l->path));
         g = seize(l->fd);
     } while (g == TAKEN && is_gone(l));
-    TRY(judge(l, g, m));
+    TRY(judge(held, l, g, m));
     start_heart(l);
     *out = l;
     l = NULL;
@@ -237,6 +241,19 @@ out:
     if (l)
         let_go(l);
     return st;
+}
+
+deco_status deco_lock_take(deco_lock **out, const char *outdir, deco_monitor *m)
+{
+    bool held;
+    return take(out, &held, outdir, m);
+}
+
+deco_status deco_lock_take_if_free(deco_lock **out, const char *outdir, deco_monitor *m)
+{
+    bool held;
+    deco_status st = take(out, &held, outdir, m);
+    return held ? DECO_OK : st;
 }
 
 void deco_lock_release(deco_lock *l)

@@ -7,4 +7,7 @@
 /* Seconds from one sign of life to the next; tests have fewer. */
 extern double deco_lock_beat_s;
 
+/* As deco_lock_take, but where another process has it (or one of another host may have it) that is no failure: *out is NULL. */
+deco_status deco_lock_take_if_free(deco_lock **out, const char *outdir, deco_monitor *m);
+
 #endif

@@ -282,7 +282,7 @@ static deco_status analyse(run_job *j, char **summary)
     deco_progress_page_analysis(j->page);
     if (!directory)
         TRY(deco_fail_memory(64, "a folder's name"));
-    TRY(deco_job_analyze_model(summary, directory, j->model, &j->at, j->particles, j->o, j->m));
+    TRY(deco_job_analyze_model(summary, directory, true, j->model, &j->at, j->particles, j->o, j->m));
     if (deco_searches_poses(j->o))
         tell_convergence(j, summary);
 out:

@@ -182,7 +182,7 @@ static deco_status write_files(const subset_job *j)
     if (!directory)
         TRY(deco_fail_memory(strlen(j->o->output), "a folder's name"));
     TRY(deco_directory_make(directory));
-    TRY(deco_staging_begin(&staging, j->o->output));
+    TRY(deco_staging_begin(&staging, j->o->output, false, j->m));
     TRY(write_in(staging.path, j));
     TRY(publish(staging.path, j));
 out:

@@ -56,15 +56,21 @@ out:
 
 /* ---- its analysis ------------------------------------------------------------------------------------------------ */
 
-/* "analysis_99" is 99; "analysis_99_flipped" comes after all of its kind: the hand as trained is the usual one. -1: no analysis. */
+/* The newer the higher. "analysis_99.1200" stands inside epoch 99, "analysis_99" at its end; of the same state "analysis_99_flipped" comes after:
+ * the hand as trained is the usual one. -1: no analysis. */
 static int64_t rank_of(const char *name)
 {
-    int end = 0;
-    long epoch = -2;
+    enum { BATCHES = 1 << 30 };
+    int end = 0, more = 0;
+    long epoch = -2, batch = BATCHES;
 
-    if (sscanf(name, "analysis_%ld%n", &epoch, &end) != 1 || (name[end] && strcmp(name + end, "_flipped") != 0))
+    if (sscanf(name, "analysis_%ld%n", &epoch, &end) != 1)
         return -1;
-    return 2 * (epoch + 2) + !name[end];
+    if (sscanf(name + end, ".%ld%n", &batch, &more) == 1)
+        end += more;
+    if (name[end] && strcmp(name + end, "_flipped") != 0)
+        return -1;
+    return 2 * ((epoch + 2) * (2LL * BATCHES) + batch) + !name[end];
 }
 
 deco_status subset_newest_analysis(char **out, const char *directory)

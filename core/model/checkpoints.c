@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LAST_KEPT = 2 };
+enum { LAST_KEPT = 2, TRIES = 8 };
 
 /* sscanf takes more than it should ("weights.+1", "weights.012"), so the name is made again and compared. */
 static bool parse(deco_checkpoint *c, const char *name)
@@ -136,20 +136,25 @@ deco_status deco_checkpoints_read_newest(deco_model **out, deco_position *at, de
 {
     deco_status st = DECO_OK;
     deco_checkpoint *list;
-    int64_t count, i = 0;
+    int64_t count, i;
+    bool gone = true;
 
     *out = NULL;
-    TRY(deco_checkpoints_list(&list, &count, outdir));
-    while (i < count && !is_older(&list[i], before))
-        i++;
-    for (; i < count; i++) {
-        st = deco_checkpoint_read(out, at, dev, list[i].path, DECO_READ_ALL);
-        if (st != DECO_E_FORMAT)
-            break;
-        if (i + 1 < count)
-            deco_warn(m, "%s; going on from the one before", deco_error());
+    for (int tries = 0; tries < TRIES && gone; tries++) {
+        TRY(deco_checkpoints_list(&list, &count, outdir));
+        gone = false;
+        for (i = 0; i < count && !is_older(&list[i], before);)
+            i++;
+        for (; i < count && !gone; i++) {
+            st = deco_checkpoint_read(out, at, dev, list[i].path, DECO_READ_ALL);
+            gone = st == DECO_E_FILE && !deco_path_exists(list[i].path); /* thinned by a run under way, which has newer ones by now */
+            if (st != DECO_E_FORMAT)
+                break;
+            if (i + 1 < count)
+                deco_warn(m, "%s; going on from the one before", deco_error());
+        }
+        deco_checkpoints_free(list, count);
     }
-    deco_checkpoints_free(list, count);
 out:
     return st;
 }

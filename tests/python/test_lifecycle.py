@@ -1,6 +1,7 @@
 """What happens around a run: same bits on any number of threads, kills, stops, other runs' results, dry runs, help."""
 import json
 import os
+import pathlib
 import random
 import re
 import signal
@@ -92,15 +93,42 @@ def test_a_second_process_on_the_same_directory_is_refused_and_leaves_no_trace(t
     p = start(outdir, "--epochs_sgd", "5000")
     try:
         assert (outdir / "run.lock").read_text() == f"{os.uname().nodename} {p.pid}\n"
-        for words in [("run", "--particles", JOB, "--outdir", outdir, *BRIEF), ("run", "--outdir", outdir, "--skip_train")]:
-            r = cryodeco(*words, check=False)
-            assert r.returncode == 2 and f"process {p.pid} on host {os.uname().nodename}" in r.stderr, r.stderr
+        r = cryodeco("run", "--particles", JOB, "--outdir", outdir, *BRIEF, check=False)
+        assert r.returncode == 2 and f"process {p.pid} on host {os.uname().nodename}" in r.stderr, r.stderr
         assert not (outdir / "old-out_000").exists()
     finally:
         p.kill()
         p.communicate()
     r = cryodeco("run", "--particles", JOB, "--outdir", outdir, *BRIEF)  # the killed one's lock is no hindrance
     assert f"taken over from process {p.pid}" in r.stderr and not (outdir / "run.lock").exists()
+
+
+def test_a_run_under_way_is_analysed_beside_it(tmp_path):
+    outdir = tmp_path / "results"
+    p = start(outdir, "--epochs_sgd", "5000", "--checkpoint_minutes", "0")
+    unfinished = outdir / f"out/.conf.7.npy.tmp-{p.pid}-9"
+    dead = outdir / "out/.conf.7.npy.tmp-4194304-1"  # beyond the highest number of a process
+    try:
+        unfinished.touch()
+        dead.touch()
+        while not list((outdir / "out").glob("checkpoint.*")):
+            time.sleep(0.05)
+        r = cryodeco("analyze", outdir, "--k_num", "3", "--back_projection", "False")
+        again = cryodeco("analyze", outdir, "--k_num", "2", "--flip_hand", "True", "--back_projection", "False")
+        assert p.poll() is None and (outdir / "run.lock").read_text() == f"{os.uname().nodename} {p.pid}\n"
+        assert unfinished.exists() and dead.exists()  # to be swept by who has the lock
+    finally:
+        p.send_signal(signal.SIGTERM)
+        text = p.communicate(timeout=60)[1]
+    assert p.returncode == 75, text
+    whole(outdir / "out" / os.path.basename(re.findall(r"\S+\.safetensors", text)[-1]))
+    made = pathlib.Path(re.search(r"report +(\S+)/report.html", r.stdout).group(1))
+    assert "another process works in" in r.stderr and re.fullmatch(r"analysis_\d+\.\d+", made.name), r.stderr
+    assert re.search(r"analysis_\d+\.\d+_flipped", again.stdout)
+    assert made.name not in (outdir / "run.log").read_text() and not list(outdir.rglob("*.lock"))  # the log is the run's
+    labels = np.load(made / "clustering3/labels.npy")
+    cryodeco("subset", outdir, "--analysis", made.name, "--k_num", "3", "--labels", "1", "--output", tmp_path / "one")
+    assert len(np.load(tmp_path / "one.cs")) == (labels == 1).sum()
 
 
 def test_another_runs_results_are_kept_aside(tmp_path):

@@ -41,7 +41,7 @@ static void nothing_stands_there_before_it_is_published(void **state)
     deco_staging s;
     char path[1024];
 
-    ok(deco_staging_begin(&s, directory));
+    ok(deco_staging_begin(&s, directory, false, NULL));
     snprintf(path, sizeof path, "%s", s.path);
     put(s.path, "a", "x", "1");
     assert_false(deco_path_exists(directory));
@@ -57,7 +57,7 @@ static void what_is_not_published_is_removed(void **state)
     deco_staging s;
     char path[1024];
 
-    ok(deco_staging_begin(&s, directory));
+    ok(deco_staging_begin(&s, directory, false, NULL));
     snprintf(path, sizeof path, "%s", s.path);
     put(s.path, "a", "x", "1");
     deco_staging_end(&s);
@@ -73,7 +73,7 @@ static void parts_replace_their_namesakes_and_the_others_stay(void **state)
     put(directory, "a", "x", "old");
     put(directory, "a", "gone", "old");
     put(directory, "b", "y", "kept");
-    ok(deco_staging_begin(&s, directory));
+    ok(deco_staging_begin(&s, directory, false, NULL));
     put(s.path, "a", "x", "new");
     put(s.path, "c", "z", "new");
     put(s.path, ".", "file", "new");
@@ -92,7 +92,7 @@ static void what_a_killed_job_left_is_not_taken_over(void **state)
     deco_staging s;
 
     put(scratch(".fourth.new"), "a", "half", "1");
-    ok(deco_staging_begin(&s, directory));
+    ok(deco_staging_begin(&s, directory, false, NULL));
     put(s.path, "a", "x", "1");
     ok(deco_staging_publish(&s));
     deco_staging_end(&s);
@@ -100,21 +100,48 @@ static void what_a_killed_job_left_is_not_taken_over(void **state)
     assert_false(holds(directory, "a/half", "1"));
 }
 
+static void one_at_a_time_makes_it(void **state)
+{
+    const char *directory = scratch("shared");
+    deco_staging s, t;
+    deco_monitor *m;
+
+    ok(deco_staging_begin(&s, directory, false, NULL));
+    put(s.path, "a", "x", "1");
+    assert_int_equal(deco_staging_begin(&t, directory, false, NULL), DECO_E_FILE);
+    assert_non_null(strstr(deco_error(), "shared is being made by another process"));
+    deco_staging_end(&t); /* takes nothing of the other's away */
+    ok(deco_monitor_create(&m, NULL, NULL));
+    deco_monitor_stop(m);
+    assert_int_equal(deco_staging_begin(&t, directory, true, m), DECO_E_STOPPED);
+    deco_staging_end(&t);
+    deco_monitor_free(m);
+    ok(deco_staging_publish(&s));
+    deco_staging_end(&s);
+    assert_true(holds(directory, "a/x", "1"));
+    assert_false(deco_path_exists(scratch(".shared.lock")));
+    ok(deco_staging_begin(&t, directory, false, NULL));
+    deco_staging_end(&t);
+}
+
 static void a_place_that_cannot_be_written_is_named(void **state)
 {
     deco_staging s;
 
     scratch_put("plain", "file", 4);
-    assert_int_equal(deco_staging_begin(&s, scratch("plain/analysis_3")), DECO_E_FILE);
-    assert_non_null(strstr(deco_error(), "plain/.analysis_3.new"));
+    assert_int_equal(deco_staging_begin(&s, scratch("plain/analysis_3"), false, NULL), DECO_E_FILE);
+    assert_non_null(strstr(deco_error(), "plain"));
     deco_staging_end(&s);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_stands_there_before_it_is_published),       cmocka_unit_test(what_is_not_published_is_removed),
-        cmocka_unit_test(parts_replace_their_namesakes_and_the_others_stay), cmocka_unit_test(what_a_killed_job_left_is_not_taken_over),
+        cmocka_unit_test(nothing_stands_there_before_it_is_published),
+        cmocka_unit_test(what_is_not_published_is_removed),
+        cmocka_unit_test(parts_replace_their_namesakes_and_the_others_stay),
+        cmocka_unit_test(what_a_killed_job_left_is_not_taken_over),
+        cmocka_unit_test(one_at_a_time_makes_it),
         cmocka_unit_test(a_place_that_cannot_be_written_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
