@@ -13,11 +13,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MOST_HALVINGS = 3 };
-
-static const double look_every_s = 1; /* for the stop file: on a network file system a look takes time */
 
 /* ---- between two batches ----------------------------------------------------------------------------------------- */
 
@@ -30,14 +27,7 @@ static bool is_due(run_job *j, double now)
 static bool wants_checkpoint(void *context)
 {
     run_job *j = context;
-    double now = deco_seconds();
-
-    if (now - j->last_look >= look_every_s) {
-        j->last_look = now;
-        if (!access(j->stop_file, F_OK))
-            deco_monitor_stop(j->m);
-    }
-    return !deco_monitor_stopped(j->m) && is_due(j, now); /* a stop writes its own */
+    return !deco_monitor_stopped(j->m) && is_due(j, deco_seconds()); /* a stop writes its own */
 }
 
 static deco_status write_checkpoint(run_job *j, const deco_position *at, char **path)
@@ -60,9 +50,11 @@ static deco_status checkpoint(void *context, const deco_position *at)
 {
     run_job *j = context;
     char *path = NULL;
+    double start = deco_seconds();
     deco_status st = write_checkpoint(j, at, &path);
 
     j->last_checkpoint = deco_seconds();
+    deco_stop_watch_checkpoint(j->watch, j->last_checkpoint - start);
     if (!st) {
         deco_info(j->m, "checkpoint: %s", path);
         deco_checkpoints_thin(j->o->outdir);
@@ -80,9 +72,11 @@ static deco_epoch_kind kind_of(const run_job *j, int64_t epoch, int64_t skipped)
 
 static deco_status keep_record(run_job *j, const deco_position *at)
 {
+    double start = deco_seconds();
     deco_status st = deco_record_epoch(j->o->outdir, j->model, at);
 
     j->last_checkpoint = deco_seconds();
+    deco_stop_watch_checkpoint(j->watch, j->last_checkpoint - start);
     deco_monitor_checkpoint_asked(j->m); /* here is one */
     if (!st)
         deco_checkpoints_thin(j->o->outdir);
@@ -169,7 +163,6 @@ static deco_status keep_stopped(run_job *j)
         st = deco_fail_context(st, "%s, but the checkpoint failed, and the one before stands", why ? why : "stopped on request");
     else {
         deco_checkpoints_thin(j->o->outdir);
-        unlink(j->stop_file); /* it is done, and would stop the run that goes on */
         st = deco_fail(DECO_E_STOPPED, "%s; %s holds everything up to there: go on with --resume auto", why ? why : "stopped on request",
                        path);
     }

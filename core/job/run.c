@@ -412,6 +412,7 @@ static deco_status run(run_job *j, const char *resume, bool *wrote, char **summa
     if (j->resumed && !j->model)
         TRY(run_job_open_encoder(j));
     deco_log_head(j->m, j->dev, deco_pool_threads(deco_device_pool(j->dev)), (uint64_t)j->o->seed);
+    TRY(deco_stop_watch_begin(&j->watch, j->stop_file, j->o->max_hours, j->m));
     if (is_trained(j) && !j->o->dry_run)
         return finish(j, wrote, summary);
     TRY(log_plan(j));
@@ -436,6 +437,9 @@ deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, ch
     TRY(run(&j, deco_options_resume(o), wrote, summary));
     deco_info(m, "done in %s", deco_time_text(deco_seconds() - start));
 out:
+    deco_stop_watch_end(j.watch);
+    if (st == DECO_E_STOPPED && j.lock)
+        unlink(j.stop_file); /* it is done, and would stop the run that goes on */
     end_page(&j, st, *summary);
     deco_model_free(j.model);
     deco_encoder_weights_free(j.weights);

@@ -6,6 +6,7 @@
 #include "config/options.h"
 #include "job/lock.h"
 #include "job/progress_page.h"
+#include "job/stop_watch.h"
 #include "model/model.h"
 #include "particles/loader.h"
 
@@ -24,11 +25,11 @@ typedef struct run_job {
     double forecast; /* seconds of training; 0: not measured */
     deco_progress_page *page;
     char *stop_file;        /* OUTDIR/STOP */
+    deco_stop_watch *watch; /* for it, and for the end of the time */
     bool stale_stop;        /* it was there before the run began */
     bool rolled_back;       /* training diverged once, ... */
     deco_position back;     /* ... and went on from here */
     double last_checkpoint; /* deco_seconds() */
-    double last_look;       /* for the stop file */
 } run_job;
 
 /* A fresh model and its position. */

@@ -159,6 +159,25 @@ def test_stopped_in_the_analysis_only_the_analysis_is_missing(tmp_path):
     assert not list((outdir / "out").glob(".analysis*"))
 
 
+def test_stopped_by_file_in_the_analysis_only_the_analysis_is_missing(tmp_path):
+    outdir = tmp_path / "run"
+    p = start(outdir, *BRIEF, "--k_num", "500", "--seed", 3)
+    wait_for(p, lambda: (outdir / "run.log").exists() and "clustering 1000 latents" in (outdir / "run.log").read_text())
+    (outdir / "STOP").touch()
+    text = p.communicate(timeout=60)[1]
+    assert p.returncode == 75 and "STOP is there" in text, text
+    assert not (outdir / "STOP").exists() and not list((outdir / "out").glob("analysis_*"))
+
+
+def test_time_is_over_and_the_next_run_goes_on(tmp_path):
+    outdir, words = tmp_path / "run", [*BRIEF, "--seed", 3, "--epochs_sgd", "2000"]
+    r = cryodeco("run", "--particles", JOB, "--outdir", outdir, *words, "--max_hours", 3 / 3600, check=False)
+    assert r.returncode == 75 and "max_hours is near" in r.stderr and "--resume auto" in r.stderr, r.stderr
+    at = int(newest(outdir).name.split(".")[1])
+    r = cryodeco("run", "--outdir", outdir, "--resume", "auto", "--max_hours", 4 / 3600, check=False)
+    assert r.returncode == 75 and "going on in epoch" in r.stderr and int(newest(outdir).name.split(".")[1]) > at, r.stderr
+
+
 def test_killed_behind_the_analysis_and_before_the_report_leaves_no_half_of_them(tmp_path, uninterrupted):
     whole, _ = uninterrupted("known poses")
     outdir = tmp_path / "run"
