@@ -60,7 +60,7 @@ deco_status deco_table_reserve(deco_table *t, int64_t columns)
     return DECO_OK;
 }
 
-enum { LARGE = 1 << 24, PAGE = 1 << 12 };
+enum { LARGE = 1 << 22, PAGE = 1 << 12 };
 
 /* The whole pages in some bytes; false: they are too few to be worth it. */
 static bool whole_pages(void **begin, size_t *length, unsigned char *at, size_t bytes)

@@ -1,6 +1,7 @@
-/* The row of a key: keys dealt into small buckets by their leading bits, each bucket sorted. 16 bytes a row and 2 for the buckets; as a bucket
+/* The row of a key: keys dealt into small buckets by their leading bits, each bucket sorted. 16 bytes a row and 2 for the buckets; as a large bucket
  * is searched by halves, no choice of keys makes it slow, as it could a hash table. */
 #include "base/status.h"
+#include "formats/table_build.h"
 #include "formats/table_rows.h"
 
 #include <stdlib.h>
@@ -19,7 +20,7 @@ struct deco_index {
     keyed_row *row;       /* [n] */
 };
 
-enum { A_BUCKET = 8, SMALL = 24 };
+enum { A_BUCKET = 4, SMALL = 24 };
 
 static int by_key_then_row(const void *a, const void *b)
 {
@@ -81,8 +82,8 @@ static deco_status fill(deco_index *x, const uint64_t *key, int64_t buckets)
     deco_status st = DECO_OK;
     int64_t sum = 0;
 
-    TRY(deco_alloc(&x->row, (size_t)x->n + 1, sizeof *x->row, "an index"));
-    TRY(deco_alloc(&x->begin, (size_t)buckets + 2, sizeof *x->begin, "an index"));
+    TRY(deco_table_block((unsigned char **)&x->row, ((size_t)x->n + 1) * sizeof *x->row, "an index"));
+    TRY(deco_table_block((unsigned char **)&x->begin, ((size_t)buckets + 2) * sizeof *x->begin, "an index"));
     for (int64_t i = 0; i < x->n; i++)
         x->begin[((key[i] - x->least) >> x->shift) + 2]++;
     for (int64_t b = 0; b <= buckets + 1; b++) /* begin[b + 1] is where bucket b begins, and ends up being where it ends */
@@ -134,42 +135,57 @@ out:
     return st;
 }
 
-int64_t deco_index_row(const deco_index *x, uint64_t key)
+static int64_t row_in(const deco_index *x, int64_t low, int64_t high, uint64_t key)
 {
-    int64_t low, high;
-
-    if (!x->n || key < x->least || key > x->most)
-        return -1;
-    low = x->begin[(key - x->least) >> x->shift];
-    high = x->begin[((key - x->least) >> x->shift) + 1];
-    while (low < high) {
+    while (high - low > SMALL) {
         int64_t middle = low + (high - low) / 2;
         if (x->row[middle].key < key)
             low = middle + 1;
         else
             high = middle;
     }
+    while (low < high && x->row[low].key < key)
+        low++;
     return low < x->n && x->row[low].key == key ? x->row[low].row : -1;
 }
 
-/* Two misses of the cache a key: both are asked for ahead, for some keys at a time. */
+int64_t deco_index_row(const deco_index *x, uint64_t key)
+{
+    const int64_t *begin;
+
+    if (!x->n || key < x->least || key > x->most)
+        return -1;
+    begin = &x->begin[(key - x->least) >> x->shift];
+    return row_in(x, begin[0], begin[1], key);
+}
+
+/* Three misses of the cache a key: all are asked for ahead, for some keys at a time. */
 void deco_index_rows(int64_t *row, const deco_index *x, const deco_column *c, int64_t n)
 {
-    enum { SOME = 32 };
+    enum { SOME = 64 };
     uint64_t key[SOME];
+    int64_t bucket[SOME];
+    const unsigned char *at = c->data;
+    bool plain = c->kind == 'u' && c->item == sizeof *key;
 
     for (int64_t first = 0; first < n; first += SOME) {
         int some = n - first < SOME ? (int)(n - first) : SOME;
-        for (int i = 0; i < some; i++) {
-            key[i] = deco_cell_u64(c, first + i, 0);
-            if (x->n && key[i] >= x->least && key[i] <= x->most)
-                __builtin_prefetch(&x->begin[(key[i] - x->least) >> x->shift]);
+        for (int i = 0; i < some; i++, at += c->stride) {
+            if (n - first > 2 * SOME)
+                __builtin_prefetch(at + SOME * c->stride);
+            if (plain)
+                memcpy(&key[i], at, sizeof *key);
+            else
+                key[i] = deco_cell_u64(c, first + i, 0);
+            bucket[i] = x->n && key[i] >= x->least && key[i] <= x->most ? (int64_t)((key[i] - x->least) >> x->shift) : -1;
+            if (bucket[i] >= 0)
+                __builtin_prefetch(&x->begin[bucket[i]]);
         }
         for (int i = 0; i < some; i++)
-            if (x->n && key[i] >= x->least && key[i] <= x->most)
-                __builtin_prefetch(&x->row[x->begin[(key[i] - x->least) >> x->shift]]);
+            if (bucket[i] >= 0)
+                __builtin_prefetch(&x->row[x->begin[bucket[i]]]);
         for (int i = 0; i < some; i++)
-            row[first + i] = deco_index_row(x, key[i]);
+            row[first + i] = bucket[i] < 0 ? -1 : row_in(x, x->begin[bucket[i]], x->begin[bucket[i] + 1], key[i]);
     }
 }
 

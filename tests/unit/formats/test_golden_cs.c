@@ -172,6 +172,35 @@ static void passthrough_in_another_order_is_joined_on_uid(void **state)
     deco_table_free(all);
 }
 
+/* A CSDAT file's columns stand each for itself, and are let go of one by one as they are joined. */
+static void a_file_by_columns_is_joined_as_its_rows_are(void **state)
+{
+    deco_table *whole = read_cs("n_files/cs/csdat_lz4.cs"), *turned = NULL, *t = NULL;
+    deco_column *uid = NULL;
+    int64_t *row = calloc((size_t)whole->rows, sizeof *row);
+
+    for (int64_t i = 0; i < whole->rows; i++)
+        row[i] = whole->rows - 1 - i;
+    assert_int_equal(deco_table_select(&turned, whole, row, whole->rows), DECO_OK);
+    assert_int_equal(deco_table_create(&t, whole->rows, "turned"), DECO_OK);
+    assert_int_equal(deco_table_add(t, &uid, "uid", 'u', 8, 0, NULL), DECO_OK);
+    for (int64_t i = 0; i < t->rows; i++)
+        deco_cell_set_u64(uid, i, 0, deco_cell_u64(deco_table_find(turned, "uid"), i, 0));
+    if (deco_cs_join(t, golden_path("n_files/cs/csdat_lz4.cs"), "uid"))
+        fail_msg("%s", deco_error());
+    assert_int_equal(t->columns, whole->columns);
+    for (int64_t k = 0; k < whole->columns; k++) {
+        const deco_column *a = &turned->column[k], *b = deco_table_find(t, a->name);
+        assert_non_null(b);
+        for (int64_t i = 0; i < t->rows; i++)
+            assert_memory_equal(a->data + (size_t)i * a->stride, b->data + (size_t)i * b->stride, a->item * (size_t)a->cells);
+    }
+    free(row);
+    deco_table_free(t);
+    deco_table_free(turned);
+    deco_table_free(whole);
+}
+
 static void spoilt_files_are_refused_by_name(void **state)
 {
     char folder[4096], file[8192];
@@ -240,9 +269,13 @@ static void files_of_real_programs_are_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_column_of_both_forms_is_read),      cmocka_unit_test(datasets_of_one_row_and_of_none_are_read),
-        cmocka_unit_test(long_headers_and_unicode_names_are_read), cmocka_unit_test(passthrough_in_another_order_is_joined_on_uid),
-        cmocka_unit_test(spoilt_files_are_refused_by_name),        cmocka_unit_test(files_of_real_programs_are_read),
+        cmocka_unit_test(every_column_of_both_forms_is_read),
+        cmocka_unit_test(datasets_of_one_row_and_of_none_are_read),
+        cmocka_unit_test(long_headers_and_unicode_names_are_read),
+        cmocka_unit_test(passthrough_in_another_order_is_joined_on_uid),
+        cmocka_unit_test(a_file_by_columns_is_joined_as_its_rows_are),
+        cmocka_unit_test(spoilt_files_are_refused_by_name),
+        cmocka_unit_test(files_of_real_programs_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -286,6 +286,27 @@ static void join_refuses_a_key_twice_on_either_side(void **state)
     }
 }
 
+/* Rows of the other's that nobody asks for may be there, but not two with one key; and a join that adds nothing has looked all the same. */
+static void strangers_are_passed_over_but_not_twice(void **state)
+{
+    const uint64_t here[2] = {1, 2}, there[2][4] = {{9, 2, 1, 8}, {9, 2, 1, 9}};
+
+    for (int twice = 0; twice < 2; twice++)
+        for (int lacking = 0; lacking < 2; lacking++) {
+            deco_table *t = table_of(2), *other = table_of(4);
+            add_uids(t, here);
+            add_uids(other, there[twice]);
+            if (lacking)
+                add(other, "ctf/df1_A", 'f', 4, 1);
+            assert_int_equal(deco_table_join(t, other, "uid"), twice ? DECO_E_FORMAT : DECO_OK);
+            if (twice)
+                assert_non_null(strstr(deco_error(), "uid 9 stands twice, in rows 0 and 3"));
+            assert_int_equal(t->columns, 1 + (lacking && !twice));
+            deco_table_free(other);
+            deco_table_free(t);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +324,7 @@ int main(void)
         cmocka_unit_test(join_adds_what_is_lacking_by_key),
         cmocka_unit_test(a_row_without_its_passthrough_is_named_and_nothing_added),
         cmocka_unit_test(join_refuses_a_key_twice_on_either_side),
+        cmocka_unit_test(strangers_are_passed_over_but_not_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
