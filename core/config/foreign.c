@@ -2,6 +2,7 @@
 #include "config/table.h"
 
 #include <stdlib.h>
+#include <limits.h>
 #include <string.h>
 
 /* What an option of another program (or a value we do not have) is answered with. `harmless`: values that ask for nothing. */
@@ -114,15 +115,17 @@ deco_status option_unknown(const char *name, int commands)
 {
     enum { SHOWN = 3 };
     char near[200] = "";
-    int id = option_find(name), shown = 0, most = 1 + (int)strnlen(name, 30) / 3;
+    int id = option_find(name), shown = 0, most = 1 + (int)strnlen(name, 30) / 3, away[DECO_OPTIONS];
 
     if (id >= 0) { /* ours, but another command's */
         option_command_words(near, sizeof near, option_table[id].commands);
         return deco_fail(DECO_E_ARGUMENT, "%s is no option of this command; it belongs to %s", option_table[id].name, near);
     }
+    for (int i = 0; i < DECO_OPTIONS; i++)
+        away[i] = option_table[i].commands & commands ? distance(name, option_table[i].name) : INT_MAX;
     for (int d = 0; d <= most && shown < SHOWN; d++)
         for (int i = 0; i < DECO_OPTIONS && shown < SHOWN; i++)
-            if (option_table[i].commands & commands && distance(name, option_table[i].name) == d) {
+            if (away[i] == d) {
                 size_t n = strlen(near);
                 snprintf(near + n, sizeof near - n, "%s%s", shown++ ? ", " : "", option_table[i].name);
             }
