@@ -5,6 +5,7 @@
 #include "analysis/gallery.h"
 #include "analysis/hand.h"
 #include "analysis/run_note.h"
+#include "analysis/series.h"
 #include "analysis/staging.h"
 #include "analysis/subsets.h"
 #include "analysis/umap.h"
@@ -136,6 +137,31 @@ static deco_gallery gallery_of(const analysis *a)
     return (deco_gallery){.z = a->in->z, .scores = a->scores, .umap = a->plane, .pca = &a->pca, .N = a->N, .Z = a->Z, .m = a->m};
 }
 
+/* Flipped poses are no longer the input's, whoever found them. */
+static deco_subset_input subset_of(const analysis *a)
+{
+    return (deco_subset_input){a->in->particles, a->in->poses_estimated || a->mirrored, a->R, a->shift, a->name};
+}
+
+/* The maps as a volume series, with the particles of each. */
+static deco_status write_series(const analysis *a, const char *directory, int64_t component, const double *latent)
+{
+    deco_status st = DECO_OK;
+    deco_subset_input subset = subset_of(a);
+    double *place = NULL, end[2] = {0, 0};
+
+    TRY(deco_alloc(&place, (size_t)a->N + 1, sizeof *place, "places along a component"));
+    for (int e = 0; e < 2; e++) /* the scores of the first and the last latent */
+        for (int64_t j = 0; j < a->Z; j++)
+            end[e] += (latent[e * (TRAVERSE_POINTS - 1) * a->Z + j] - a->pca.mean[j]) * a->pca.components[component * a->Z + j];
+    deco_places_along(place, a->scores, a->N, a->Z, component, end[0], end[1], TRAVERSE_POINTS);
+    TRY(deco_series_write(directory, TRAVERSE_POINTS, a->m));
+    TRY(deco_frames_write(directory, deco_path_name(directory), &subset, place, TRAVERSE_POINTS, a->m));
+out:
+    free(place);
+    return st;
+}
+
 /* pc<i>_10/: ten maps along a component. */
 static deco_status write_traversal(const analysis *a, int64_t component)
 {
@@ -151,6 +177,8 @@ static deco_status write_traversal(const analysis *a, int64_t component)
     TRY(deco_volumes_write(directory, a->in->model, place, TRAVERSE_POINTS, a->o->flip_hand, NULL, a->m));
     TRY(deco_latents_write(directory, "z_values.txt", place, TRAVERSE_POINTS, a->Z));
     TRY(deco_gallery_traversal(directory, &gallery, component, place, TRAVERSE_POINTS));
+    if (a->o->series)
+        TRY(write_series(a, directory, component, place));
 out:
     free(place);
     free(directory);
@@ -184,8 +212,7 @@ out:
 static deco_status write_clustering(const analysis *a, const deco_clustering *c)
 {
     deco_status st = DECO_OK;
-    /* Flipped poses are no longer the input's, whoever found them. */
-    deco_subset_input subset = {a->in->particles, a->in->poses_estimated || a->mirrored, a->R, a->shift, a->name};
+    deco_subset_input subset = subset_of(a);
     char *directory = deco_format("%s/clustering%lld", a->directory, (long long)a->o->k_num), *subsets = NULL;
     deco_gallery gallery = gallery_of(a);
 

@@ -152,14 +152,34 @@ out:
     return st;
 }
 
-/* With the images where they are still there: all but the back-projection does without. */
-static deco_status open_particles(deco_particles **p, const deco_input *in, const deco_options *o, deco_monitor *m)
+deco_status deco_job_open_particles(deco_particles **out, const deco_options *o, int need, deco_monitor *m)
 {
-    deco_status st = deco_particles_open_input(p, in, o->back_projection ? DECO_NEED_STACKS : 0, m);
+    deco_status st = DECO_OK;
+    deco_record_paths path = {0};
+    deco_input in;
+
+    *out = NULL;
+    if (!o->particles.count)
+        TRY(deco_fail(DECO_E_ARGUMENT, "particles is not given, and %s/job.yaml does not name an input", o->outdir));
+    TRY(deco_record_paths_of(&path, o->outdir, 0));
+    in = deco_input_of(o);
+    if (in.ind || in.min_score) /* the run's rows */
+        in.ind = path.ind;
+    in.min_score = NULL;
+    TRY(deco_particles_open_input(out, &in, need, m));
+out:
+    deco_record_paths_free(&path);
+    return st;
+}
+
+/* With the images where they are still there: all but the back-projection does without. */
+static deco_status open_particles(deco_particles **p, const deco_options *o, deco_monitor *m)
+{
+    deco_status st = deco_job_open_particles(p, o, o->back_projection ? DECO_NEED_STACKS : 0, m);
 
     if (o->back_projection && (st == DECO_E_FILE || st == DECO_E_FORMAT)) {
         char *why = strdup(deco_error());
-        st = deco_particles_open_input(p, in, 0, m);
+        st = deco_job_open_particles(p, o, 0, m);
         if (!st)
             deco_warn(m, "the images cannot be read (%s)", why ? why : "no memory for the reason");
         free(why);
@@ -181,9 +201,7 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     deco_particles *p = NULL;
     deco_model *model = NULL;
     deco_lock *lock = NULL;
-    deco_record_paths path = {0};
     deco_position at;
-    deco_input in;
     char *directory = NULL, digest[17];
     int64_t epoch = 0;
 
@@ -191,14 +209,7 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     if (access(o->outdir, W_OK | X_OK))
         TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be written to", o->outdir));
     TRY(deco_lock_take_if_free(&lock, o->outdir, m));
-    if (!o->particles.count)
-        TRY(deco_fail(DECO_E_ARGUMENT, "particles is not given, and %s/job.yaml does not name an input", o->outdir));
-    TRY(deco_record_paths_of(&path, o->outdir, 0));
-    in = deco_input_of(o);
-    if (in.ind || in.min_score) /* the run's rows */
-        in.ind = path.ind;
-    in.min_score = NULL;
-    TRY(open_particles(&p, &in, o, m));
+    TRY(open_particles(&p, o, m));
     if (o->k_num > p->N)
         TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",
                       o->k_num, p->source, p->N));
@@ -225,7 +236,6 @@ deco_status deco_job_analyze(const deco_options *given, deco_monitor *m, bool *w
     TRY(deco_job_analyze_model(summary, directory, false, model, &at, p, o, m));
 out:
     free(directory);
-    deco_record_paths_free(&path);
     deco_model_free(model);
     deco_device_free(dev);
     deco_particles_free(p);

@@ -1,5 +1,7 @@
 /* `cryodeco decode`: maps at any latents of a run, or on the way between them. */
 #include "analysis/analysis.h"
+#include "analysis/hand.h"
+#include "analysis/series.h"
 #include "analysis/staging.h"
 #include "analysis/traversal.h"
 #include "analysis/volumes.h"
@@ -155,6 +157,57 @@ out:
     return st;
 }
 
+/* The run's poses in the hand of the maps; where the input stays as it is its own count. */
+static deco_status take_poses(float **R, float **shift, deco_subset_input *in, const decode_job *j)
+{
+    deco_status st = DECO_OK;
+
+    TRY(deco_alloc(R, (size_t)j->N + 1, 9 * sizeof **R, "rotations"));
+    TRY(deco_alloc(shift, (size_t)j->N + 1, 2 * sizeof **shift, "shifts"));
+    TRY(deco_poses_get(*R, *shift, j->model, NULL, j->N));
+    for (int64_t i = 0; j->o->flip_hand && i < j->N; i++)
+        deco_pose_mirror(*R + 9 * i);
+    in->R = *R;
+    in->shift = *shift;
+    in->poses_estimated = !j->o->use_gt_poses || j->o->flip_hand;
+out:
+    return st;
+}
+
+/* A way is also a volume series, with the particles of each frame where the run's input can still be read. */
+static deco_status write_series(decode_job *j, const char *directory)
+{
+    deco_status st = DECO_OK;
+    deco_particles *p = NULL;
+    deco_subset_input in = {.analysis = deco_path_name(j->o->outdir)};
+    double *place = NULL;
+    float *R = NULL, *shift = NULL;
+
+    TRY(deco_series_write(directory, j->count, j->m));
+    st = deco_job_open_particles(&p, j->o, 0, j->m);
+    if (st == DECO_E_FILE || st == DECO_E_FORMAT || st == DECO_E_ARGUMENT) {
+        deco_warn(j->m, "no subsets of the particles near each frame: %s", deco_error());
+        st = DECO_OK;
+        goto out;
+    }
+    TRY(st);
+    if (p->N != j->N)
+        TRY(deco_fail(DECO_E_FORMAT, "%s: has %" PRId64 " particles, and the run %" PRId64 "; the input changed since the run", p->source,
+                      p->N, j->N));
+    TRY(take_latents(j));
+    TRY(take_poses(&R, &shift, &in, j));
+    in.particles = p;
+    TRY(deco_alloc(&place, (size_t)j->N + 1, sizeof *place, "places on a way"));
+    TRY(deco_places_on_way(place, j->latent, j->N, j->Z, j->z, j->count, j->stops - 1, deco_device_pool(j->dev)));
+    TRY(deco_frames_write(directory, deco_path_name(j->o->output), &in, place, j->count, j->m));
+out:
+    deco_particles_free(p);
+    free(place);
+    free(R);
+    free(shift);
+    return st;
+}
+
 static deco_status write_all(decode_job *j)
 {
     deco_status st = DECO_OK;
@@ -173,6 +226,8 @@ static deco_status write_all(decode_job *j)
             row[i] = (double)j->way[i];
         TRY(deco_latents_write(staging.path, "z_ind.txt", row, j->count, 1));
     }
+    if (j->o->series && strcmp(j->o->traverse, "none") != 0)
+        TRY(write_series(j, staging.path));
     TRY(deco_staging_publish(&staging));
 out:
     free(row);

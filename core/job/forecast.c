@@ -193,7 +193,7 @@ deco_status deco_forecast_measure(deco_forecast *out, const deco_options *o, con
     double parameters = (double)deco_hypervolume_parameters(&shape), table = 0;
     for (int64_t c = 0; c < p->rows->columns; c++)
         table += (double)p->rows->column[c].item * (double)p->rows->column[c].cells * N;
-    double maps = (double)(o->k_num + 2 * 10 + 1 + deco_heavy_count(o, p->N, p->D)) * D * D * D * sizeof(float);
+    double maps = (double)(o->k_num + (o->series ? 4 : 2) * 10 + 1 + deco_heavy_count(o, p->N, p->D)) * D * D * D * sizeof(float);
     double checkpoint = 16 * parameters + N * ((encoder ? 4.0 : 12.0) * (double)shape.Z + (deco_trains_poses(o) ? 96 : 32)) +
                         (encoder ? 12.0 * (double)deco_vit_parameters(encoder) : 0);
     out->memory_bytes = program_bytes + table +
@@ -201,7 +201,7 @@ deco_status deco_forecast_measure(deco_forecast *out, const deco_options *o, con
                         checkpoint +                   /* put together before it is written */
                         6 * D * D * D * sizeof(float); /* maps being decoded, and compared */
     /* The ends of at most three phases with their arrays, two checkpoints between them. */
-    out->disk_bytes = 5 * checkpoint + 3 * N * (4.0 * (double)shape.Z + 88) + N * 8 + maps + table;
+    out->disk_bytes = 5 * checkpoint + 3 * N * (4.0 * (double)shape.Z + 88) + N * 8 + maps + (o->series ? 5 : 1) * table;
 out:
     return st;
 }

@@ -30,6 +30,9 @@ deco_status deco_job_score(const deco_options *o, deco_monitor *m, bool *wrote, 
 /* The parameters of the run in o->outdir (its job.yaml) under those given now: they stand where a preset would. Fails: FILE, FORMAT. */
 deco_status deco_job_options(deco_options **out, const deco_options *o);
 
+/* The particles of the run in o->outdir, its rows in its order, by what its options name. `need`: as of deco_particles_open_input. */
+deco_status deco_job_open_particles(deco_particles **out, const deco_options *o, int need, deco_monitor *m);
+
 /* `cryodeco selftest`: a line for each part of the installation, with a verdict, into *out also when it fails; nothing stays on disk. Fails: DEVICE
  * (something is not sound), FILE (the scratch), MEMORY, STOPPED. */
 deco_status deco_job_selftest(const deco_options *o, deco_monitor *m, bool *wrote, char **out);

@@ -40,14 +40,8 @@ static deco_status open_run(subset_source *s, deco_monitor *m)
     deco_record_paths path = {0};
 
     TRY(deco_job_options(&s->o, s->given));
-    if (!s->o->particles.count)
-        TRY(deco_fail(DECO_E_ARGUMENT, "%s/job.yaml does not name an input", s->o->outdir));
     TRY(deco_record_paths_of(&path, s->o->outdir, 0));
-    deco_input in = deco_input_of(s->o);
-    if (in.ind || in.min_score) /* the run's rows */
-        in.ind = path.ind;
-    in.min_score = NULL;
-    TRY(deco_particles_open_input(&s->p, &in, 0, m));
+    TRY(deco_job_open_particles(&s->p, s->o, 0, m));
     TRY(check_uids(s->p, path.uid));
 out:
     deco_record_paths_free(&path);

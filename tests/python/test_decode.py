@@ -1,7 +1,10 @@
 """`cryodeco decode`: maps at particles, at given latents and between them; their box, resolution and hand."""
+import zipfile
+
 import mrcfile
 import numpy as np
 import pytest
+import yaml
 from conftest import BRIEF, TINY, cryodeco
 
 
@@ -73,6 +76,56 @@ def test_ways_over_neighbours_go_from_neighbour_to_neighbour(run, tmp_path):
     thin = np.loadtxt(tmp_path / "few/z_ind.txt", dtype=int)
     assert len(few) == len(thin) == min(4, len(row)) and thin[0] == 4 and thin[-1] == 700 and set(thin) <= set(row)
     assert length >= np.linalg.norm(z[4] - z[700])
+
+
+def near_each_frame(folder, frames):
+    """uids of frames_cs/frame_<i>.cs; each must be importable by its group."""
+    found = []
+    for i in range(frames):
+        path = folder / f"frames_cs/frame_{i:03d}.cs"
+        found.append(list(np.load(path)["uid"]) if path.exists() else [])
+        if found[-1]:
+            group = yaml.safe_load(path.with_suffix(".csg").read_text())
+            assert group["results"]["blob"] == {"metafile": f">{path.name}", "num_items": len(found[-1]), "type": "particle.blob"}
+    return found
+
+
+def check_archive(folder):
+    with zipfile.ZipFile(folder / "series.zip") as z:
+        assert z.testzip() is None and z.namelist() == [p.name for p in sorted(folder.glob("vol_*.mrc"))]
+        assert all(z.read(name) == (folder / name).read_bytes() for name in z.namelist())
+        return len(z.namelist())
+
+
+def test_a_component_is_a_volume_series_with_the_particles_of_each_frame(run):
+    analysis, uid = max((run / "out").glob("analysis_*")), np.load(run / "out/uid.npy")
+    for c in (0, 1):
+        folder, score = analysis / f"pc{c + 1}_10", np.load(analysis / "z_pca.npy")[:, c].astype(float)
+        assert check_archive(folder) == 10
+        place = (score - np.percentile(score, 5)) / (np.percentile(score, 95) - np.percentile(score, 5)) * 9
+        assert np.allclose(np.load(folder / "frames.npy"), place, atol=1e-4)
+        for i, rows in enumerate(near_each_frame(folder, 10)):
+            sure = np.abs(np.abs(place - i) - 1) > 1e-3  # on the edge float32 decides
+            assert len(rows) > 0 and (np.isin(uid, rows) == (np.abs(place - i) < 1))[sure].all()
+
+
+@pytest.mark.parametrize("how", ["direct", "graph"])
+def test_a_way_is_a_volume_series_with_the_particles_of_each_frame(run, tmp_path, how):
+    z, uid, out = latents(run).astype(float), np.load(run / "out/uid.npy"), tmp_path / "maps"
+    decode(run, out, "--at", "4,700", "--traverse", how, "--frames", "5")
+    way = np.loadtxt(out / "z_values.txt")
+    n = check_archive(out)
+    a, v = way[:-1, None], np.diff(way, axis=0)[:, None]
+    t = np.clip(((z - a) * v).sum(2) / (v ** 2).sum(2), 0, 1)
+    d = np.linalg.norm(a + t[..., None] * v - z, axis=2)
+    line = d.argmin(0)
+    place, far = line + t[line, np.arange(len(z))], d.min(0) > np.linalg.norm(v, axis=2).sum() / 2
+    theirs = np.load(out / "frames.npy")
+    assert (np.isnan(theirs) == far).mean() > 0.999 and np.allclose(theirs[~far & ~np.isnan(theirs)], place[~far & ~np.isnan(theirs)], atol=1e-3)
+    for i, rows in enumerate(near_each_frame(out, n)):
+        assert set(rows) == set(uid[np.abs(theirs - i) < 1])
+    decode(run, tmp_path / "bare", "--at", "4,700", "--traverse", how, "--frames", "5", "--series", "False")
+    assert not (tmp_path / "bare/series.zip").exists() and not (tmp_path / "bare/frames_cs").exists()
 
 
 def test_resolution_box_and_edges(run, tmp_path):
