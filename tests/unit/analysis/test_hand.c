@@ -1,10 +1,8 @@
 /* flip_hand: maps and poses turn together, so that every projection stays. */
 #include "analysis/hand.h"
-#include "analysis/analysis.h"
 #include "formats/npy.h"
 #include "formulas/rotation.h"
-#include "unit/analysis/partitions.h"
-#include "unit/particles/toy_job.h"
+#include "unit/analysis/toy_analysis.h"
 
 enum { D = 8, N = 40, Z = 2 };
 
@@ -95,11 +93,7 @@ static void a_mirrored_pose_is_a_rotation_and_twice_is_once_not(void **state)
 /* ---- a whole analysis in both hands ------------------------------------------------------------------------------ */
 
 typedef struct run {
-    deco_device *dev;
-    deco_model *model;
-    deco_particles *p;
-    deco_options *o;
-    float *z;
+    toy_analysis t;
     char place[700], directory[2][900];
 } run;
 
@@ -109,51 +103,22 @@ static void analyse_both(run *r, bool estimated)
     int32_t truth[N];
 
     toy_write(&j);
-    *r = (run){0};
     snprintf(r->place, sizeof r->place, "%s", j.project);
-    toy_ok(deco_particles_open(&r->p, j.job, NULL, TOY_ALL, NULL));
-    toy_ok(deco_device_create(&r->dev, "cpu", 1));
-    deco_model_config config = {.shape = {.L = TOY_D + 1, .pe_dim = 4, .H = 16, .n = 1, .Z = Z, .layer_norm = true},
-                                .feat_sigma = 0.5,
-                                .psize_A = 3,
-                                .std = 1,
-                                .D = TOY_D,
-                                .radius = TOY_D / 2,
-                                .N = N,
-                                .seed = 1};
-    toy_ok(deco_model_create(&r->model, r->dev, &config));
-    toy_ok(deco_options_create(&r->o));
-    toy_ok(deco_options_set(r->o, "k_num", "2"));
-    r->z = clouds(N, Z, 2, 20, truth);
+    toy_analysis_begin(&r->t, &j, N, Z, 1, truth);
     for (int flip = 0; flip < 2; flip++) {
-        deco_analysis_input in = {.model = r->model,
-                                  .particles = r->p,
-                                  .z = r->z,
-                                  .R = r->p->R,
-                                  .shift = r->p->shift,
-                                  .poses_estimated = estimated,
-                                  .seed = 5,
-                                  .trained_seed = 5,
-                                  .poses_given = true};
-        toy_ok(deco_options_set(r->o, "flip_hand", flip ? "True" : "False"));
-        char *directory = deco_analysis_directory(r->place, 4, r->o);
+        deco_analysis_input in = toy_analysis_input(&r->t, estimated);
+        toy_ok(deco_options_set(r->t.o, "flip_hand", flip ? "True" : "False"));
+        char *directory = deco_analysis_directory(r->place, 4, r->t.o);
         snprintf(r->directory[flip], sizeof r->directory[flip], "%s", directory);
         free(directory);
         char *parent = deco_path_directory(r->directory[flip]);
         toy_ok(deco_directory_make(parent));
         free(parent);
-        toy_ok(deco_analysis_write(r->directory[flip], &in, r->o, NULL));
+        toy_ok(deco_analysis_write(r->directory[flip], &in, r->t.o, NULL));
     }
 }
 
-static void end(run *r)
-{
-    deco_model_free(r->model);
-    deco_device_free(r->dev);
-    deco_particles_free(r->p);
-    deco_options_free(r->o);
-    free(r->z);
-}
+static void end(run *r) { toy_analysis_end(&r->t); }
 
 static const char *file_of(const run *r, int flip, const char *name)
 {
@@ -191,7 +156,7 @@ static void maps_arrays_and_subsets_flip_together(void **state)
         toy_ok(deco_npy_read(&shift[flip], file_of(&r, flip, "shift.npy")));
     }
     assert_memory_equal(shift[0].data, shift[1].data, sizeof(float[N][2]));
-    assert_memory_equal(R[0].data, r.p->R, sizeof(float[N][9]));
+    assert_memory_equal(R[0].data, r.t.p->R, sizeof(float[N][9]));
     for (int i = 0; i < N; i++)
         deco_pose_mirror((float *)R[0].data + 9 * i);
     assert_memory_equal(R[0].data, R[1].data, sizeof(float[N][9]));

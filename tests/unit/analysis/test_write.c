@@ -1,19 +1,13 @@
 /* A whole analysis of a toy job: what it leaves, what it never leaves, and the subsets row by row. */
-#include "analysis/analysis.h"
 #include "formats/npy.h"
 #include "formats/star.h"
-#include "unit/analysis/partitions.h"
-#include "unit/particles/toy_job.h"
+#include "unit/analysis/toy_analysis.h"
 #include <dirent.h>
 
 enum { N = 60, Z = 2 };
 
 typedef struct run {
-    deco_device *dev;
-    deco_model *model;
-    deco_particles *p;
-    deco_options *o;
-    float *z;
+    toy_analysis t;
     int32_t truth[N];
     char directory[800];
 } run;
@@ -44,45 +38,19 @@ static void begin(run *r, int threads, int64_t latent)
     }
     toy_write(&j);
     toy_put(&j, "job.json", "{\"version\": \"v4.7.1\"}");
-    *r = (run){0};
-    toy_ok(deco_particles_open(&r->p, j.job, NULL, TOY_ALL, NULL));
-    toy_ok(deco_device_create(&r->dev, "cpu", threads));
-    deco_model_config config = {.shape = {.L = TOY_D + 1, .pe_dim = 4, .H = 16, .n = 1, .Z = latent, .layer_norm = true},
-                                .feat_sigma = 0.5,
-                                .psize_A = 3,
-                                .std = 1,
-                                .D = TOY_D,
-                                .radius = TOY_D / 2,
-                                .N = N,
-                                .seed = 1};
-    toy_ok(deco_model_create(&r->model, r->dev, &config));
-    toy_ok(deco_options_create(&r->o));
-    toy_ok(deco_options_set(r->o, "k_num", "2"));
-    r->z = clouds(N, Z, 2, 20, r->truth);
+    toy_analysis_begin(&r->t, &j, N, latent, threads, r->truth);
     snprintf(r->directory, sizeof r->directory, "%s/analysis_4", j.project);
 }
 
-static void end(run *r)
-{
-    deco_model_free(r->model);
-    deco_device_free(r->dev);
-    deco_particles_free(r->p);
-    deco_options_free(r->o);
-    free(r->z);
-}
+static void end(run *r) { toy_analysis_end(&r->t); }
 
 static deco_status analyse(const run *r, bool estimated, const float *R, const float *shift, deco_monitor *m)
 {
-    deco_analysis_input in = {.model = r->model,
-                              .particles = r->p,
-                              .z = r->z,
-                              .R = R ? R : r->p->R,
-                              .shift = shift ? shift : r->p->shift,
-                              .poses_estimated = estimated,
-                              .seed = 5,
-                              .trained_seed = 5,
-                              .poses_given = true};
-    return deco_analysis_write(r->directory, &in, r->o, m);
+    deco_analysis_input in = toy_analysis_input(&r->t, estimated);
+
+    in.R = R ? R : in.R;
+    in.shift = shift ? shift : in.shift;
+    return deco_analysis_write(r->directory, &in, r->t.o, m);
 }
 
 static char *file_of(const run *r, const char *name)
@@ -185,13 +153,13 @@ static void labels_centres_and_maps_belong_together(void **state)
         assert_in_range(row, 0, N - 1);
         assert_int_equal(((const int32_t *)label.data)[row], k);
         for (int i = 0; i < Z; i++)
-            assert_true(strtof(z, &z) == r.z[row * Z + i]); /* nine digits give the very float */
+            assert_true(strtof(z, &z) == r.t.z[row * Z + i]); /* nine digits give the very float */
         char name[64];
         deco_mrc *m;
         snprintf(name, sizeof name, "clustering2/vol_00%d.mrc", k);
         toy_ok(deco_mrc_open(&m, file_of(&r, name)));
         toy_ok(deco_mrc_read(m, map, 0, TOY_D));
-        toy_ok(deco_model_decode(decoded, r.model, r.z + row * Z));
+        toy_ok(deco_model_decode(decoded, r.t.model, r.t.z + row * Z));
         assert_memory_equal(map, decoded, sizeof map);
         deco_mrc_close(m);
     }
@@ -225,14 +193,14 @@ static void subsets_keep_every_column_and_uid_in_the_inputs_order(void **state)
         int64_t row = -1;
         snprintf(name, sizeof name, "clustering2/clustering_cs_star/cluster_%d.cs", k);
         toy_ok(deco_cs_read(&t, file_of(&r, name)));
-        assert_int_equal(t->columns, r.p->rows->columns);
+        assert_int_equal(t->columns, r.t.p->rows->columns);
         for (int64_t i = 0; i < t->rows; i++) {
             do
                 row++;
             while (((const int32_t *)label.data)[row] != k);
             for (int64_t c = 0; c < t->columns; c++) {
-                assert_string_equal(t->column[c].name, r.p->rows->column[c].name);
-                expect_cell(&t->column[c], i, &r.p->rows->column[c], row);
+                assert_string_equal(t->column[c].name, r.t.p->rows->column[c].name);
+                expect_cell(&t->column[c], i, &r.t.p->rows->column[c], row);
             }
         }
         seen += t->rows;
@@ -291,7 +259,7 @@ static void star_rows_are_the_clusters_rows(void **state)
     char image[64];
     double R[9], angles[3];
     for (int k = 0; k < 9; k++)
-        R[k] = r.p->R[row * 9 + k];
+        R[k] = r.t.p->R[row * 9 + k];
     deco_star_angles(angles, R);
     snprintf(image, sizeof image, "%06d@J7/stacks/s%d.mrc", (int)(row * 2 % TOY_IMAGES) + 1, (int)(row % TOY_STACKS));
     assert_string_equal(star_cell(s, "rlnImageName", 0), image);
@@ -301,7 +269,7 @@ static void star_rows_are_the_clusters_rows(void **state)
     assert_int_equal(star_number(s, "rlnClassNumber", 0), 2);
     assert_int_equal(star_number(s, "rlnRandomSubset", 0), row % 2 + 1);
     assert_true(fabs(star_number(s, "rlnAngleRot", 0) - angles[0]) < 1e-4 && fabs(star_number(s, "rlnAngleTilt", 0) - angles[1]) < 1e-4);
-    assert_true(fabs(star_number(s, "rlnOriginXAngst", 0) - r.p->shift[row * 2] * 3) < 1e-4); /* pixels of box times 3 Å */
+    assert_true(fabs(star_number(s, "rlnOriginXAngst", 0) - r.t.p->shift[row * 2] * 3) < 1e-4); /* pixels of box times 3 Å */
     assert_true(fabs(star_number(s, "rlnDefocusAngle", 0) - 0.5 * 180 / M_PI) < 1e-4);
     deco_star_free(s);
     deco_npy_free(&label);
@@ -324,7 +292,7 @@ static void estimated_poses_take_the_place_of_the_inputs(void **state)
     }
     toy_ok(analyse(&r, true, R, shift, NULL));
     toy_ok(deco_cs_read(&t, file_of(&r, "clustering2/clustering_cs_star/cluster_0.cs")));
-    assert_int_equal(t->columns, r.p->rows->columns);
+    assert_int_equal(t->columns, r.t.p->rows->columns);
     assert_true(fabs(deco_cell_real(deco_table_find(t, "alignments3D/pose"), 3, 2) - M_PI / 2) < 1e-6);
     assert_true(deco_cell_real(deco_table_find(t, "alignments3D/shift"), 0, 1) == -0.5);
     assert_true(deco_cell_real(deco_table_find(t, "alignments3D/psize_A"), 0, 0) == 3);
@@ -381,7 +349,7 @@ static void another_k_num_adds_its_clustering(void **state)
 
     begin(&r, 2, Z);
     toy_ok(analyse(&r, false, NULL, NULL, NULL));
-    toy_ok(deco_options_set(r.o, "k_num", "5"));
+    toy_ok(deco_options_set(r.t.o, "k_num", "5"));
     toy_ok(analyse(&r, false, NULL, NULL, NULL));
     assert_true(deco_path_exists(file_of(&r, "clustering2/labels.npy")) && deco_path_exists(file_of(&r, "clustering5/labels.npy")));
     end(&r);
@@ -407,10 +375,10 @@ static void a_failed_analysis_leaves_nothing_and_the_old_one_whole(void **state)
 
     begin(&r, 2, Z);
     int before = names_beside(&r);
-    r.z[7 * Z + 1] = NAN;
+    r.t.z[7 * Z + 1] = NAN;
     assert_int_equal(analyse(&r, false, NULL, NULL, NULL), DECO_E_DIVERGED);
     assert_non_null(strstr(deco_error(), "row 7"));
-    r.z[7 * Z + 1] = 0;
+    r.t.z[7 * Z + 1] = 0;
     toy_ok(deco_monitor_create(&stopped, NULL, NULL));
     deco_monitor_stop(stopped);
     assert_int_equal(analyse(&r, false, NULL, NULL, stopped), DECO_E_STOPPED);
@@ -418,7 +386,7 @@ static void a_failed_analysis_leaves_nothing_and_the_old_one_whole(void **state)
     toy_ok(analyse(&r, false, NULL, NULL, NULL));
     char *old = text_of(&r, "clustering2/centers.txt");
     for (int i = 0; i < N * Z; i++)
-        r.z[i] += 1;
+        r.t.z[i] += 1;
     assert_int_equal(analyse(&r, false, NULL, NULL, stopped), DECO_E_STOPPED);
     char *still = text_of(&r, "clustering2/centers.txt");
     assert_string_equal(old, still);
@@ -435,7 +403,7 @@ static void more_clusters_than_particles_are_refused_before_anything_is_written(
 
     begin(&r, 2, Z);
     int before = names_beside(&r);
-    toy_ok(deco_options_set(r.o, "k_num", "61"));
+    toy_ok(deco_options_set(r.t.o, "k_num", "61"));
     assert_int_equal(analyse(&r, false, NULL, NULL, NULL), DECO_E_ARGUMENT);
     assert_non_null(strstr(deco_error(), "k_num is 61"));
     assert_int_equal(names_beside(&r), before);

@@ -1,6 +1,7 @@
 /* Whole searches on a toy set: the loss falls, every epoch is as planned, the same seed gives the same bytes on any number of threads, and a run that was stopped and
  * taken up again ends where it would have ended. */
 #include "training/train.h"
+#include "unit/training/stopper.h"
 #include "unit/training/toy.h"
 
 #include <pthread.h>
@@ -147,20 +148,6 @@ static void same_seed_is_the_same_bytes_on_any_number_of_threads(void **state)
         deco_options_free(o);
     }
     free(first);
-}
-
-typedef struct stopper {
-    deco_monitor *mon;
-    double seconds;
-} stopper;
-
-static void *stop_later(void *context)
-{
-    stopper *s = context;
-    struct timespec t = {(time_t)s->seconds, (long)(1e9 * (s->seconds - (double)(time_t)s->seconds))};
-    nanosleep(&t, NULL);
-    deco_monitor_stop(s->mon);
-    return NULL;
 }
 
 /* Cut to pieces, each going on from the checkpoint of the one before and nothing else. */

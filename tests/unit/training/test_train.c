@@ -1,6 +1,7 @@
 /* Whole trainings on a toy set: the loss falls, the same seed gives the same bytes on any number of threads, and a run that was stopped and
  * taken up again ends where it would have ended. */
 #include "training/train.h"
+#include "unit/training/stopper.h"
 #include "unit/training/toy.h"
 
 #include <pthread.h>
@@ -145,20 +146,6 @@ static void count_going_on(void *user, deco_level level, const char *line)
 {
     (void)level;
     *(int *)user += strstr(line, "going on in epoch") != NULL;
-}
-
-typedef struct stopper {
-    deco_monitor *mon;
-    double seconds;
-} stopper;
-
-static void *stop_later(void *context)
-{
-    stopper *s = context;
-    struct timespec t = {(time_t)s->seconds, (long)(1e9 * (s->seconds - (double)(time_t)s->seconds))};
-    nanosleep(&t, NULL);
-    deco_monitor_stop(s->mon);
-    return NULL;
 }
 
 /* A run cut to pieces, each going on from the checkpoint of the one before, in a new process as far as it can tell. */
