@@ -1,5 +1,9 @@
 #include "analysis/picture.h"
 #include "base/file.h"
+#include <png.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 deco_status deco_picture_check(cairo_status_t s)
 {
@@ -40,40 +44,61 @@ void deco_picture_text(cairo_t *c, double x, double y, double align, const char 
 
 bool deco_picture_without_fonts(cairo_t *c) { return cairo_scaled_font_get_type(cairo_get_scaled_font(c)) == CAIRO_FONT_TYPE_USER; }
 
-typedef struct png_sink {
-    deco_file *file;
-    deco_status st;
-} png_sink;
-
-static cairo_status_t png_bytes(void *closure, const unsigned char *data, unsigned int length)
+/* Cairo's 4 bytes a pixel in the host's order to libpng's 3, in place. */
+static void pack(unsigned char *data, int width, int height, int stride)
 {
-    png_sink *sink = closure;
+    unsigned char *to = data;
 
-    sink->st = deco_file_write(sink->file, data, length);
-    return sink->st ? CAIRO_STATUS_WRITE_ERROR : CAIRO_STATUS_SUCCESS;
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            uint32_t pixel;
+            memcpy(&pixel, data + (size_t)y * (size_t)stride + 4 * (size_t)x, 4);
+            *to++ = (unsigned char)(pixel >> 16);
+            *to++ = (unsigned char)(pixel >> 8);
+            *to++ = (unsigned char)pixel;
+        }
+}
+
+/* An analysis draws some sixty plots: Cairo's own PNG writer, thorough and slow, took half of a small one's time. */
+static deco_status write_png(const char *path, unsigned char *data, int width, int height, int stride)
+{
+    deco_status st = DECO_OK;
+    png_image image = {.version = PNG_IMAGE_VERSION,
+                       .width = (png_uint_32)width,
+                       .height = (png_uint_32)height,
+                       .format = PNG_FORMAT_RGB,
+                       .flags = PNG_IMAGE_FLAG_FAST};
+    png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
+    unsigned char *bytes = NULL;
+
+    pack(data, width, height, stride);
+    TRY(deco_alloc(&bytes, size, 1, "a plot"));
+    if (!png_image_write_to_memory(&image, bytes, &size, 0, data, 3 * width, NULL)) {
+        st = deco_fail(DECO_E_MEMORY, "%s: cannot be made: libpng says \"%s\"", path, image.message);
+        png_image_free(&image);
+        goto out;
+    }
+    TRY(deco_file_put(path, bytes, size));
+out:
+    free(bytes);
+    return st;
 }
 
 deco_status deco_picture_write(const deco_picture *p, const char *path)
 {
-    png_sink sink = {NULL, DECO_OK};
     deco_status st = DECO_OK;
-    cairo_surface_t *image = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)(p->width * p->scale), (int)(p->height * p->scale));
+    int width = (int)(p->width * p->scale), height = (int)(p->height * p->scale);
+    cairo_surface_t *image = cairo_image_surface_create(CAIRO_FORMAT_RGB24, width, height);
     cairo_t *c = cairo_create(image);
-    cairo_status_t drawn;
 
     TRY(deco_picture_check(cairo_status(p->c)));
     cairo_scale(c, p->scale, p->scale);
     cairo_set_source_surface(c, p->surface, 0, 0);
     cairo_paint(c);
     TRY(deco_picture_check(cairo_status(c)));
-    TRY(deco_file_create(&sink.file, path));
-    drawn = cairo_surface_write_to_png_stream(image, png_bytes, &sink);
-    TRY(sink.st);
-    TRY(deco_picture_check(drawn));
-    st = deco_file_commit(sink.file);
-    sink.file = NULL;
+    cairo_surface_flush(image);
+    TRY(write_png(path, cairo_image_surface_get_data(image), width, height, cairo_image_surface_get_stride(image)));
 out:
-    deco_file_abandon(sink.file);
     cairo_destroy(c);
     cairo_surface_destroy(image);
     return st;
