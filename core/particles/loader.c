@@ -15,6 +15,9 @@
 enum { FEWEST_THREADS = 2, MOST_THREADS = 8 };
 enum { OPEN_STACKS = 24 }; /* a thread: well under the 1024 files that a process may usually open */
 enum { DISK_AHEAD = 256 }; /* images of a cache that the disk is asked for before they are read: 15 MB at 128 px */
+enum {
+    ASK_BYTES = 1 << 20
+}; /* neighbours that it is asked for with them, where all are wanted in this pass: as few requests as reading in order */
 
 typedef struct slot {
     float *images;   /* [batch,P] */
@@ -49,12 +52,14 @@ struct deco_loader {
     pthread_mutex_t lock; /* everything below, and the slots */
     pthread_cond_t work, ready;
     const int64_t *order;
-    int64_t n, next; /* images of the pass; the next to be taken */
-    int64_t asked;   /* images that the disk was asked for */
-    bool *block;     /* blocks that it was asked for in this pass; NULL without blocks */
-    int64_t given;   /* batches the caller is through with */
-    bool lent;       /* batch `given` is in the caller's hands */
-    int busy;        /* threads reading now */
+    int64_t n, next;    /* images of the pass; the next to be taken */
+    int64_t asked;      /* images that the disk was asked for */
+    int64_t neighbours; /* images of a block */
+    bool *block;        /* [N / neighbours + 1] blocks that it was asked for in this pass; NULL without a cache */
+    bool by_block;      /* is it asked for blocks in this pass? */
+    int64_t given;      /* batches the caller is through with */
+    bool lent;          /* batch `given` is in the caller's hands */
+    int busy;           /* threads reading now */
     bool closing;
 };
 
@@ -128,16 +133,16 @@ static void expect_image(reader_thread *t, int64_t row)
 {
     deco_loader *l = t->loader;
 
-    if (!l->block) {
+    if (!l->by_block) {
         cache_reader_expect(t->cached, row);
         return;
     }
     pthread_mutex_lock(&l->lock);
-    bool *mark = &l->block[deco_cache_block(l->images.cache, row, l->images.block)], done = *mark;
+    bool *mark = &l->block[deco_cache_block(l->images.cache, row, l->neighbours)], done = *mark;
     *mark = true;
     pthread_mutex_unlock(&l->lock);
     if (!done)
-        cache_reader_expect_block(t->cached, row, l->images.block);
+        cache_reader_expect_block(t->cached, row, l->neighbours);
 }
 
 static void *thread_main(void *argument)
@@ -265,11 +270,10 @@ static deco_status make_codec(deco_loader *l, const deco_mask *mask)
     deco_status st = DECO_OK;
 
     TRY(record_places(&l->places, mask));
-    if (l->images.cache && l->images.block)
-        TRY(deco_alloc(&l->block, (size_t)(l->p->N / l->images.block + 1), sizeof *l->block, "blocks"));
     if (l->images.cache) {
         l->layout = *deco_cache_layout(l->images.cache);
-        return DECO_OK;
+        l->neighbours = l->images.block ? l->images.block : ASK_BYTES / (int64_t)l->layout.bytes + 1;
+        return deco_alloc(&l->block, (size_t)(l->p->N / l->neighbours + 1), sizeof *l->block, "blocks");
     }
     l->layout = record_layout_of(l->p->D, l->images.float32, false);
     TRY(record_points(&l->points, l->p->D));
@@ -351,7 +355,8 @@ deco_status deco_loader_start(deco_loader *l, const int64_t *order, int64_t n)
     for (int i = 0; i < l->slots; i++)
         clear_slot(&l->ring[i], l->batch);
     if (l->block)
-        memset(l->block, 0, (size_t)(l->p->N / l->images.block + 1) * sizeof *l->block);
+        memset(l->block, 0, (size_t)(l->p->N / l->neighbours + 1) * sizeof *l->block);
+    l->by_block = l->block && (l->images.block || n >= l->p->N / 2);
     l->order = order;
     l->n = n;
     l->next = l->given = l->asked = 0;
