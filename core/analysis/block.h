@@ -10,9 +10,6 @@
 
 enum { DECO_BLOCK = 128 };
 
-/* Two numbers at a time: what every x86-64 and ARM core has, without flags. */
-typedef double deco_pair __attribute__((vector_size(16), aligned(8), may_alias));
-
 static inline int64_t deco_blocks(int64_t N) { return (N + DECO_BLOCK - 1) / DECO_BLOCK; }
 
 static inline int64_t deco_slabs(int64_t N)
@@ -39,11 +36,20 @@ void deco_block_product(double *y, const double *A, int64_t rows, int64_t Z, con
 /* q [BLOCK] = |A (x - c)|² of each row, A [Z,Z] lower triangular, c [Z]. */
 void deco_block_length(double *q, const double *A, const double *c, int64_t Z, const double *x);
 
-/* sum [Z(Z+1)/2] += a · bᵀ over the first n of BLOCK rows (n a multiple of 4), a and b [Z,BLOCK]: the lower triangle, row by row. */
+/* sum [Z(Z+1)/2] += a · bᵀ over the first n of BLOCK rows (n a multiple of 8), a and b [Z,BLOCK]: the lower triangle, row by row. */
 void deco_block_gram(double *sum, const double *a, const double *b, int64_t Z, int64_t n);
 
 /* d2 [BLOCK] = Σ_j (x[j] - c[j])². */
 void deco_block_distance(double *d2, const double *x, const double *c, int64_t Z);
+
+/* The four above for one kind of processor, to the same bits (block_kernels.h). */
+typedef struct deco_block_kernels {
+    void (*product)(double *y, const double *A, int64_t rows, int64_t Z, const double *x);
+    void (*length)(double *q, const double *A, const double *c, int64_t Z, const double *x);
+    void (*gram)(double *sum, const double *a, const double *b, int64_t Z, int64_t n);
+    void (*distance)(double *d2, const double *x, const double *c, int64_t Z);
+} deco_block_kernels;
+extern const deco_block_kernels block_kernels_plain, block_kernels_avx2, block_kernels_avx512; /* the last two on x86-64 alone */
 
 /* Runs `task` on every slab of N rows. Each has `width` sums of its own, zeroed, at sums + slab·width; they are then added
  * up into total [width] in order. */

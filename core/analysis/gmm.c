@@ -56,7 +56,7 @@ static void add_cluster(double *sums, const double *p, const double *mean, const
             row[taken++] = r;
             sums[0] += p[r];
         }
-    padded = (taken + 3) / 4 * 4;
+    padded = (taken + 7) / 8 * 8;
     for (int64_t j = 0; j < Z; j++) {
         double *c = centred + j * DECO_BLOCK, *w = weighted + j * DECO_BLOCK;
         for (int64_t t = 0; t < taken; t++) {
