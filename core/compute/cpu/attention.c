@@ -1,13 +1,22 @@
 /* Attention with an exact softmax, a tile of query rows at a time; backward works the probabilities out again. METHOD.md section 4. */
 #include "compute/cpu/attention.h"
 #include "compute/cpu/cpu.h"
-#include "compute/cpu/dnnl.h"
+#include "compute/cpu/product.h"
 #include "compute/cpu/vit_rows.h"
 
 #include <math.h>
 
-/* Query rows a tile, at most: two tiles of 129 and 128 for the encoder's 257 tokens, 130 kB of scores. */
-enum { MOST_ROWS = 144, LINE = 16 };
+/* Query rows a tile, at most: two tiles of 129 and 128 for the encoder's 257 tokens, 140 kB of scores. */
+enum { MOST_ROWS = 144 };
+
+/* One head on its way. Scores are [rows,wide], `wide` T in whole lines: what stands past T is never read. */
+typedef struct head {
+    const cpu_products *products;
+    const cpu_vit_rows *k;
+    int64_t T, width, step, wide; /* rows of q, k, v are `step` apart */
+    const float *Q, *K, *V;
+    float factor;
+} head;
 
 static int64_t rows_of(const cpu_attention *a)
 {
@@ -15,55 +24,91 @@ static int64_t rows_of(const cpu_attention *a)
     return tiles ? cpu_tiles(a->T, tiles) : 1;
 }
 
-static int64_t scores_of(const cpu_attention *a) { return cpu_tiles(rows_of(a) * a->T, LINE) * LINE; }
+/* What is packed: k and v [T,width] both ways, a tile's q and do. */
+static int64_t whole_of(const cpu_attention *a) { return cpu_product_line(a->T) * cpu_product_line(a->C / a->heads); }
+static int64_t scores_of(const cpu_attention *a) { return rows_of(a) * cpu_product_line(a->T); }
 
-int64_t cpu_attention_scratch(const cpu_attention *a) { return 2 * scores_of(a) + 3 * cpu_tiles(rows_of(a), LINE) * LINE; }
-
-deco_status cpu_attention_head(const cpu_attention *a, float *o, float *log_sum, const float *qkv, int64_t h, float *scratch)
+int64_t cpu_attention_scratch(const cpu_attention *a)
 {
-    deco_status st = DECO_OK;
-    const cpu_vit_rows *k = cpu_vit_rows_best();
-    int64_t T = a->T, C = a->C, width = C / a->heads, step = rows_of(a);
-    const float *Q = qkv + h * width, *K = Q + C, *V = K + C;
-    float *scores = scratch, *scale = scores + scores_of(a), *sums = scale + cpu_tiles(step, LINE) * LINE;
-    float factor = (float)(1 / sqrt((double)width));
-
-    for (int64_t t = 0; t < T; t += step) {
-        int64_t n = T - t < step ? T - t : step;
-        float *to = o + t * C + h * width;
-        TRY(deco_cpu_sgemm(false, true, n, T, width, factor, Q + t * 3 * C, 3 * C, K, 3 * C, 0, scores, T));
-        k->softmax(scores, log_sum ? log_sum + t : sums, scale, n, T);
-        TRY(deco_cpu_sgemm(false, false, n, width, T, 1, scores, T, V, 3 * C, 0, to, C));
-        k->scale_rows(to, scale, C, n, width);
-    }
-out:
-    return st;
+    return 2 * scores_of(a) + 3 * cpu_product_line(rows_of(a)) + 3 * whole_of(a) + rows_of(a) * cpu_product_line(a->C / a->heads);
 }
 
-deco_status cpu_attention_head_backward(const cpu_attention *a, float *dqkv, const float *dout, const float *qkv, const float *o,
-                                        const float *log_sum, int64_t h, float *scratch)
+static head head_of(const cpu_attention *a, const float *qkv, int64_t i)
 {
-    deco_status st = DECO_OK;
-    const cpu_vit_rows *k = cpu_vit_rows_best();
-    int64_t T = a->T, C = a->C, width = C / a->heads, at = h * width, step = rows_of(a);
-    const float *Q = qkv + at, *K = Q + C, *V = K + C;
-    float *dQ = dqkv + at, *dK = dQ + C, *dV = dK + C;
-    float *p = scratch, *dp = p + scores_of(a), *delta = dp + scores_of(a), factor = (float)(1 / sqrt((double)width));
+    int64_t width = a->C / a->heads;
+    head h = {.products = cpu_products_best(), .k = cpu_vit_rows_best(), .T = a->T, .width = width, .step = 3 * a->C};
+    h.wide = cpu_product_line(a->T), h.factor = (float)(1 / sqrt((double)width));
+    h.Q = qkv + i * width, h.K = h.Q + a->C, h.V = h.K + a->C;
+    return h;
+}
 
-    for (int64_t t = 0; t < T; t += step) {
-        int64_t n = T - t < step ? T - t : step;
-        const float *q = Q + t * 3 * C, *g = dout + t * C + at;
-        float more = t ? 1 : 0; /* keys and values: a sum over the tiles */
-        TRY(deco_cpu_sgemm(false, true, n, T, width, factor, q, 3 * C, K, 3 * C, 0, p, T));
-        TRY(deco_cpu_sgemm(false, true, n, T, width, 1, g, C, V, 3 * C, 0, dp, T));
-        k->dots(delta, g, o + t * C + at, C, n, width);
-        k->softmax_backward(p, dp, log_sum + t, delta, factor, n, T);
-        TRY(deco_cpu_sgemm(true, false, T, width, n, 1, p, T, g, C, more, dV, 3 * C));
-        TRY(deco_cpu_sgemm(true, false, T, width, n, 1, dp, T, q, 3 * C, more, dK, 3 * C));
-        TRY(deco_cpu_sgemm(false, false, n, width, T, 1, dp, T, K, 3 * C, 0, dQ + t * 3 * C, 3 * C));
+/* x [rows,width], rows `step` apart, for products with it and, across, with its transpose. */
+static void pack(float *packed, const head *h, const float *x, int64_t step, int64_t rows, bool across)
+{
+    cpu_product_side along = {x, step, 1, rows, h->width}, turned = {x, 1, step, h->width, rows};
+    h->products->pack(packed, across ? &turned : &along, 0, INT64_MAX);
+}
+
+/* scores [n,wide] = x [n,width] yᵀ. */
+static void scores_with(float *scores, const head *h, const float *x, int64_t step, int64_t n, const float *packed)
+{
+    h->products->multiply(
+        &(cpu_product){.M = n, .N = h->wide, .K = h->width, .c = scores, .ldc = h->wide, .a = x, .row = step, .step = 1, .b = packed});
+}
+
+void cpu_attention_head(const cpu_attention *a, float *o, float *log_sum, const float *qkv, int64_t i, float *scratch)
+{
+    head h = head_of(a, qkv, i);
+    int64_t T = h.T, C = a->C, most = rows_of(a);
+    float *scores = scratch, *K = scores + scores_of(a), *V = K + whole_of(a), *scale = V + whole_of(a);
+    float *sums = scale + cpu_product_line(most);
+
+    pack(K, &h, h.K, h.step, T, true);
+    pack(V, &h, h.V, h.step, T, false);
+    for (int64_t t = 0; t < T; t += most) {
+        int64_t n = T - t < most ? T - t : most;
+        float *to = o + t * C + i * h.width;
+        scores_with(scores, &h, h.Q + t * h.step, h.step, n, K);
+        h.k->softmax(scores, log_sum ? log_sum + t : sums, scale, h.factor, h.wide, n, T);
+        h.products->multiply(
+            &(cpu_product){.M = n, .N = h.width, .K = T, .c = to, .ldc = C, .a = scores, .row = h.wide, .step = 1, .b = V});
+        h.k->scale_rows(to, scale, C, n, h.width);
     }
-out:
-    return st;
+}
+
+/* dx [T,width] = sᵀ y, s [n,wide] and y [n,width] of one tile; += from the second tile on. */
+static void add_keys(float *dx, const head *h, const float *s, const float *y, int64_t step, int64_t n, bool add, float *packed)
+{
+    pack(packed, h, y, step, n, false);
+    cpu_product p = {.M = h->T, .N = h->width, .K = n, .c = dx, .ldc = h->step, .a = s, .row = 1, .step = h->wide, .b = packed};
+    p.onto = add ? dx : NULL;
+    h->products->multiply(&p);
+}
+
+void cpu_attention_head_backward(const cpu_attention *a, float *dqkv, const float *dout, const float *qkv, const float *o,
+                                 const float *log_sum, int64_t i, float *scratch)
+{
+    head h = head_of(a, qkv, i);
+    int64_t T = h.T, C = a->C, most = rows_of(a);
+    float *dQ = dqkv + i * h.width, *dK = dQ + C, *dV = dK + C;
+    float *p = scratch, *dp = p + scores_of(a), *turned_K = dp + scores_of(a), *turned_V = turned_K + whole_of(a);
+    float *K = turned_V + whole_of(a), *tile = K + whole_of(a), *delta = tile + most * cpu_product_line(h.width);
+
+    pack(turned_K, &h, h.K, h.step, T, true);
+    pack(turned_V, &h, h.V, h.step, T, true);
+    pack(K, &h, h.K, h.step, T, false);
+    for (int64_t t = 0; t < T; t += most) {
+        int64_t n = T - t < most ? T - t : most;
+        const float *q = h.Q + t * h.step, *g = dout + t * C + i * h.width;
+        scores_with(p, &h, q, h.step, n, turned_K);
+        scores_with(dp, &h, g, C, n, turned_V);
+        h.k->dots(delta, g, o + t * C + i * h.width, C, n, h.width);
+        h.k->softmax_backward(p, dp, log_sum + t, delta, h.factor, h.wide, n, T);
+        add_keys(dV, &h, p, g, C, n, t, tile);
+        add_keys(dK, &h, dp, q, h.step, n, t, tile);
+        h.products->multiply(
+            &(cpu_product){.M = n, .N = h.width, .K = T, .c = dQ + t * h.step, .ldc = h.step, .a = dp, .row = h.wide, .step = 1, .b = K});
+    }
 }
 
 /* ---- the primitive: a head of an image a task ------------------------------------------------------------------------ */
@@ -85,10 +130,10 @@ static deco_status heads(deco_device *dev, const void *context, int64_t tile, in
     for (int64_t i = begin; !st && i < end; i++) {
         const float *qkv = x->qkv + i / H * T * 3 * C;
         if (x->dqkv)
-            st = cpu_attention_head_backward(&x->a, x->dqkv + i / H * T * 3 * C, x->dout + i / H * T * C, qkv, x->kept_o + i / H * T * C,
-                                             x->kept_log_sum + i * T, i % H, scratch);
+            cpu_attention_head_backward(&x->a, x->dqkv + i / H * T * 3 * C, x->dout + i / H * T * C, qkv, x->kept_o + i / H * T * C,
+                                        x->kept_log_sum + i * T, i % H, scratch);
         else
-            st = cpu_attention_head(&x->a, x->o + i / H * T * C, x->log_sum ? x->log_sum + i * T : NULL, qkv, i % H, scratch);
+            cpu_attention_head(&x->a, x->o + i / H * T * C, x->log_sum ? x->log_sum + i * T : NULL, qkv, i % H, scratch);
     }
     return st;
 }

@@ -9,13 +9,13 @@ typedef struct cpu_attention {
     int64_t T, C, heads;
 } cpu_attention;
 
-/* Floats of scratch; no T×T matrix is ever whole in it unless T is small. */
+/* Floats of scratch, on a line; no T×T matrix is ever whole in it unless T is small. */
 int64_t cpu_attention_scratch(const cpu_attention *a);
 
 /* o [T,C], log_sum [T] (or NULL: not kept) of head h of one image. */
-deco_status cpu_attention_head(const cpu_attention *a, float *o, float *log_sum, const float *qkv, int64_t h, float *scratch);
+void cpu_attention_head(const cpu_attention *a, float *o, float *log_sum, const float *qkv, int64_t h, float *scratch);
 /* dqkv [T,3C] from do, o [T,C]. */
-deco_status cpu_attention_head_backward(const cpu_attention *a, float *dqkv, const float *dout, const float *qkv, const float *o,
-                                        const float *log_sum, int64_t h, float *scratch);
+void cpu_attention_head_backward(const cpu_attention *a, float *dqkv, const float *dout, const float *qkv, const float *o,
+                                 const float *log_sum, int64_t h, float *scratch);
 
 #endif

@@ -1,4 +1,4 @@
-/* The CPU device: our pool of threads, oneDNN for products, FFTW for transforms. */
+/* The CPU device: our pool of threads, oneDNN for most products, FFTW for transforms. */
 #ifndef DECO_COMPUTE_CPU_H
 #define DECO_COMPUTE_CPU_H
 
@@ -31,10 +31,6 @@ void cpu_plans_free(cpu_plan *plans);
 typedef struct cpu_decoder cpu_decoder;
 void cpu_decoders_free(cpu_decoder *first);
 
-/* Matrix products of one shape of encoder (vit_plan.h), kept for the life of the device. */
-typedef struct cpu_vit_plan cpu_vit_plan;
-void cpu_vit_plans_free(cpu_vit_plan *first);
-
 typedef struct cpu_worker {
     unsigned char *buffer;
     size_t size;
@@ -46,7 +42,6 @@ typedef struct cpu_device {
     cpu_worker *worker; /* [threads of the pool] */
     cpu_plan *plans;
     cpu_decoder *decoders; /* under base.scratch_lock */
-    cpu_vit_plan *vits;    /* so too */
 } cpu_device;
 
 /* The primitives, as in ops.h. */

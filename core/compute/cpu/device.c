@@ -1,4 +1,5 @@
 /* The CPU device: its pool, its workers' buffers, and the loop that all its operations are made of. */
+#include "base/pages.h"
 #include "compute/cpu/cpu.h"
 #include "compute/cpu/dnnl.h"
 
@@ -47,7 +48,6 @@ void cpu_device_destroy(deco_device *dev)
     free(cpu->worker);
     cpu_plans_free(cpu->plans);
     cpu_decoders_free(cpu->decoders);
-    cpu_vit_plans_free(cpu->vits);
     deco_device_end(dev);
     free(cpu);
 }
@@ -57,8 +57,8 @@ void *cpu_scratch(deco_device *dev, int worker, size_t bytes)
     cpu_worker *w = &((cpu_device *)dev)->worker[worker];
     if (bytes <= w->size)
         return w->buffer;
-    size_t size = (bytes + 4095) & ~(size_t)4095;
-    void *p = size < bytes ? NULL : aligned_alloc(64, size);
+    size_t size = deco_pages_size(bytes);
+    void *p = deco_pages(bytes);
     if (!p)
         return NULL;
     free(w->buffer);

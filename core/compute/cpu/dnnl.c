@@ -17,10 +17,10 @@ static void desc_free(dnnl_memory_desc_t d) { dnnl_memory_desc_destroy(d); }
 #define desc_strided dnnl_memory_desc_create_with_strides
 #define desc_tagged  dnnl_memory_desc_create_with_tag
 
-static dnnl_status_t matmul_desc(dnnl_primitive_desc_t *out, dnnl_engine_t engine, borrowed_desc a, borrowed_desc b, borrowed_desc bias,
-                                 borrowed_desc c, dnnl_primitive_attr_t attr)
+static dnnl_status_t matmul_desc(dnnl_primitive_desc_t *out, dnnl_engine_t engine, borrowed_desc a, borrowed_desc b, borrowed_desc c,
+                                 dnnl_primitive_attr_t attr)
 {
-    return dnnl_matmul_primitive_desc_create(out, engine, a, b, bias, c, attr);
+    return dnnl_matmul_primitive_desc_create(out, engine, a, b, NULL, c, attr);
 }
 
 static dnnl_status_t append_sum(dnnl_post_ops_t ops) { return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_f32); }
@@ -31,11 +31,11 @@ static void desc_free(dnnl_memory_desc_t d) { (void)d; }
 #define desc_strided dnnl_memory_desc_init_by_strides
 #define desc_tagged  dnnl_memory_desc_init_by_tag
 
-static dnnl_status_t matmul_desc(dnnl_primitive_desc_t *out, dnnl_engine_t engine, borrowed_desc a, borrowed_desc b, borrowed_desc bias,
-                                 borrowed_desc c, dnnl_primitive_attr_t attr)
+static dnnl_status_t matmul_desc(dnnl_primitive_desc_t *out, dnnl_engine_t engine, borrowed_desc a, borrowed_desc b, borrowed_desc c,
+                                 dnnl_primitive_attr_t attr)
 {
     dnnl_matmul_desc_t op;
-    dnnl_status_t rc = dnnl_matmul_desc_init(&op, a, b, bias, c);
+    dnnl_status_t rc = dnnl_matmul_desc_init(&op, a, b, NULL, c);
     return rc ? rc : dnnl_primitive_desc_create(out, &op, attr, engine, NULL);
 }
 
@@ -122,7 +122,6 @@ deco_status deco_cpu_sgemm(bool transA, bool transB, int64_t M, int64_t N, int64
 
 struct deco_matmul {
     int64_t N, K;
-    bool bias;
     dnnl_primitive_desc_t desc;
     dnnl_primitive_t primitive;
     size_t packed, scratch;
@@ -157,11 +156,11 @@ out:
 
 static borrowed_desc matmul_part(const deco_matmul *m, dnnl_query_t what) { return dnnl_primitive_desc_query_md(m->desc, what, 0); }
 
-deco_status deco_matmul_create(deco_matmul **out, int64_t M, int64_t N, int64_t K, int64_t lda, int64_t ldc, unsigned extras)
+deco_status deco_matmul_create(deco_matmul **out, int64_t M, int64_t N, int64_t K, int64_t lda, int64_t ldc, bool accumulate)
 {
     deco_status st = DECO_OK;
     deco_matmul *m = NULL;
-    dnnl_memory_desc_t a = {0}, b = {0}, c = {0}, bias = {0};
+    dnnl_memory_desc_t a = {0}, b = {0}, c = {0};
     dnnl_primitive_attr_t attr = NULL;
     int before = team_of_one(); /* made for a team, it would want scratch for one */
 
@@ -172,14 +171,11 @@ deco_status deco_matmul_create(deco_matmul **out, int64_t M, int64_t N, int64_t 
     }
     TRY(deco_alloc(&m, 1, sizeof *m, "a matrix product"));
     m->N = N, m->K = K;
-    m->bias = extras & DECO_MATMUL_BIAS;
     LIB(desc_strided(&a, 2, (dnnl_dims_t){M, K}, dnnl_f32, (dnnl_dims_t){lda, 1}), "matmul");
     LIB(desc_tagged(&b, 2, (dnnl_dims_t){K, N}, dnnl_f32, dnnl_format_tag_any), "matmul");
     LIB(desc_strided(&c, 2, (dnnl_dims_t){M, N}, dnnl_f32, (dnnl_dims_t){ldc, 1}), "matmul");
-    if (m->bias)
-        LIB(desc_strided(&bias, 2, (dnnl_dims_t){1, N}, dnnl_f32, (dnnl_dims_t){N, 1}), "matmul");
-    TRY(matmul_attributes(&attr, extras & DECO_MATMUL_ADD));
-    LIB(matmul_desc(&m->desc, cpu_engine, AS(a), AS(b), m->bias ? AS(bias) : NULL, AS(c), attr), "matmul");
+    TRY(matmul_attributes(&attr, accumulate));
+    LIB(matmul_desc(&m->desc, cpu_engine, AS(a), AS(b), AS(c), attr), "matmul");
     LIB(dnnl_primitive_create(&m->primitive, m->desc), "matmul");
     m->packed = dnnl_memory_desc_get_size(matmul_part(m, dnnl_query_weights_md));
     m->scratch = dnnl_memory_desc_get_size(matmul_part(m, dnnl_query_scratchpad_md));
@@ -188,7 +184,7 @@ deco_status deco_matmul_create(deco_matmul **out, int64_t M, int64_t N, int64_t 
 out:
     if (attr)
         dnnl_primitive_attr_destroy(attr);
-    desc_free(a), desc_free(b), desc_free(c), desc_free(bias);
+    desc_free(a), desc_free(b), desc_free(c);
     deco_matmul_free(m);
     team_back(before);
     return st;
@@ -209,7 +205,7 @@ size_t deco_matmul_packed_bytes(const deco_matmul *m) { return m->packed; }
 size_t deco_matmul_scratch_bytes(const deco_matmul *m) { return m->scratch; }
 
 /* Memory objects of one call: views, made and dropped in well under a microsecond. */
-#define VIEWS 5
+#define VIEWS 4
 
 static deco_status execute(dnnl_primitive_t primitive, dnnl_exec_arg_t *args, const borrowed_desc *desc, void *const *data, int n,
                            const char *what)
@@ -258,15 +254,14 @@ out:
     return st;
 }
 
-deco_status deco_matmul_run(const deco_matmul *m, float *c, const float *a, const float *packed, const float *bias, void *scratch)
+deco_status deco_matmul_run(const deco_matmul *m, float *c, const float *a, const float *packed, void *scratch)
 {
-    static const int roles[VIEWS] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD, DNNL_ARG_BIAS};
+    static const int roles[VIEWS] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD};
     dnnl_exec_arg_t args[VIEWS];
     borrowed_desc desc[VIEWS] = {matmul_part(m, dnnl_query_src_md), matmul_part(m, dnnl_query_weights_md),
-                                 matmul_part(m, dnnl_query_dst_md), matmul_part(m, dnnl_query_scratchpad_md),
-                                 m->bias ? dnnl_primitive_desc_query_md(m->desc, dnnl_query_weights_md, 1) : NULL};
-    void *data[VIEWS] = {(void *)a, (void *)packed, c, scratch, (void *)bias};
+                                 matmul_part(m, dnnl_query_dst_md), matmul_part(m, dnnl_query_scratchpad_md)};
+    void *data[VIEWS] = {(void *)a, (void *)packed, c, scratch};
     for (int i = 0; i < VIEWS; i++)
         args[i].arg = roles[i];
-    return execute(m->primitive, args, desc, data, m->bias ? VIEWS : VIEWS - 1, "matmul");
+    return execute(m->primitive, args, desc, data, VIEWS, "matmul");
 }

@@ -18,15 +18,10 @@ void deco_cpu_worker_start(void);
 /* "oneDNN 2.6.3 (avx512_core)" */
 const char *deco_cpu_gemm_library(void);
 
-/* c [M,N] = a [M,K] b [K,N], with b brought beforehand into the order the library likes best. Making one takes up to half a
- * millisecond: keep it. One may be used by any number of threads at once: all it works on is handed over. */
+/* c [M,N] = a [M,K] b [K,N], or c += when `accumulate`, with b brought beforehand into the order the library likes best. Making one
+ * takes up to half a millisecond: keep it. One may be used by any number of threads at once: all it works on is handed over. */
 typedef struct deco_matmul deco_matmul;
-typedef enum deco_matmul_extras {
-    DECO_MATMUL_PLAIN = 0,
-    DECO_MATMUL_ADD = 1, /* c += */
-    DECO_MATMUL_BIAS = 2 /* a number a column as well */
-} deco_matmul_extras;
-deco_status deco_matmul_create(deco_matmul **out, int64_t M, int64_t N, int64_t K, int64_t lda, int64_t ldc, unsigned extras);
+deco_status deco_matmul_create(deco_matmul **out, int64_t M, int64_t N, int64_t K, int64_t lda, int64_t ldc, bool accumulate);
 void deco_matmul_free(deco_matmul *m); /* takes NULL */
 
 size_t deco_matmul_packed_bytes(const deco_matmul *m);  /* of b */
@@ -34,7 +29,7 @@ size_t deco_matmul_scratch_bytes(const deco_matmul *m); /* one such buffer a thr
 
 /* b as `m` wants it: packed(b), b[k·row + n·column]; so W [O,I] of a layer is b with row 1, column I. `packed` is 64-byte aligned. */
 deco_status deco_matmul_pack(const deco_matmul *m, float *packed, const float *b, int64_t row, int64_t column);
-/* bias [N], or NULL of a product made without. `scratch` is 64-byte aligned and no other thread's now. */
-deco_status deco_matmul_run(const deco_matmul *m, float *c, const float *a, const float *packed, const float *bias, void *scratch);
+/* `scratch` is 64-byte aligned and no other thread's now. */
+deco_status deco_matmul_run(const deco_matmul *m, float *c, const float *a, const float *packed, void *scratch);
 
 #endif

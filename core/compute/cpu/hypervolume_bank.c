@@ -69,7 +69,7 @@ static deco_status decode(bank_tile *t, const cpu_pass *p, int64_t latent)
         const unsigned char *weights = p->forward + p->forward_first + (size_t)(i - 1) * p->forward_step;
         l = &d->layer[i];
         n = (cpu_norm){p->params + l->bias, p->params + l->gamma, p->params + l->beta, T, H};
-        TRY(deco_matmul_run(d->inner, t->y, t->x, (const float *)weights, NULL, t->product));
+        TRY(deco_matmul_run(d->inner, t->y, t->x, (const float *)weights, t->product));
         p->rows->norm(t->x, t->y, NULL, t->x, &n);
     }
     p->rows->dot(t->out, t->x, p->params + d->out_weight, p->params[d->out_bias], T, H);
@@ -88,7 +88,7 @@ static deco_status work_on_tile(void *context, int64_t index, int worker)
     TRY(tile_begin(&t, p, worker));
     find_points(t.xyz, b, begin, end);
     p->rows->encode(t.pe, t.xyz, T, &p->f);
-    TRY(deco_matmul_run(p->d->first, t.first, t.pe, (const float *)p->forward, NULL, t.product));
+    TRY(deco_matmul_run(p->d->first, t.first, t.pe, (const float *)p->forward, t.product));
     for (int64_t latent = 0; latent < p->B; latent++) {
         TRY(decode(&t, p, latent));
         memcpy(b->out + latent * p->P + begin, t.out, (size_t)(end - begin) * sizeof *t.out);

@@ -49,12 +49,12 @@ static deco_status make_products(cpu_decoder *d)
 {
     deco_status st = DECO_OK;
     int64_t T = d->tile, H = d->h.H, F = d->features;
-    TRY(deco_matmul_create(&d->first, T, H, F, F, H, DECO_MATMUL_PLAIN));
-    TRY(deco_matmul_create(&d->inner, T, H, H, H, H, DECO_MATMUL_PLAIN));
-    TRY(deco_matmul_create(&d->first_back, T, F, H, H, F, DECO_MATMUL_PLAIN));
-    TRY(deco_matmul_create(&d->inner_back, T, H, H, H, H, DECO_MATMUL_ADD));
-    TRY(deco_matmul_create(&d->half, T / 2, H, F / 2, F, H, DECO_MATMUL_PLAIN));
-    TRY(deco_matmul_create(&d->half_back, T / 2, F / 2, H, H, F, DECO_MATMUL_PLAIN));
+    TRY(deco_matmul_create(&d->first, T, H, F, F, H, false));
+    TRY(deco_matmul_create(&d->inner, T, H, H, H, H, false));
+    TRY(deco_matmul_create(&d->first_back, T, F, H, H, F, false));
+    TRY(deco_matmul_create(&d->inner_back, T, H, H, H, H, true));
+    TRY(deco_matmul_create(&d->half, T / 2, H, F / 2, F, H, false));
+    TRY(deco_matmul_create(&d->half_back, T / 2, F / 2, H, H, F, false));
     const deco_matmul *all[6] = {d->first, d->inner, d->first_back, d->inner_back, d->half, d->half_back};
     for (int i = 0; i < 6; i++)
         if (deco_matmul_scratch_bytes(all[i]) > d->matmul_scratch)

@@ -103,10 +103,10 @@ static deco_status first_product(cpu_tile *t, const cpu_pass *p)
     deco_status st = DECO_OK;
     const cpu_decoder *d = p->d;
     if (!p->mirrored)
-        return deco_matmul_run(d->first, t->y, t->pe, (const float *)p->forward, NULL, t->product);
+        return deco_matmul_run(d->first, t->y, t->pe, (const float *)p->forward, t->product);
     int64_t half = d->tile / 2 * d->h.H;
-    TRY(deco_matmul_run(d->half, t->y, t->pe + d->features / 2, (const float *)(p->forward + p->forward_half), NULL, t->product));
-    TRY(deco_matmul_run(d->half, t->y + half, t->pe, (const float *)p->forward, NULL, t->product));
+    TRY(deco_matmul_run(d->half, t->y, t->pe + d->features / 2, (const float *)(p->forward + p->forward_half), t->product));
+    TRY(deco_matmul_run(d->half, t->y + half, t->pe, (const float *)p->forward, t->product));
     p->rows->sum_and_difference(t->y, t->y + half, half);
 out:
     return st;
@@ -127,7 +127,7 @@ deco_status cpu_tile_forward(cpu_tile *t, const cpu_pass *p, int64_t index)
         float *x = t->x + i * t->step, *y = t->y + i * t->step;
         cpu_norm n = {i ? p->params + l->bias : p->bias + t->image * H, p->params + l->gamma, p->params + l->beta, T, H};
         if (i)
-            TRY(deco_matmul_run(d->inner, y, before, packed(p->forward, p->forward_first, p->forward_step, i), NULL, t->product));
+            TRY(deco_matmul_run(d->inner, y, before, packed(p->forward, p->forward_first, p->forward_step, i), t->product));
         p->rows->norm(x, y, t->inverse_sd ? t->inverse_sd + i * t->sd_step : NULL, before, &n);
         before = x;
     }
@@ -189,13 +189,13 @@ static deco_status first_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile
         TRY(add_product(s, s->sums + F / 2, F, dy, t->pe + F / 2, H, F / 2, own));
         TRY(add_product(s, s->sums, F, below, t->pe, H, F / 2, own));
         if (pose) {
-            TRY(deco_matmul_run(d->half_back, t->dpe + F / 2, dy, (const float *)(p->backward + p->backward_half), NULL, t->product));
-            TRY(deco_matmul_run(d->half_back, t->dpe, below, (const float *)p->backward, NULL, t->product));
+            TRY(deco_matmul_run(d->half_back, t->dpe + F / 2, dy, (const float *)(p->backward + p->backward_half), t->product));
+            TRY(deco_matmul_run(d->half_back, t->dpe, below, (const float *)p->backward, t->product));
         }
     } else {
         TRY(add_product(s, s->sums, F, dy, t->pe, H, F, T));
         if (pose)
-            TRY(deco_matmul_run(d->first_back, t->dpe, dy, (const float *)p->backward, NULL, t->product));
+            TRY(deco_matmul_run(d->first_back, t->dpe, dy, (const float *)p->backward, t->product));
     }
     if (pose)
         p->rows->encode_backward(t->dxyz, t->dpe, t->pe, own, &p->f);
@@ -222,7 +222,7 @@ deco_status cpu_tile_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile_sum
         p->rows->norm_backward(t->g, dy, &n);
         if (i) {
             TRY(add_product(s, to, H, dy, t->x + (i - 1) * t->step, H, H, T));
-            TRY(deco_matmul_run(d->inner_back, t->g, dy, packed(p->backward, p->backward_first, p->backward_step, i), NULL, t->product));
+            TRY(deco_matmul_run(d->inner_back, t->g, dy, packed(p->backward, p->backward_first, p->backward_step, i), t->product));
         }
     }
     TRY(first_backward(t, p, s));

@@ -1,5 +1,6 @@
 /* The row kernels for x86-64 with AVX2 and FMA. */
 #ifdef __x86_64__
+#include "compute/cpu/product.h"
 #include "compute/cpu/rows.h"
 #include "compute/cpu/vit_rows.h"
 #include <immintrin.h>
@@ -9,6 +10,8 @@
 #define KERNELS      cpu_rows_avx2
 #define KERNELS_NAME "avx2"
 #define VIT_KERNELS  cpu_vit_rows_avx2
+#define PRODUCTS     cpu_products_avx2
+#define PRODUCT_ROWS 4
 typedef __m256 vec;
 typedef int32_t ivec __attribute__((vector_size(32)));
 
@@ -22,8 +25,28 @@ KERNEL inline float sum_(vec a)
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
 
-/* clang-format off: the second needs the first */
+KERNEL inline void transpose_(vec t[VN])
+{
+    vec pair[VN], four[VN];
+#pragma GCC unroll 4
+    for (int i = 0; i < VN; i += 2) {
+        pair[i] = _mm256_unpacklo_ps(t[i], t[i + 1]);
+        pair[i + 1] = _mm256_unpackhi_ps(t[i], t[i + 1]);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < VN; i++) /* of rows 0 to 3 and 4 to 7: columns 0 and 4, 1 and 5, ... */
+        four[i] = i % 2 ? _mm256_shuffle_ps(pair[i / 4 * 4 + i % 4 / 2], pair[i / 4 * 4 + i % 4 / 2 + 2], 0xee)
+                        : _mm256_shuffle_ps(pair[i / 4 * 4 + i % 4 / 2], pair[i / 4 * 4 + i % 4 / 2 + 2], 0x44);
+#pragma GCC unroll 4
+    for (int i = 0; i < VN / 2; i++) {
+        t[i] = _mm256_permute2f128_ps(four[i], four[i + 4], 0x20);
+        t[i + 4] = _mm256_permute2f128_ps(four[i], four[i + 4], 0x31);
+    }
+}
+
+/* clang-format off: the others need the first */
 #include "compute/cpu/rows_kernels.h"
 #include "compute/cpu/vit_kernels.h"
+#include "compute/cpu/product_kernels.h"
 /* clang-format on */
 #endif

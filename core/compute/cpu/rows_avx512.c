@@ -1,5 +1,6 @@
 /* The row kernels for x86-64 with AVX-512. */
 #ifdef __x86_64__
+#include "compute/cpu/product.h"
 #include "compute/cpu/rows.h"
 #include "compute/cpu/vit_rows.h"
 #include <immintrin.h>
@@ -9,6 +10,8 @@
 #define KERNELS      cpu_rows_avx512
 #define KERNELS_NAME "avx512"
 #define VIT_KERNELS  cpu_vit_rows_avx512
+#define PRODUCTS     cpu_products_avx512
+#define PRODUCT_ROWS 9
 typedef __m512 vec;
 typedef int32_t ivec __attribute__((vector_size(64)));
 
@@ -18,8 +21,25 @@ KERNEL inline vec where_positive(vec x, vec a) { return _mm512_maskz_mov_ps(_mm5
 
 KERNEL inline float sum_(vec a) { return _mm512_reduce_add_ps(a); }
 
-/* clang-format off: the second needs the first */
+/* Exchanges the lanes and the rows that differ in one bit of their number, bit by bit. */
+KERNEL inline void transpose_(vec t[VN])
+{
+    const ivec lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#pragma GCC unroll 4
+    for (int bit = 1; bit < VN; bit *= 2) {
+        ivec low = lane + (((lane & bit) != 0) & (VN - bit)), high = low + bit;
+#pragma GCC unroll 16
+        for (int i = 0; i < VN; i++) {
+            vec a = t[i], b = t[i | bit];
+            t[i] = i & bit ? a : _mm512_permutex2var_ps(a, (__m512i)low, b);
+            t[i | bit] = i & bit ? b : _mm512_permutex2var_ps(a, (__m512i)high, b);
+        }
+    }
+}
+
+/* clang-format off: the others need the first */
 #include "compute/cpu/rows_kernels.h"
 #include "compute/cpu/vit_kernels.h"
+#include "compute/cpu/product_kernels.h"
 /* clang-format on */
 #endif

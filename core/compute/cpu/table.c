@@ -1,4 +1,5 @@
 /* The CPU's operations. */
+#include "base/pages.h"
 #include "compute/cpu/cpu.h"
 #include "compute/cpu/hypervolume.h"
 #include "compute/cpu/hypervolume_bank.h"
@@ -8,11 +9,10 @@
 
 static deco_status cpu_alloc(deco_device *dev, void **out, size_t bytes, const char *what)
 {
-    size_t lines = bytes / 64 + 1;
-    *out = lines > SIZE_MAX / 64 ? NULL : aligned_alloc(64, 64 * lines);
+    *out = deco_pages(bytes);
     if (!*out)
         return deco_fail_memory(bytes, what);
-    memset(*out, 0, 64 * lines);
+    memset(*out, 0, bytes);
     return DECO_OK;
 }
 

@@ -1,6 +1,6 @@
 /* The attention half of an encoder's block: an image a task, all of its work in one worker's cache; backward in runs of images. */
 #include "compute/cpu/attention.h"
-#include "compute/cpu/vit_plan.h"
+#include "compute/cpu/vit_products.h"
 #include "compute/cpu/vit_rows.h"
 #include "compute/vit_parts.h"
 
@@ -9,7 +9,6 @@
 static const float layer_norm_eps = 1e-6f;
 
 typedef struct half {
-    const cpu_vit_plan *plan;
     const cpu_vit_rows *k;
     cpu_attention a;
     vit_attention_parts p;
@@ -32,7 +31,7 @@ static deco_status forward_image(deco_device *dev, const void *context, int64_t 
     const float *x = h->x + b * T * C;
     float *y = h->y + b * T * C, *next;
 
-    TRY(cpu_vit_scratch(&next, dev, h->plan, worker, 5 * T * C + cpu_attention_scratch(&h->a) + 64));
+    TRY(cpu_vit_scratch(&next, dev, worker, 5 * T * C + cpu_attention_scratch(&h->a) + 4 * CPU_PRODUCT_LINE));
     float *normal = cpu_vit_piece(&next, T * C), *qkv = cpu_vit_piece(&next, 3 * T * C), *o = cpu_vit_piece(&next, T * C);
     float *scores = cpu_vit_piece(&next, cpu_attention_scratch(&h->a)), *stats = NULL, *log_sum = NULL;
     if (h->saved) {
@@ -40,12 +39,10 @@ static deco_status forward_image(deco_device *dev, const void *context, int64_t 
         stats = k.stats + b * T * 2, qkv = k.qkv + b * T * 3 * C, o = k.o + b * T * C, log_sum = k.log_sum + b * H * T;
     }
     h->k->layer_norm(normal, stats, x, h->p.gamma, h->p.beta, T, C, layer_norm_eps);
-    TRY(cpu_vit_multiply(h->plan, &h->qkv, qkv, normal, h->p.qkv_bias, next));
+    cpu_vit_multiply(&h->qkv, qkv, normal, T, h->p.qkv_bias, NULL);
     for (int64_t i = 0; i < H; i++)
-        TRY(cpu_attention_head(&h->a, o, log_sum ? log_sum + i * T : NULL, qkv, i, scores));
-    if (y != x)
-        memcpy(y, x, (size_t)(T * C) * sizeof *y);
-    TRY(cpu_vit_multiply(h->plan, &h->proj, y, o, h->p.proj_bias, next));
+        cpu_attention_head(&h->a, o, log_sum ? log_sum + i * T : NULL, qkv, i, scores);
+    cpu_vit_multiply(&h->proj, y, o, T, h->p.proj_bias, x);
 out:
     return st;
 }
@@ -58,11 +55,10 @@ deco_status cpu_vit_attention(deco_device *dev, int64_t heads, deco_array y, dec
     void *block = NULL;
 
     h.saved = saved.data, h.B = B, h.rows = B * T;
-    cpu_vit_packed w[] = {{CPU_VIT_C_3C, h.p.qkv, 3 * C, C, false, NULL}, {CPU_VIT_C_C_ADD, h.p.proj, C, C, false, NULL}};
+    cpu_vit_packed w[] = {{h.p.qkv, 3 * C, C, false, NULL}, {h.p.proj, C, C, false, NULL}};
     if (!B)
         return DECO_OK;
-    TRY(cpu_vit_plan_get(dev, &h.plan, T, C));
-    TRY(cpu_vit_pack(dev, h.plan, w, 2, &block));
+    TRY(cpu_vit_pack(dev, w, 2, &block));
     h.qkv = w[0], h.proj = w[1];
     TRY(cpu_for(dev, B, 1, forward_image, &h));
 out:
@@ -80,19 +76,19 @@ static deco_status backward_image(deco_device *dev, const half *h, int64_t run, 
     const float *x = h->x + b * T * C, *dy = h->dy + b * T * C, *stats = k.stats + b * T * 2, *o = k.o + b * T * C;
     float *part = h->part + b * 6 * C, *next;
 
-    TRY(cpu_vit_scratch(&next, dev, h->plan, worker, 5 * T * C + cpu_attention_scratch(&h->a) + 64));
+    TRY(cpu_vit_scratch(&next, dev, worker, 5 * T * C + cpu_attention_scratch(&h->a) + cpu_vit_panels(T, C) + 5 * CPU_PRODUCT_LINE));
     float *grad = cpu_vit_piece(&next, T * C), *dqkv = cpu_vit_piece(&next, 3 * T * C), *normal = cpu_vit_piece(&next, T * C);
-    float *scores = cpu_vit_piece(&next, cpu_attention_scratch(&h->a));
+    float *scores = cpu_vit_piece(&next, cpu_attention_scratch(&h->a)), *panels = cpu_vit_piece(&next, cpu_vit_panels(T, C));
     memset(part, 0, (size_t)(6 * C) * sizeof *part);
-    TRY(cpu_vit_multiply(h->plan, &h->proj, grad, dy, NULL, next));
-    TRY(cpu_vit_weight_gradient(h->plan, h->dproj + run * C * C, dy, C, o, C, !first));
+    cpu_vit_multiply(&h->proj, grad, dy, T, NULL, NULL);
+    cpu_vit_weight_gradient(h->dproj + run * C * C, dy, C, o, C, T, !first, panels);
     h->k->column_sums(part + 5 * C, dy, NULL, T, C);
     for (int64_t j = 0; j < H; j++)
-        TRY(cpu_attention_head_backward(&h->a, dqkv, grad, k.qkv + b * T * 3 * C, o, k.log_sum + (b * H + j) * T, j, scores));
-    TRY(cpu_vit_multiply(h->plan, &h->qkv, grad, dqkv, NULL, next));
+        cpu_attention_head_backward(&h->a, dqkv, grad, k.qkv + b * T * 3 * C, o, k.log_sum + (b * H + j) * T, j, scores);
+    cpu_vit_multiply(&h->qkv, grad, dqkv, T, NULL, NULL);
     h->k->column_sums(part + 2 * C, dqkv, NULL, T, 3 * C);
     h->k->layer_norm(normal, NULL, x, h->p.gamma, h->p.beta, T, C, layer_norm_eps);
-    TRY(cpu_vit_weight_gradient(h->plan, h->dqkv + run * 3 * C * C, dqkv, 3 * C, normal, C, !first));
+    cpu_vit_weight_gradient(h->dqkv + run * 3 * C * C, dqkv, 3 * C, normal, C, T, !first, panels);
     h->k->layer_norm_backward(h->dx + b * T * C, part, part + C, grad, dy, x, stats, h->p.gamma, T, C);
 out:
     return st;
@@ -130,9 +126,8 @@ deco_status cpu_vit_attention_backward(deco_device *dev, int64_t heads, deco_arr
     void *block = NULL;
 
     h.dy = dy.data, h.saved = saved.data, h.B = B, h.rows = B * T;
-    cpu_vit_packed w[] = {{CPU_VIT_3C_C_BACK, h.p.qkv, 3 * C, C, true, NULL}, {CPU_VIT_C_C_BACK, h.p.proj, C, C, true, NULL}};
-    TRY(cpu_vit_plan_get(dev, &h.plan, T, C));
-    TRY(cpu_vit_pack(dev, h.plan, w, 2, &block));
+    cpu_vit_packed w[] = {{h.p.qkv, 3 * C, C, true, NULL}, {h.p.proj, C, C, true, NULL}};
+    TRY(cpu_vit_pack(dev, w, 2, &block));
     h.qkv = w[0], h.proj = w[1];
     TRY(deco_scratch_take(dev, &h.dqkv, (size_t)(runs * 3 * C * C) * sizeof *h.dqkv, "an encoder's gradients"));
     TRY(deco_scratch_take(dev, &h.dproj, (size_t)(runs * C * C) * sizeof *h.dproj, "an encoder's gradients"));

@@ -1,6 +1,7 @@
 /* The attention half of an encoder's last block, of the class tokens alone: keys and values of all tokens an image a task, the rest of all
  * images together. */
-#include "compute/cpu/vit_plan.h"
+#include "compute/cpu/dnnl.h"
+#include "compute/cpu/vit_products.h"
 #include "compute/cpu/vit_rows.h"
 #include "compute/vit_parts.h"
 
@@ -9,7 +10,6 @@
 static const float layer_norm_eps = 1e-6f;
 
 typedef struct half {
-    const cpu_vit_plan *plan;
     const cpu_vit_rows *k;
     vit_attention_parts p;
     cpu_vit_packed kv;
@@ -25,15 +25,14 @@ static deco_status attend(deco_device *dev, const void *context, int64_t b, int6
     int64_t T = h->T, C = h->C, width = C / h->heads;
     float *next, log_sum, scale;
 
-    TRY(cpu_vit_scratch(&next, dev, h->plan, worker, 3 * T * C + T + 64));
+    TRY(cpu_vit_scratch(&next, dev, worker, 3 * T * C + T + 3 * CPU_PRODUCT_LINE));
     float *normal = cpu_vit_piece(&next, T * C), *kv = cpu_vit_piece(&next, 2 * T * C), *scores = cpu_vit_piece(&next, T);
     h->k->layer_norm(normal, NULL, h->x + b * T * C, h->p.gamma, h->p.beta, T, C, layer_norm_eps);
-    TRY(cpu_vit_multiply(h->plan, &h->kv, kv, normal, h->p.qkv_bias + C, next));
+    cpu_vit_multiply(&h->kv, kv, normal, T, h->p.qkv_bias + C, NULL);
     for (int64_t i = 0; i < h->heads; i++) {
         float *o = h->o + b * C + i * width;
-        TRY(deco_cpu_sgemm(false, true, 1, T, width, (float)(1 / sqrt((double)width)), h->q + b * C + i * width, C, kv + i * width, 2 * C,
-                           0, scores, T));
-        h->k->softmax(scores, &log_sum, &scale, 1, T);
+        TRY(deco_cpu_sgemm(false, true, 1, T, width, 1, h->q + b * C + i * width, C, kv + i * width, 2 * C, 0, scores, T));
+        h->k->softmax(scores, &log_sum, &scale, (float)(1 / sqrt((double)width)), T, 1, T);
         TRY(deco_cpu_sgemm(false, false, 1, width, T, scale, scores, T, kv + C + i * width, 2 * C, 0, o, C));
     }
 out:
@@ -47,14 +46,13 @@ deco_status cpu_vit_class_attention(deco_device *dev, int64_t heads, deco_array 
     half h = {.k = cpu_vit_rows_best(), .p = vit_attention_at(params.data, C), .T = T, .C = C, .heads = heads, .x = x.data};
     void *block = NULL;
     float *normal = NULL, *q = NULL;
-    cpu_vit_packed kv = {CPU_VIT_C_2C, h.p.qkv + C * C, 2 * C, C, false, NULL}; /* rows of qkv's weights: queries come first */
+    cpu_vit_packed kv = {h.p.qkv + C * C, 2 * C, C, false, NULL}; /* rows of qkv's weights: queries come first */
 
     if (!B)
         return DECO_OK;
     TRY(deco_scratch_take(dev, &normal, (size_t)(B * C) * sizeof *normal, "class tokens"));
     TRY(deco_scratch_take(dev, &q, (size_t)(B * C) * sizeof *q, "class tokens"));
-    TRY(cpu_vit_plan_get(dev, &h.plan, T, C));
-    TRY(cpu_vit_pack(dev, h.plan, &kv, 1, &block));
+    TRY(cpu_vit_pack(dev, &kv, 1, &block));
     h.kv = kv, h.q = q, h.o = normal;
     TRY(cpu_class_token(dev, y, x));
     TRY(cpu_layer_norm(dev, deco_f32_2(normal, B, C), deco_none(), y, deco_f32_1(h.p.gamma, C), deco_f32_1(h.p.beta, C), layer_norm_eps));

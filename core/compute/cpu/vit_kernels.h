@@ -176,9 +176,9 @@ KERNEL void vit_gelu_backward(float *dx, float *y, float *db, const float *dy, c
 /* ---- softmax ---------------------------------------------------------------------------------------------------- */
 
 /* Lanes past the end must neither be the largest nor count: rows end in single numbers. */
-KERNEL void vit_softmax(float *s, float *log_sum, float *scale, int64_t rows, int64_t n)
+KERNEL void vit_softmax(float *s, float *log_sum, float *scale, float factor, int64_t stride, int64_t rows, int64_t n)
 {
-    for (int64_t i = 0; i < rows; i++, s += n) {
+    for (int64_t i = 0; i < rows; i++, s += stride) {
         vec most = splat(s[0]), sum = {0};
         int64_t whole = n - n % VN;
         for (int64_t j = 0; j < whole; j += VN)
@@ -187,28 +187,29 @@ KERNEL void vit_softmax(float *s, float *log_sum, float *scale, int64_t rows, in
         for (int64_t j = whole; j < n; j++)
             m = s[j] > m ? s[j] : m;
         for (int64_t j = 0; j < whole; j += VN) {
-            vec e = exp_(load(s + j) - m);
+            vec e = exp_((load(s + j) - m) * factor);
             sum += e;
             store(s + j, e);
         }
         if (whole < n) {
-            vec e = exp_(load_some(s + whole, n - whole) - m);
+            vec e = exp_((load_some(s + whole, n - whole) - m) * factor);
             store_some(s + whole, e, n - whole);
             for (int64_t j = whole; j < n; j++)
                 rest += s[j];
         }
         float all = sum_(sum) + rest;
         scale[i] = 1.f / all;
-        log_sum[i] = m + logf(all);
+        log_sum[i] = m * factor + logf(all);
     }
 }
 
-KERNEL void vit_softmax_backward(float *p, float *dp, const float *log_sum, const float *delta, float factor, int64_t rows, int64_t n)
+KERNEL void vit_softmax_backward(float *p, float *dp, const float *log_sum, const float *delta, float factor, int64_t stride, int64_t rows,
+                                 int64_t n)
 {
-    for (int64_t i = 0; i < rows; i++, p += n, dp += n) {
+    for (int64_t i = 0; i < rows; i++, p += stride, dp += stride) {
         vec whole = splat(log_sum[i]), d = splat(delta[i]), f = splat(factor);
         for (int64_t j = 0; j < n; j += VN) {
-            vec e = exp_(load_some(p + j, n - j) - whole);
+            vec e = exp_(load_some(p + j, n - j) * f - whole);
             store_some(p + j, e, n - j);
             store_some(dp + j, e * (load_some(dp + j, n - j) - d) * f, n - j);
         }

@@ -1,13 +1,12 @@
 /* The MLP half of an encoder's block, cut like the attention half. Its norm couples all images: what is left of its gradient is worked out
  * when all groups are through. */
-#include "compute/cpu/vit_plan.h"
+#include "compute/cpu/vit_products.h"
 #include "compute/cpu/vit_rows.h"
 #include "compute/vit_parts.h"
 
 #include <string.h>
 
 typedef struct half {
-    const cpu_vit_plan *plan;
     const cpu_vit_rows *k;
     int64_t T, C, B;
     vit_mlp_parts p;
@@ -30,17 +29,14 @@ static deco_status forward_image(deco_device *dev, const void *context, int64_t 
     const float *x = h->x + b * T * C;
     float *next;
 
-    TRY(cpu_vit_scratch(&next, dev, h->plan, worker, 5 * T * C + 64));
+    TRY(cpu_vit_scratch(&next, dev, worker, 5 * T * C + 2 * CPU_PRODUCT_LINE));
     float *normal = cpu_vit_piece(&next, T * C), *g = cpu_vit_piece(&next, 4 * T * C), *wide = h->saved ? h->saved + b * T * 4 * C : g;
     h->k->batch_norm(normal, x, h->stats, h->p.gamma, h->p.beta, T, C);
-    TRY(cpu_vit_multiply(h->plan, &h->fc1, wide, normal, h->p.fc1_bias, next));
+    cpu_vit_multiply(&h->fc1, wide, normal, T, h->p.fc1_bias, NULL);
     if (!h->y)
         goto out;
     h->k->gelu(g, wide, T * 4 * C);
-    float *y = h->y + b * T * C;
-    if (y != x)
-        memcpy(y, x, (size_t)(T * C) * sizeof *y);
-    TRY(cpu_vit_multiply(h->plan, &h->fc2, y, g, h->p.fc2_bias, next));
+    cpu_vit_multiply(&h->fc2, h->y + b * T * C, g, T, h->p.fc2_bias, x);
 out:
     return st;
 }
@@ -53,11 +49,10 @@ deco_status cpu_vit_mlp(deco_device *dev, deco_array y, deco_array saved, deco_a
     void *block = NULL;
 
     h.saved = saved.data, h.stats = stats.data;
-    cpu_vit_packed w[] = {{CPU_VIT_C_4C, h.p.fc1, 4 * C, C, false, NULL}, {CPU_VIT_4C_C_ADD, h.p.fc2, C, 4 * C, false, NULL}};
+    cpu_vit_packed w[] = {{h.p.fc1, 4 * C, C, false, NULL}, {h.p.fc2, C, 4 * C, false, NULL}};
     if (!B)
         return DECO_OK;
-    TRY(cpu_vit_plan_get(dev, &h.plan, T, C));
-    TRY(cpu_vit_pack(dev, h.plan, w, y.data ? 2 : 1, &block));
+    TRY(cpu_vit_pack(dev, w, y.data ? 2 : 1, &block));
     h.fc1 = w[0], h.fc2 = w[1];
     TRY(cpu_for(dev, B, 1, forward_image, &h));
 out:
@@ -74,16 +69,17 @@ static deco_status backward_image(deco_device *dev, const half *h, int64_t run, 
     const float *x = h->x + b * T * C, *dy = h->dy + b * T * C;
     float *grad = h->dx + b * T * C, *part = h->part + b * 7 * C, *next;
 
-    TRY(cpu_vit_scratch(&next, dev, h->plan, worker, 9 * T * C + 64));
+    TRY(cpu_vit_scratch(&next, dev, worker, 9 * T * C + cpu_vit_panels(T, C) + 4 * CPU_PRODUCT_LINE));
     float *dh = cpu_vit_piece(&next, 4 * T * C), *g = cpu_vit_piece(&next, 4 * T * C), *normal = cpu_vit_piece(&next, T * C);
+    float *panels = cpu_vit_piece(&next, cpu_vit_panels(T, C));
     memset(part, 0, (size_t)(7 * C) * sizeof *part);
-    TRY(cpu_vit_multiply(h->plan, &h->fc2, dh, dy, NULL, next));
+    cpu_vit_multiply(&h->fc2, dh, dy, T, NULL, NULL);
     h->k->gelu_backward(dh, g, part + 2 * C, dh, h->saved + b * T * 4 * C, T, 4 * C);
-    TRY(cpu_vit_weight_gradient(h->plan, h->dfc2 + run * 4 * C * C, dy, C, g, 4 * C, !first));
+    cpu_vit_weight_gradient(h->dfc2 + run * 4 * C * C, dy, C, g, 4 * C, T, !first, panels);
     h->k->column_sums(part + 6 * C, dy, NULL, T, C);
-    TRY(cpu_vit_multiply(h->plan, &h->fc1, grad, dh, NULL, next));
+    cpu_vit_multiply(&h->fc1, grad, dh, T, NULL, NULL);
     h->k->batch_norm(normal, x, h->stats, h->p.gamma, h->p.beta, T, C);
-    TRY(cpu_vit_weight_gradient(h->plan, h->dfc1 + run * 4 * C * C, dh, 4 * C, normal, C, !first));
+    cpu_vit_weight_gradient(h->dfc1 + run * 4 * C * C, dh, 4 * C, normal, C, T, !first, panels);
     h->k->batch_norm_sums(part, grad, x, h->stats, T, C);
 out:
     return st;
@@ -137,9 +133,8 @@ deco_status cpu_vit_mlp_backward(deco_device *dev, deco_array dx, deco_array dpa
     float *mean = NULL;
 
     h.dy = dy.data, h.saved = saved.data, h.stats = stats.data;
-    cpu_vit_packed w[] = {{CPU_VIT_4C_C_BACK, h.p.fc1, 4 * C, C, true, NULL}, {CPU_VIT_C_4C_BACK, h.p.fc2, C, 4 * C, true, NULL}};
-    TRY(cpu_vit_plan_get(dev, &h.plan, T, C));
-    TRY(cpu_vit_pack(dev, h.plan, w, 2, &block));
+    cpu_vit_packed w[] = {{h.p.fc1, 4 * C, C, true, NULL}, {h.p.fc2, C, 4 * C, true, NULL}};
+    TRY(cpu_vit_pack(dev, w, 2, &block));
     h.fc1 = w[0], h.fc2 = w[1];
     TRY(deco_scratch_take(dev, &h.dfc1, (size_t)(runs * 4 * C * C) * sizeof *h.dfc1, "an encoder's gradients"));
     TRY(deco_scratch_take(dev, &h.dfc2, (size_t)(runs * 4 * C * C) * sizeof *h.dfc2, "an encoder's gradients"));

@@ -30,10 +30,12 @@ typedef struct cpu_vit_rows {
     void (*gelu)(float *y, const float *x, int64_t n);
     /* dx = dy·GELU'(x); with y: GELU(x) once more; db [n] += Σ dx, or NULL. dx may be dy. */
     void (*gelu_backward)(float *dx, float *y, float *db, const float *dy, const float *x, int64_t rows, int64_t n);
-    /* s [rows,n] becomes exp(s - its row's maximum); log_sum [rows] the logarithm of Σ exp(s), scale [rows] 1 / the sum of what s became */
-    void (*softmax)(float *s, float *log_sum, float *scale, int64_t rows, int64_t n);
-    /* p: scores become exp(p - log_sum), probabilities; dp becomes p·(dp - delta[row])·factor */
-    void (*softmax_backward)(float *p, float *dp, const float *log_sum, const float *delta, float factor, int64_t rows, int64_t n);
+    /* s [rows,n] becomes exp(factor·(s - its row's maximum)); log_sum [rows] the logarithm of Σ exp(factor·s), scale [rows] 1 / the sum of
+     * what s became; factor > 0 */
+    void (*softmax)(float *s, float *log_sum, float *scale, float factor, int64_t stride, int64_t rows, int64_t n);
+    /* p: scores become exp(factor·p - log_sum), probabilities; dp becomes p·(dp - delta[row])·factor */
+    void (*softmax_backward)(float *p, float *dp, const float *log_sum, const float *delta, float factor, int64_t stride, int64_t rows,
+                             int64_t n);
     /* x [rows,n] at `stride` times scale[row] */
     void (*scale_rows)(float *x, const float *scale, int64_t stride, int64_t rows, int64_t n);
     /* out [rows] = Σ a·b, rows at `stride` */

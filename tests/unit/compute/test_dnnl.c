@@ -82,10 +82,10 @@ typedef struct packed {
     float *packed;
 } packed;
 
-static packed make_packed(int64_t M, int64_t N, int64_t K, unsigned extras)
+static packed make_packed(int64_t M, int64_t N, int64_t K, bool accumulate)
 {
     packed p = {.M = M, .N = N, .K = K, .weight = random_floats(N * K, 7)};
-    assert_int_equal(deco_matmul_create(&p.m, M, N, K, K, N, extras), DECO_OK);
+    assert_int_equal(deco_matmul_create(&p.m, M, N, K, K, N, accumulate), DECO_OK);
     p.packed = random_floats((int64_t)(deco_matmul_packed_bytes(p.m) / sizeof(float)) + 1, 8);
     assert_int_equal(deco_matmul_pack(p.m, p.packed, p.weight, 1, K), DECO_OK);
     return p;
@@ -104,22 +104,19 @@ static void packed_product_is_the_product(void **state)
 {
     static const int64_t shapes[][3] = {{192, 256, 384}, {160, 128, 192}, {8, 16, 6}, {56, 48, 30}, {104, 80, 66}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (unsigned extras = 0; extras < 4; extras++) {
-            packed p = make_packed(shapes[s][0], shapes[s][1], shapes[s][2], extras);
+        for (int accumulate = 0; accumulate < 2; accumulate++) {
+            packed p = make_packed(shapes[s][0], shapes[s][1], shapes[s][2], accumulate);
             float *a = random_floats(p.M * p.K, 1), *c = random_floats(p.M * p.N, 2), *before = random_floats(p.M * p.N, 2);
-            float *bias = random_floats(p.N, 3);
             void *scratch = scratch_of(&p);
-            assert_int_equal(deco_matmul_run(p.m, c, a, p.packed, extras & DECO_MATMUL_BIAS ? bias : NULL, scratch), DECO_OK);
+            assert_int_equal(deco_matmul_run(p.m, c, a, p.packed, scratch), DECO_OK);
             for (int64_t i = 0; i < p.M; i++)
                 for (int64_t j = 0; j < p.N; j++) {
-                    double want = product_at(false, true, p.K, a, p.K, p.weight, p.K, i, j);
-                    want += (extras & DECO_MATMUL_ADD ? before[i * p.N + j] : 0) + (extras & DECO_MATMUL_BIAS ? bias[j] : 0);
-                    assert_true(fabs(c[i * p.N + j] - want) < rounding(p.K + 2));
+                    double want = product_at(false, true, p.K, a, p.K, p.weight, p.K, i, j) + accumulate * before[i * p.N + j];
+                    assert_true(fabs(c[i * p.N + j] - want) < rounding(p.K + 1));
                 }
             free(a);
             free(c);
             free(before);
-            free(bias);
             free(scratch);
             free_packed(&p);
         }
@@ -129,15 +126,15 @@ static void packed_product_is_the_product(void **state)
 static void weights_are_packed_from_either_order(void **state)
 {
     enum { M = 32, N = 48, K = 64 };
-    packed p = make_packed(M, N, K, DECO_MATMUL_PLAIN);
+    packed p = make_packed(M, N, K, false);
     float *a = random_floats(M * K, 1), *c = random_floats(M * N, 2), *d = random_floats(M * N, 3), *turned = random_floats(K * N, 4);
     void *scratch = scratch_of(&p);
-    assert_int_equal(deco_matmul_run(p.m, c, a, p.packed, NULL, scratch), DECO_OK);
+    assert_int_equal(deco_matmul_run(p.m, c, a, p.packed, scratch), DECO_OK);
     for (int64_t n = 0; n < N; n++)
         for (int64_t k = 0; k < K; k++)
             turned[k * N + n] = p.weight[n * K + k];
     assert_int_equal(deco_matmul_pack(p.m, p.packed, turned, N, 1), DECO_OK);
-    assert_int_equal(deco_matmul_run(p.m, d, a, p.packed, NULL, scratch), DECO_OK);
+    assert_int_equal(deco_matmul_run(p.m, d, a, p.packed, scratch), DECO_OK);
     assert_memory_equal(c, d, M * N * sizeof *c);
     free(a);
     free(c);
@@ -168,7 +165,7 @@ static deco_status multiply_many(void *context, int64_t index, int worker)
     pthread_barrier_wait(&s->together);
     for (int round = 0; round < ROUNDS && !st; round++) {
         memset(s->c[index], 0xff, bytes);
-        st = deco_matmul_run(s->p->m, s->c[index], s->a[index], s->p->packed, NULL, s->scratch[index]);
+        st = deco_matmul_run(s->p->m, s->c[index], s->a[index], s->p->packed, s->scratch[index]);
         s->wrong[index] += memcmp(s->c[index], s->want[index], bytes) != 0;
     }
     return st;
@@ -177,7 +174,7 @@ static deco_status multiply_many(void *context, int64_t index, int worker)
 static void one_product_serves_many_threads_at_once(void **state)
 {
     /* Widths with remainders, where the library works in its scratchpad. */
-    packed p = make_packed(TILE, 61, 203, DECO_MATMUL_PLAIN);
+    packed p = make_packed(TILE, 61, 203, false);
     shared_product s = {.p = &p};
     deco_pool *pool;
     pthread_barrier_init(&s.together, NULL, AT_ONCE);
@@ -186,7 +183,7 @@ static void one_product_serves_many_threads_at_once(void **state)
         s.want[i] = random_floats(p.M * p.N, 1);
         s.c[i] = random_floats(p.M * p.N, 1);
         s.scratch[i] = scratch_of(&p);
-        assert_int_equal(deco_matmul_run(p.m, s.want[i], s.a[i], p.packed, NULL, s.scratch[i]), DECO_OK);
+        assert_int_equal(deco_matmul_run(p.m, s.want[i], s.a[i], p.packed, s.scratch[i]), DECO_OK);
     }
     assert_int_equal(deco_pool_create(&pool, AT_ONCE, deco_cpu_worker_start), DECO_OK);
     assert_int_equal(deco_pool_run(pool, multiply_many, &s, AT_ONCE), DECO_OK);

@@ -1,0 +1,14 @@
+/* Large blocks of memory in large pages: what is gone through with strides, or at random, else waits for the processor's page tables. */
+#ifndef DECO_BASE_PAGES_H
+#define DECO_BASE_PAGES_H
+
+#include <stddef.h>
+
+/* At least `bytes`, 64-byte aligned, not cleared; to be freed with free(). Where the kernel gives large pages to those who ask (Linux:
+ * transparent_hugepage/enabled), blocks of a MiB and more lie in them. NULL: no memory. */
+void *deco_pages(size_t bytes);
+
+/* The size that such a block really has, at most a large page less a byte more than was asked for. */
+size_t deco_pages_size(size_t bytes);
+
+#endif
