@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "formats/mrc.h"
 #include "job/record.h"
+#include "job/training_plots.h"
 #include "training/search_stop.h"
 #include "training/train.h"
 #include <cjson/cJSON.h>
@@ -145,15 +146,17 @@ static void tell(const deco_model *m, int64_t epoch, double agreement, double se
     deco_metric(mon, "map", fields);
 }
 
-static deco_status draw(const char *outdir, deco_model *m, int64_t epoch, const float *map, const float *z)
+static deco_status draw(const char *outdir, deco_model *m, int64_t epoch, const float *map, const float *z, deco_monitor *mon)
 {
     deco_status st = DECO_OK;
-    char *of_map = NULL, *of_latents = NULL, *of_views = NULL;
+    char *of_map = NULL, *of_latents = NULL, *of_views = NULL, *of_loss = NULL;
     float *R = NULL, *shift = NULL;
 
     TRY(path_of(&of_map, outdir, "map", epoch));
     TRY(path_of(&of_latents, outdir, "latents", epoch));
     TRY(path_of(&of_views, outdir, "views", epoch));
+    TRY(path_of(&of_loss, outdir, "loss", epoch));
+    TRY(deco_training_loss_write(of_loss, outdir, epoch, mon));
     TRY(deco_figure_map(of_map, map, m->D, m->psize_A));
     if (m->shape.Z)
         TRY(deco_figure_latents(of_latents, z, m->N, m->shape.Z, deco_device_pool(m->dev)));
@@ -167,6 +170,7 @@ out:
     free(of_map);
     free(of_latents);
     free(of_views);
+    free(of_loss);
     return st;
 }
 
@@ -190,7 +194,7 @@ deco_status deco_heavy_write(deco_heavy *h, const char *outdir, deco_model *m, i
     if (!h->compared)
         TRY(recall(h, outdir, m, epoch));
     TRY(compare(h, &agreement, m));
-    TRY(deco_figure_optional(draw(outdir, m, epoch, h->map, z), mon));
+    TRY(deco_figure_optional(draw(outdir, m, epoch, h->map, z, mon), mon));
     tell(m, epoch, agreement, deco_seconds() - start, mon);
 out:
     free(z);

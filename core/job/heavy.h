@@ -18,8 +18,8 @@ typedef struct deco_heavy {
 } deco_heavy;
 void deco_heavy_free(deco_heavy *h);
 
-/* OUTDIR/out/reconstruct.<epoch>.mrc, OUTDIR/out/progress/{map,latents,views}.<epoch>.png, and a line "map" in metrics.jsonl. All are functions
- * of the model alone. */
+/* OUTDIR/out/reconstruct.<epoch>.mrc, OUTDIR/out/progress/{map,latents,views}.<epoch>.png, and a line "map" in metrics.jsonl: functions
+ * of the model alone; and progress/loss.<epoch>.png, from metrics.jsonl. */
 deco_status deco_heavy_write(deco_heavy *h, const char *outdir, deco_model *m, int64_t epoch, deco_monitor *mon);
 
 #endif

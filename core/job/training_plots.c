@@ -39,15 +39,12 @@ static const training_plot plots[] = {
      {{"latent", FIELD(moved_latents)}}},
 };
 
-static deco_status draw(const char *directory, const training_plot *plot, const progress_data *d, int64_t epochs, deco_monitor *m)
+static deco_status draw(const char *path, const training_plot *plot, const progress_data *d, int64_t epochs, deco_monitor *m)
 {
     deco_status st = DECO_OK;
     deco_epoch_line line[LINES];
     double *x = NULL;
-    char *path = deco_path_join(directory, plot->name);
 
-    if (!path)
-        TRY(deco_fail_memory(strlen(directory), "a file's name"));
     TRY(deco_alloc(&x, (LINES + 1) * (size_t)epochs + 1, sizeof *x, "curves of a run"));
     for (int64_t i = 0; i < epochs; i++)
         x[i] = (double)d->epoch[i].epoch;
@@ -60,7 +57,29 @@ static deco_status draw(const char *directory, const training_plot *plot, const 
     TRY(deco_figure_optional(deco_figure_epochs(path, plot->title, plot->label, plot->log, x, epochs, line, plot->lines), m));
 out:
     free(x);
-    free(path);
+    return st;
+}
+
+static deco_status read_epochs(progress_data *d, int64_t *epochs, const char *outdir, int64_t epoch)
+{
+    deco_status st = progress_data_read(d, outdir);
+
+    *epochs = 0;
+    while (!st && *epochs < d->epochs && d->epoch[*epochs].epoch <= epoch)
+        ++*epochs;
+    return st;
+}
+
+deco_status deco_training_loss_write(const char *path, const char *outdir, int64_t epoch, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    progress_data d = {0};
+    int64_t epochs;
+
+    TRY(read_epochs(&d, &epochs, outdir, epoch));
+    TRY(draw(path, &plots[0], &d, epochs, m));
+out:
+    progress_data_free(&d);
     return st;
 }
 
@@ -68,14 +87,18 @@ deco_status deco_training_plots_write(const char *directory, const char *outdir,
 {
     deco_status st = DECO_OK;
     progress_data d = {0};
-    int64_t epochs = 0;
+    int64_t epochs;
+    char *path = NULL;
 
-    TRY(progress_data_read(&d, outdir));
-    while (epochs < d.epochs && d.epoch[epochs].epoch <= epoch)
-        epochs++;
-    for (size_t i = 0; i < sizeof plots / sizeof *plots; i++)
-        TRY(draw(directory, &plots[i], &d, epochs, m));
+    TRY(read_epochs(&d, &epochs, outdir, epoch));
+    for (size_t i = 0; i < sizeof plots / sizeof *plots; i++) {
+        free(path);
+        if (!(path = deco_path_join(directory, plots[i].name)))
+            TRY(deco_fail_memory(strlen(directory), "a file's name"));
+        TRY(draw(path, &plots[i], &d, epochs, m));
+    }
 out:
+    free(path);
     progress_data_free(&d);
     return st;
 }

@@ -8,4 +8,7 @@
  * `epoch`; those of which the run says nothing are left out. Fails: MEMORY, FILE. */
 deco_status deco_training_plots_write(const char *directory, const char *outdir, int64_t epoch, deco_monitor *m);
 
+/* The loss alone, as it is while the run works. */
+deco_status deco_training_loss_write(const char *path, const char *outdir, int64_t epoch, deco_monitor *m);
+
 #endif

@@ -433,7 +433,8 @@ class _View:
         names = set(os.listdir(self.pictures)) if os.path.isdir(self.pictures) else set()
         for name in sorted(n for n in names - self.seen if n.endswith(".png") and not n.startswith(".")):
             kind, epoch = name.split(".")[:2]
-            text = {"map": "Map at the mean latent", "latents": "Latents on two principal components", "views": "View directions"}.get(kind, kind)
+            text = {"map": "Map at the mean latent", "latents": "Latents on two principal components", "views": "View directions",
+                    "loss": "Loss over the epochs"}.get(kind, kind)
             self.driver.gentle(self.job.plot, os.path.join(self.pictures, name), f"{text}, epoch {epoch}")
         self.seen |= names
 
