@@ -31,7 +31,7 @@ LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.s
 
 configure_and_build tsan -DCRYODECO_TESTS=ON
 say "tests under the thread sanitizer"
-slow='analysis_test_(answers|umap|clusters)|training_test_search$' # minutes each under this sanitizer
+slow='analysis_test_(answers|umap|clusters|cluster_count)|training_test_search$' # minutes each under this sanitizer
 [ "${LONG:-0}" = 1 ] && slow='^$'
 ctest --test-dir build/tsan -L threads -E "$slow" -j2 --output-on-failure --quiet
 

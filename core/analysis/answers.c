@@ -104,6 +104,16 @@ out:
     return st;
 }
 
+static deco_status say_count(deco_words *w, const deco_cluster_count *c)
+{
+    if (!c->K)
+        return DECO_OK;
+    return c->parted ? deco_words_add(w, false, "k_num auto: %lld clusters, the most up to %d that gaps part from one another",
+                                      (long long)c->K, DECO_MOST_CLUSTERS)
+                     : deco_words_add(w, false, "k_num auto: gaps bear out no number of clusters up to %d; cut into %lld",
+                                      DECO_MOST_CLUSTERS, (long long)c->K);
+}
+
 static deco_status say_latents(deco_words *w, double moved)
 {
     if (!isfinite(moved))
@@ -190,8 +200,15 @@ static deco_status find_all(deco_answers *a, const char *directory, const deco_a
         return DECO_OK;
     TRY(deco_nuisance_find(&a->nuisance, &(deco_nuisance_input){c->particles, c->shift, in->scores, in->Z, c->label, c->K, c->seed}, pool));
     if (c->K > 1)
-        TRY(deco_stability_find(&a->stability,
-                                &(deco_stability_input){in->x, c->particles->N, in->dims, c->label, c->K, in->o, c->seed, pool, m}));
+        TRY(deco_stability_find(&a->stability, &(deco_stability_input){.x = in->x,
+                                                                       .N = c->particles->N,
+                                                                       .Z = in->dims,
+                                                                       .label = c->label,
+                                                                       .K = c->K,
+                                                                       .o = in->o,
+                                                                       .seed = c->seed,
+                                                                       .pool = pool,
+                                                                       .m = m}));
 out:
     return st;
 }
@@ -208,6 +225,7 @@ deco_status deco_answers_write(deco_answers *out, const char *directory, const d
     TRY(find_all(&a, directory, in, m));
     a.answer = deco_answer_of(&a.validation, &a.stability);
     TRY(say_answer(&a.words, &a));
+    TRY(say_count(&a.words, &in->count));
     a.moved = in->latents_moved > 0 && in->latents_spread > 0 ? in->latents_moved / in->latents_spread : NAN;
     TRY(say_latents(&a.words, a.moved));
     TRY(say_stability(&a.words, &a.stability));

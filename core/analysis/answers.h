@@ -2,6 +2,7 @@
 #ifndef DECO_ANALYSIS_ANSWERS_H
 #define DECO_ANALYSIS_ANSWERS_H
 
+#include "analysis/cluster_count.h"
 #include "analysis/nuisance.h"
 #include "analysis/stability.h"
 #include "analysis/validation.h"
@@ -29,8 +30,9 @@ typedef struct deco_answers_input {
     int64_t Z;
     const float *x; /* [N,dims] what was clustered */
     int64_t dims;
-    double latents_moved;  /* median in the last epoch; 0 or NAN: not known */
-    double latents_spread; /* root mean square distance of the latents from their mean */
+    double latents_moved;     /* median in the last epoch; 0 or NAN: not known */
+    double latents_spread;    /* root mean square distance of the latents from their mean */
+    deco_cluster_count count; /* how the number of clusters was chosen; K = 0: it was given */
     const deco_options *o;
 } deco_answers_input;
 

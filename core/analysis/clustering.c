@@ -30,7 +30,7 @@ deco_status deco_analysis_check(const deco_options *o, int64_t N, int64_t Z)
 {
     if (Z == 0)
         return DECO_OK;
-    return deco_clusters_check(N, Z, o->k_num);
+    return deco_clusters_check(N, Z, o->k_num ? o->k_num : 1); /* "auto" is never too many */
 }
 
 void deco_clustering_free(deco_clustering *c)
@@ -185,7 +185,7 @@ deco_status deco_clustering_find(deco_clustering *out, const float *z, const flo
     float *x = NULL;
 
     *out = (deco_clustering){0};
-    TRY(deco_analysis_check(o, N, Z));
+    TRY(deco_clusters_check(N, Z, o->k_num));
     while (strcmp(how->type, o->clustering_type) != 0) /* the option table holds no other */
         how++;
     if (dims < Z) {

@@ -285,14 +285,15 @@ deco_status deco_stability_find(deco_stability *out, const deco_stability_input 
     TRY(deco_alloc(&mean, (size_t)in->Z, sizeof *mean, "a covariance"));
     TRY(take_rows(&l));
     s.rows = l.n;
-    if (part * (double)l.n < (double)in->o->k_num) /* too few to refit */
+    if (in->gaps_only || part * (double)l.n < (double)in->o->k_num) /* not asked for, or too few to refit */
         s.ari = s.ari_least = NAN;
     for (int64_t i = 0; i < DECO_REFITS && isfinite(s.ari); i++)
         TRY(refit(&l, i));
     TRY(deco_gaps(s.gap, l.x, l.label, l.n, in->Z, in->K));
     TRY(parting_gap(&s.parting_gap, s.gap, in->K));
     TRY(covariance_root(root, mean, l.x, l.n, in->Z));
-    for (int64_t i = 0; i < DECO_NULLS && in->K > 1; i++)
+    join_groups(&s);
+    for (int64_t i = 0; i < DECO_NULLS && in->K > 1 && (!in->gaps_only || s.groups == in->K); i++)
         TRY(gap_of_a_cloud(&s.gap_by_chance, &l, root, mean, i));
     join_groups(&s);
     *out = s;

@@ -17,6 +17,7 @@ typedef struct deco_stability_input {
     uint64_t seed;
     deco_pool *pool;
     deco_monitor *m; /* asked whether to stop */
+    bool gaps_only;  /* no refits; and chance is not looked at where gaps are too shallow for K groups without it */
 } deco_stability_input;
 
 typedef struct deco_stability {

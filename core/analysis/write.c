@@ -1,6 +1,7 @@
 /* The whole of an analysis, into a directory that appears when it is done. METHOD.md section 7, docs/formats.md. */
 #include "analysis/analysis.h"
 #include "analysis/answers.h"
+#include "analysis/cluster_count.h"
 #include "analysis/clustering.h"
 #include "analysis/gallery.h"
 #include "analysis/hand.h"
@@ -21,6 +22,8 @@ enum { TRAVERSE_POINTS = 10 };
 typedef struct analysis {
     const deco_analysis_input *in;
     const deco_options *o;
+    deco_options *settled; /* o with a number for k_num, where that is "auto" */
+    deco_cluster_count count;
     deco_monitor *m;
     deco_pool *pool;
     int64_t N, Z;
@@ -208,15 +211,40 @@ out:
     return st;
 }
 
+static const float *what_is_clustered(const analysis *a, int64_t *dims)
+{
+    *dims = a->narrow ? a->o->umap_dim : a->Z;
+    return a->narrow ? a->narrow : a->in->z;
+}
+
+/* A number in the place of k_num "auto", for all that follows. */
+static deco_status settle_count(analysis *a)
+{
+    deco_status st = DECO_OK;
+    int64_t dims;
+    const float *x = what_is_clustered(a, &dims);
+
+    if (a->o->k_num)
+        return DECO_OK;
+    TRY(deco_cluster_count_find(&a->count, x, a->N, dims, a->o, a->in->seed, a->pool, a->m));
+    TRY(deco_cluster_count_write(&a->count, a->directory));
+    TRY(deco_options_copy(&a->settled, a->o));
+    a->settled->k_num = a->count.K;
+    a->o = a->settled;
+out:
+    return st;
+}
+
 /* clustering<K>/, K as asked for. */
 static deco_status write_clustering(const analysis *a, const deco_clustering *c)
 {
     deco_status st = DECO_OK;
     deco_subset_input subset = subset_of(a);
-    char *directory = deco_format("%s/clustering%lld", a->directory, (long long)a->o->k_num), *subsets = NULL;
+    char *directory = NULL, *subsets = NULL;
     deco_gallery gallery = gallery_of(a);
 
-    if (!directory || !(subsets = deco_path_join(directory, "clustering_cs_star")))
+    TRY(deco_clustering_directory(&directory, NULL, a->directory, a->o));
+    if (!(subsets = deco_path_join(directory, "clustering_cs_star")))
         TRY(deco_fail_memory(strlen(a->directory), "a file's name"));
     TRY(write_centres(a, directory, c));
     TRY(write_array(directory, "labels.npy", "<i4", 1, a->N, 0, c->found.label));
@@ -249,7 +277,8 @@ static deco_status write_maps(const analysis *a, const deco_clustering *c)
 static deco_status answer(const analysis *a, const char *directory, const deco_clustering *c)
 {
     deco_answers found = {0};
-    int64_t dims = a->Z > a->o->umap_dim ? a->o->umap_dim : a->Z;
+    int64_t dims;
+    const float *x = what_is_clustered(a, &dims);
     deco_answers_input in = {.check = {.particles = a->in->particles,
                                        .R = a->R,
                                        .shift = a->shift,
@@ -268,8 +297,9 @@ static deco_status answer(const analysis *a, const char *directory, const deco_c
                                        .images = a->in->images},
                              .scores = a->scores,
                              .Z = a->Z,
-                             .x = a->narrow ? a->narrow : a->in->z,
+                             .x = x,
                              .dims = dims,
+                             .count = a->count,
                              .latents_moved = a->in->latents_moved,
                              .o = a->o};
     deco_status st;
@@ -293,10 +323,10 @@ static deco_status write_heterogeneous(analysis *a)
     TRY(find_layouts(a));
     gallery = gallery_of(a);
     TRY(deco_gallery_planes(a->directory, &gallery));
+    TRY(settle_count(a));
     TRY(deco_clustering_find(&c, a->in->z, a->narrow, a->N, a->Z, a->o, a->in->seed, a->pool, a->m));
     TRY(write_maps(a, &c));
-    if (!(directory = deco_format("%s/clustering%lld", a->directory, (long long)a->o->k_num)))
-        TRY(deco_fail_memory(strlen(a->directory), "a folder's name"));
+    TRY(deco_clustering_directory(&directory, NULL, a->directory, a->o));
     TRY(answer(a, directory, &c));
 out:
     free(directory);
@@ -346,6 +376,7 @@ out:
     free(a.plane);
     free(a.narrow);
     free(a.mirrored);
+    deco_options_free(a.settled);
     deco_staging_end(&staging);
     return st;
 }

@@ -77,6 +77,8 @@ static void print_words(FILE *f)
 /* What may follow an option: words to choose from, nothing that is known, or a file. */
 static void print_values(FILE *f)
 {
+    char word[16];
+
     fputs("    case ${before//-/_} in\n", f);
     fputs(presets, f);
     for (int i = 0; i < DECO_OPTIONS; i++) {
@@ -85,6 +87,8 @@ static void print_values(FILE *f)
         if (i == DECO_OPT_preset)
             continue;
         fprintf(f, "    __%s) ", row->name);
+        if (option_word_of(word, row))
+            fprintf(f, "COMPREPLY=($(compgen -W \"%s\" -- \"$word\")); ", word);
         if (row->kind == OPTION_BOOL)
             fputs("COMPREPLY=($(compgen -W \"True False\" -- \"$word\")); ", f);
         if (choices) {

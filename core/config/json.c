@@ -24,11 +24,14 @@ static void add_default(cJSON *item, const option_row *row)
         cJSON_AddStringToObject(item, "default", row->preset);
 }
 
-/* Ends are null where there is none; "exclusive" ones are outside themselves. */
+/* Ends are null where there is none; "exclusive" ones are outside themselves. "word" may stand in a number's place. */
 static void add_range(cJSON *item, const option_row *row)
 {
     option_range r = option_range_of(row->range);
+    char word[16];
 
+    if (option_word_of(word, row))
+        cJSON_AddStringToObject(item, "word", word);
     if (isfinite(r.low))
         cJSON_AddNumberToObject(item, r.open_low ? "exclusive_minimum" : "minimum", r.low);
     if (isfinite(r.high))

@@ -34,16 +34,17 @@ static deco_status list_append(deco_list *l, const char *item)
 static void range_words(char *out, size_t size, const option_row *row)
 {
     option_range r = option_range_of(row->range);
-    char low[40] = "", high[40] = "";
+    char low[40] = "", high[40] = "", word[16] = "";
+    bool named = option_word_of(word, row);
 
     if (isfinite(r.low))
         snprintf(low, sizeof low, "%.16g", r.low);
     if (isfinite(r.high))
         snprintf(high, sizeof high, "%.16g", r.high);
     if (*low && *high && !r.open_low && !r.open_high)
-        snprintf(out, size, "%s to %s", low, high);
+        snprintf(out, size, "%s%s%s to %s", word, named ? ", or " : "", low, high);
     else
-        snprintf(out, size, "%s%s%s%s%s",
+        snprintf(out, size, "%s%s%s%s%s%s%s", word, named ? ", or " : "",
                  !*low        ? ""
                  : r.open_low ? "above "
                               : "at least ",
@@ -73,7 +74,11 @@ static bool in_range(const option_row *row, double v)
 
 static deco_status read_number(const option_row *row, int64_t *whole, double *real, const char *value)
 {
-    char words[120];
+    char words[120], word[16];
+    if (whole && option_word_of(word, row) && option_same_word(word, value)) {
+        *whole = 0;
+        return DECO_OK;
+    }
     bool read = whole ? option_read_int(whole, value) : option_read_real(real, value);
 
     if (!read) {

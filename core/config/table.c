@@ -36,11 +36,13 @@ int option_find(const char *name)
 option_range option_range_of(const char *text)
 {
     option_range r = {-INFINITY, INFINITY, false, false};
-    const char *dots = strstr(text, "..");
+    const char *dots = strstr(text, ".."), *bar = strchr(text, '|');
     char low[32];
 
     if (!dots)
         return r;
+    if (bar && bar < dots)
+        text = bar + 1;
     size_t n = (size_t)(dots - text);
     r.open_low = n && text[n - 1] == '<';
     snprintf(low, sizeof low, "%.*s", (int)(n - r.open_low), text);
@@ -52,6 +54,14 @@ option_range option_range_of(const char *text)
     if (*dots)
         option_read_real(&r.high, dots);
     return r;
+}
+
+bool option_word_of(char out[16], const option_row *row)
+{
+    size_t n = row->kind == OPTION_INT && strchr(row->range, '|') ? strcspn(row->range, "|") : 0;
+
+    snprintf(out, 16, "%.*s", (int)n, row->range);
+    return n > 0;
 }
 
 static char *joined(const deco_list *l)
@@ -69,11 +79,14 @@ static char *joined(const deco_list *l)
 char *option_text(const deco_options *o, int id)
 {
     const void *field = option_field(o, id);
-    char number[40];
+    char number[40], word[16];
 
     switch (option_table[id].kind) {
     case OPTION_BOOL: return strdup(*(const bool *)field ? "true" : "false");
-    case OPTION_INT: return deco_format("%" PRId64, *(const int64_t *)field);
+    case OPTION_INT:
+        if (*(const int64_t *)field == 0 && option_word_of(word, &option_table[id]))
+            return strdup(word);
+        return deco_format("%" PRId64, *(const int64_t *)field);
     case OPTION_REAL: option_print_real(number, *(const double *)field); return strdup(number);
     case OPTION_LIST: return joined(field);
     case OPTION_TEXT:

@@ -45,6 +45,9 @@ typedef struct option_range {
 } option_range;
 option_range option_range_of(const char *text);
 
+/* The word that the range of a whole number may begin with ("auto|1..9"); it stands for 0. False where there is none. */
+bool option_word_of(char out[16], const option_row *row);
+
 /* The field of an option. */
 static inline void *option_field(const deco_options *o, int id) { return (char *)o + option_table[id].offset; }
 

@@ -1,5 +1,6 @@
 /* `cryodeco analyze`: the analysis of a finished run again, with other settings. */
 #include "analysis/analysis.h"
+#include "analysis/cluster_count.h"
 #include "base/file.h"
 #include "job/head.h"
 #include "job/job.h"
@@ -249,13 +250,18 @@ char *deco_job_summary(const char *directory, const deco_options *o, int64_t Z)
     const char *hand = !deco_searches_poses(o) ? ""
                        : o->flip_hand ? "hand      arbitrary (a coin's toss); these are flipped, --flip_hand False gives the other\n"
                                       : "hand      arbitrary (a coin's toss); cryodeco analyze OUTDIR --flip_hand True gives the other\n";
+    char *clustering = NULL, *words;
 
     if (Z == 0)
         return deco_format("report    %s/report.html\nmap       %s/vol_000.mrc\n%s", directory, directory, hand);
-    return deco_format("report    %s/report.html\n"
-                       "maps      %s/clustering%" PRId64 "/vol_*.mrc\n"
-                       "plot      %s/clustering%" PRId64 "/z_pca.png\n"
-                       "subsets   %s/clustering%" PRId64 "/clustering_cs_star/cluster_*.{cs,csg,star}\n"
-                       "along PCs %s/pc1_10, %s/pc2_10\n%s",
-                       directory, directory, o->k_num, directory, o->k_num, directory, o->k_num, directory, directory, hand);
+    if (deco_clustering_directory(&clustering, NULL, directory, o) || !clustering)
+        return NULL;
+    words = deco_format("report    %s/report.html\n"
+                        "maps      %s/vol_*.mrc\n"
+                        "plot      %s/z_pca.png\n"
+                        "subsets   %s/clustering_cs_star/cluster_*.{cs,csg,star}\n"
+                        "along PCs %s/pc1_10, %s/pc2_10\n%s",
+                        directory, clustering, clustering, clustering, directory, directory, hand);
+    free(clustering);
+    return words;
 }

@@ -1,5 +1,6 @@
 /* What a run will take, told before it starts: time from steps measured on this machine, memory and disk from its sizes. */
 #include "job/forecast.h"
+#include "analysis/cluster_count.h"
 #include "job/heavy.h"
 #include "geometry/lattice.h"
 #include "particles/loader.h"
@@ -193,7 +194,8 @@ deco_status deco_forecast_measure(deco_forecast *out, const deco_options *o, con
     double parameters = (double)deco_hypervolume_parameters(&shape), table = 0;
     for (int64_t c = 0; c < p->rows->columns; c++)
         table += (double)p->rows->column[c].item * (double)p->rows->column[c].cells * N;
-    double maps = (double)(o->k_num + (o->series ? 4 : 2) * 10 + 1 + deco_heavy_count(o, p->N, p->D)) * D * D * D * sizeof(float);
+    double clusters = (double)(o->k_num ? o->k_num : DECO_MOST_CLUSTERS);
+    double maps = (clusters + (double)((o->series ? 4 : 2) * 10 + 1 + deco_heavy_count(o, p->N, p->D))) * D * D * D * sizeof(float);
     double checkpoint = 16 * parameters + N * ((encoder ? 4.0 : 12.0) * (double)shape.Z + (deco_trains_poses(o) ? 96 : 32)) +
                         (encoder ? 12.0 * (double)deco_vit_parameters(encoder) : 0);
     out->memory_bytes = program_bytes + table +

@@ -1,6 +1,7 @@
 /* When the progress page is written, and with what. Nothing here fails a run. */
 #include "job/progress_page.h"
 #include "analysis/analysis.h"
+#include "analysis/cluster_count.h"
 #include "base/file.h"
 #include "job/progress_html.h"
 #include "job/summaries.h"
@@ -143,13 +144,14 @@ static deco_status write_view(const char *path, const progress_view *v)
 /* The picture of the analysis, counted from out/; NULL where there is none. Free with free(). */
 static char *plot_of(const deco_progress_page *page)
 {
-    char *directory = deco_analysis_directory(page->o->outdir, page->done, page->o), *plot = NULL, *there = NULL;
+    char *directory = deco_analysis_directory(page->o->outdir, page->done, page->o), *clustering = NULL, *plot = NULL, *there = NULL;
 
-    if (directory)
-        plot = deco_format("%s/clustering%" PRId64 "/z_pca.png", directory, page->o->k_num);
+    if (directory && !deco_clustering_directory(&clustering, NULL, directory, page->o) && clustering)
+        plot = deco_path_join(clustering, "z_pca.png");
     if (plot && deco_path_exists(plot))
-        there = deco_format("%s/clustering%" PRId64 "/z_pca.png", deco_path_name(directory), page->o->k_num);
+        there = deco_format("%s/%s/z_pca.png", deco_path_name(directory), deco_path_name(clustering));
     free(plot);
+    free(clustering);
     free(directory);
     return there;
 }

@@ -1,5 +1,6 @@
 /* The report: what was found in words first, then pictures to turn and choose in, then everything else. */
 #include "job/report.h"
+#include "analysis/cluster_count.h"
 #include "analysis/palette.h"
 #include "analysis/run_note.h"
 #include "base/file.h"
@@ -22,6 +23,7 @@ typedef struct report {
     FILE *to;
     const char *outdir, *directory, *name;
     char *clustering; /* directory of the clustering; with one state that of the analysis */
+    int64_t K;        /* k_num, or what was chosen for auto; 0: nothing was */
     const deco_particles *p;
     const float *shift;
     const deco_options *o;
@@ -334,7 +336,7 @@ static void put_commands(report *r)
 {
     char k[32];
 
-    snprintf(k, sizeof k, "%" PRId64, r->o->k_num);
+    snprintf(k, sizeof k, r->K ? "%" PRId64 : "auto", r->K);
     fputs("<h2 id=\"parameters\">Parameters and commands</h2>\n<pre tabindex=\"0\"># the run again\ncryodeco run --config ", r->to);
     put_text(r->to, "", r->outdir, "/job.yaml --outdir NEW\n# this analysis again\ncryodeco analyze ");
     put_text(r->to, "", r->outdir, " --k_num ");
@@ -359,7 +361,7 @@ static deco_status put_all(report *r)
 
     put_head(r, deco_path_name(r->outdir), r->name);
     put_words(r);
-    put_scatter(r, one ? 1 : r->o->k_num);
+    put_scatter(r, one ? 1 : r->K);
     put_surfaces(r);
     TRY(report_pictures(r->to, r->directory, r->clustering));
     put_commands(r);
@@ -392,8 +394,8 @@ deco_status deco_report_write(const char *outdir, const char *directory, const c
     char *text = NULL, *path = deco_path_join(directory, "report.html");
     size_t size = 0;
 
-    r.clustering = deco_format("%s/clustering%" PRId64, directory, o->k_num);
-    if (r.clustering && !deco_path_exists(r.clustering)) {
+    TRY(deco_clustering_directory(&r.clustering, &r.K, directory, o));
+    if (!r.clustering || !deco_path_exists(r.clustering)) {
         free(r.clustering);
         r.clustering = strdup(directory);
     }

@@ -1,5 +1,6 @@
 /* `cryodeco run`: everything is checked before anything is written; then train, keep, analyse. */
 #include "analysis/analysis.h"
+#include "analysis/cluster_count.h"
 #include "base/file.h"
 #include "job/forecast.h"
 #include "job/head.h"
@@ -380,11 +381,13 @@ static deco_status finish(run_job *j, bool *wrote, char **summary)
     deco_status st = DECO_OK;
     char *directory = deco_analysis_directory(j->o->outdir, j->at.epoch, j->o), *part = NULL;
 
-    if (directory)
-        part = j->model->shape.Z ? deco_format("%s/clustering%" PRId64, directory, j->o->k_num) : strdup(directory);
-    if (!part)
+    if (!directory)
         TRY(deco_fail_memory(64, "a folder's name"));
-    if (deco_path_exists(part)) {
+    if (j->model->shape.Z)
+        TRY(deco_clustering_directory(&part, NULL, directory, j->o));
+    else if (!(part = strdup(directory)))
+        TRY(deco_fail_memory(64, "a folder's name"));
+    if (part && deco_path_exists(part)) {
         deco_info(j->m,
                   "epoch %" PRId64 ", the last, is trained and analysed: nothing to do. A larger epochs_sgd trains on, cryodeco analyze "
                   "makes another analysis",

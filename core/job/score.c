@@ -1,4 +1,5 @@
 /* `cryodeco score`: a run against the truth of a simulated set, or against labels that are known. */
+#include "analysis/cluster_count.h"
 #include "analysis/score.h"
 #include "base/file.h"
 #include "formats/mrc.h"
@@ -141,16 +142,24 @@ out:
     return st;
 }
 
+static deco_status clustering_of(char **directory, const score_job *j)
+{
+    deco_status st = deco_clustering_directory(directory, NULL, j->analysis, j->o);
+
+    return st || *directory
+               ? st
+               : deco_fail(DECO_E_FILE, "%s: no number of clusters was chosen there; --k_num says which clustering is meant", j->analysis);
+}
+
 static deco_status score_clusters(score_job *j)
 {
     deco_status st = DECO_OK;
     deco_npy found = {0};
     deco_label_score s = {0};
     cJSON *to, *names;
-    char *directory = deco_format("%s/clustering%" PRId64, j->analysis, j->o->k_num), number[24];
+    char *directory = NULL, number[24];
 
-    if (!directory)
-        TRY(deco_fail_memory(64, "a folder's name"));
+    TRY(clustering_of(&directory, j));
     TRY(read_rows(&found, directory, "labels.npy", 'i', j->N, 1));
     if (found.item != 4)
         TRY(deco_fail(DECO_E_FORMAT, "%s/labels.npy: is not of 4-byte whole numbers", directory));
@@ -201,15 +210,17 @@ out:
 static deco_status run_box(double *box, const score_job *j)
 {
     deco_status st = DECO_OK;
-    char *path = deco_format("%s/clustering%" PRId64 "/vol_000.mrc", j->analysis, j->o->k_num);
+    char *directory = NULL, *path = NULL;
     deco_mrc *map = NULL;
 
-    if (!path)
+    TRY(clustering_of(&directory, j));
+    if (!(path = deco_path_join(directory, "vol_000.mrc")))
         TRY(deco_fail_memory(64, "a file's name"));
     TRY(deco_mrc_open(&map, path));
     *box = (double)map->nx;
 out:
     deco_mrc_close(map);
+    free(directory);
     free(path);
     return st;
 }

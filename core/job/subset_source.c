@@ -1,5 +1,6 @@
 /* A run's particles, its analysis and a selection of it; or an input alone. */
 #include "job/subset_source.h"
+#include "analysis/cluster_count.h"
 #include "analysis/run_note.h"
 #include "base/file.h"
 #include "job/job.h"
@@ -247,12 +248,17 @@ static deco_status only_clustering(char **out, const char *analysis)
 deco_status subset_source_labels(char **path, const subset_source *s)
 {
     deco_status st = DECO_OK;
+    char *clustering = NULL;
 
     if (s->given->labels_from) {
         if (!(*path = strdup(s->given->labels_from)))
             TRY(deco_fail_memory(64, "a file's name"));
     } else if (deco_option_given(s->given, DECO_OPT_k_num)) {
-        if (!(*path = deco_format("%s/clustering%" PRId64 "/labels.npy", s->analysis, s->given->k_num)))
+        TRY(deco_clustering_directory(&clustering, NULL, s->analysis, s->given));
+        if (!clustering)
+            TRY(deco_fail(DECO_E_ARGUMENT, "%s: no number of clusters was chosen there; cryodeco analyze %s --k_num auto makes it",
+                          s->analysis, s->o->outdir));
+        if (!(*path = deco_path_join(clustering, "labels.npy")))
             TRY(deco_fail_memory(64, "a file's name"));
         if (!deco_path_exists(*path))
             TRY(deco_fail(DECO_E_ARGUMENT, "%s: is not there; cryodeco analyze %s --k_num %" PRId64 " makes it", *path, s->o->outdir,
@@ -261,6 +267,7 @@ deco_status subset_source_labels(char **path, const subset_source *s)
         TRY(only_clustering(path, s->analysis));
     }
 out:
+    free(clustering);
     if (st) {
         free(*path);
         *path = NULL;

@@ -28,6 +28,8 @@ def type_of(row: Dict[str, Any]) -> str:
     """The type of an option as it stands in a stub."""
     if row["type"] == "choice":
         return "Literal[" + ", ".join(repr(c) for c in row["choices"]) + "]"
+    if "word" in row:
+        return f"Union[int, Literal[{row['word']!r}]]"
     if row["type"] == "list":
         return "Union[StrPath, float, Sequence[Union[StrPath, float]]]"
     return _TYPES[row["type"]]
@@ -74,7 +76,7 @@ def _words(rows: List[Dict[str, Any]]) -> List[str]:
         low, high = r.get("minimum", r.get("exclusive_minimum")), r.get("maximum", r.get("exclusive_maximum"))
         facts = ["|".join(r["choices"]) if "choices" in r else r["type"]]
         if low is not None or high is not None:
-            facts.append(f"{'' if low is None else f'{low:.16g}'}..{'' if high is None else f'{high:.16g}'}")
+            facts.append((f"{r['word']}|" if "word" in r else "") + f"{'' if low is None else f'{low:.16g}'}..{'' if high is None else f'{high:.16g}'}")
         facts += [r["unit"]] if r["unit"] else []
         facts += [f"default {default_of(r)}"] if r["default"] is not None else []
         lines.append(f"    {r['name']} [{', '.join(facts)}]\n" + textwrap.fill(r["help"], 110, initial_indent=" " * 8, subsequent_indent=" " * 8)

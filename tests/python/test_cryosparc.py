@@ -22,6 +22,10 @@ ROOT = HERE.parents[1]
 PYTHON = {5: sys.executable, 4: os.environ.get("CRYODECO_PYTHON_4", str(ROOT / ".venv/cryosparc-4.7/bin/python"))}
 
 
+# What the set's two states need to be told apart.
+SMALL_TRAINING = "--epochs_sgd 10 --n_imgs_pretrain 1000 --hypervolume_dim 128 --pe_dim 32 --batch_size_known_poses 8".split()
+
+
 class World:
     """A project, a server for it, and drivers."""
 
@@ -161,6 +165,32 @@ def test_a_whole_life(world):
 
 @LONG
 @BOTH
+@pytest.mark.parametrize("k", [1, 40, "auto"])
+def test_any_number_of_clusters(world, k):
+    """Also one that only the analysis finds: outputs are declared when the job has long been running."""
+    world.run("--seed", "1", "--k_num", k, *(SMALL_TRAINING if k == "auto" else []))
+    job, run = world.job(), world.project / "J99/cryodeco/run/out"
+    clustering = next(run.glob("analysis_*/clustering*"))
+    labels, uid, given = np.load(clustering / "labels.npy"), np.load(run / "uid.npy"), np.load(world.project / "J12/downsampled_particles.cs")
+    found = labels.max() + 1
+    assert job["status"] == "completed" and (found == k or k == "auto" and found == 2 or k == 40 and found > 30)
+    assert clustering.name == f"clustering{2 if k == 'auto' else k}"
+    assert set(job["outputs"]) == {"particles_latent", *(f"cluster_{i}" for i in range(found)), *(f"volume_{i}" for i in range(found))}
+    for i in range(found):
+        rows = np.load(world.project / f"J99/J99_cluster_{i}.cs")
+        mask = np.isin(given["uid"], uid[labels == i])
+        assert rows["uid"].tolist() == given["uid"][mask].tolist() == given["uid"][labels == i].tolist()
+        assert rows["blob/idx"].tolist() == given["blob/idx"][mask].tolist()
+        volume = np.load(world.project / f"J99/J99_volume_{i}.cs")
+        assert (world.project / volume["map/path"][0].decode()).read_bytes() == (clustering / f"vol_{i:03d}.mrc").read_bytes()
+    assert np.load(world.project / "J99/J99_particles_latent.cs")["uid"].tolist() == given["uid"].tolist()
+    operations = world.operations()
+    assert operations.index("jobs.mark_running") < operations.index("jobs.add_external_output")
+    assert max(i for i, o in enumerate(operations) if o == "jobs.save_output") < operations.index("jobs.mark_completed")
+
+
+@LONG
+@BOTH
 def test_estimated_poses_are_outputs_of_their_own(world):
     world.run("--use_gt_poses", "False", "--refine_gt_poses", "True", "--k_num", "1")
     rows = np.load(world.project / "J99/J99_cluster_0.cs")
@@ -176,6 +206,7 @@ def test_estimated_poses_are_outputs_of_their_own(world):
                                           pytest.param("delete", None, marks=LONG)])
 def test_stopped_from_cryosparc(world, what, status):
     p = world.begin()
+    wait(lambda: any(e["type"] == "image" and "Loss over the epochs" in e["text"] for e in world.job()["events"]), p)  # while it trains
     second = world.start("run", "--project", "P3", "--resume", "J99")  # which must not touch the job of the first
     said = second.communicate(timeout=300)[1]
     assert second.returncode == 4 and f"process {p.pid} on host" in said and world.job()["status"] == "running", said

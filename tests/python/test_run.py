@@ -189,6 +189,26 @@ def slices(volume, rotations):
     return (np.cos(angle) + np.sin(angle)) @ volume.ravel()
 
 
+def test_the_number_of_clusters_is_found(tiny_run, tmp_path):
+    outdir = pathlib.Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    shutil.rmtree(clustering(outdir))
+    r = cryodeco("analyze", outdir, "--k_num", "auto", "--back_projection", "False")
+    assert f"{clustering(outdir)}/vol_*.mrc" in r.stdout
+    note = json.loads((newest_analysis(outdir) / "k_num.json").read_text())
+    assert note["k_num"] == 2 and note["parted"] and note["parting_gap"] > 0.5
+    assert adjusted_rand(Truth(TINY).labels, np.load(clustering(outdir) / "labels.npy")) >= 0.99
+    assert "--k_num 2 " in (newest_analysis(outdir) / "report.html").read_text()
+    cryodeco("subset", outdir, "--k_num", "auto", "--labels", "0", "--output", tmp_path / "one")
+    labels = np.load(clustering(outdir) / "labels.npy")
+    assert len(np.load(tmp_path / "one.cs")) == (labels == 0).sum()
+    again = ["run", "--particles", TINY / "project/J12", "--outdir", outdir, *SMALL, "--epochs_sgd", "10", "--seed", "1", "--k_num", "auto", "--resume", "auto"]
+    assert "nothing to do" in cryodeco(*again).stderr
+    if os.environ.get("CRYODECO_LONG") == "1":
+        shutil.rmtree(clustering(outdir))
+        assert "only its analysis is missing" in cryodeco(*again).stderr
+        assert np.array_equal(np.load(clustering(outdir) / "labels.npy"), labels)
+
+
 def test_flipped_maps_and_poses_give_the_same_images(tiny_run, tmp_path):
     shutil.copytree(tiny_run, tmp_path / "run")
     plain = newest_analysis(tmp_path / "run")

@@ -84,7 +84,9 @@ static int64_t groups_of(const made *m, int seed, deco_pool *pool, deco_stabilit
     deco_options *o = NULL;
 
     cluster(&c, m, "gmm", &o, pool, seed);
-    toy_ok(deco_stability_find(s, &(deco_stability_input){m->x, N, Z, c.found.label, c.found.K, o, (uint64_t)seed, pool, NULL}));
+    toy_ok(deco_stability_find(
+        s, &(deco_stability_input){
+               .x = m->x, .N = N, .Z = Z, .label = c.found.label, .K = c.found.K, .o = o, .seed = (uint64_t)seed, .pool = pool}));
     deco_clustering_free(&c);
     deco_options_free(o);
     return s->groups;

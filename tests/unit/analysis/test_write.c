@@ -1,4 +1,5 @@
 /* A whole analysis of a toy job: what it leaves, what it never leaves, and the subsets row by row. */
+#include "analysis/cluster_count.h"
 #include "formats/npy.h"
 #include "formats/star.h"
 #include "unit/analysis/toy_analysis.h"
@@ -355,6 +356,29 @@ static void another_k_num_adds_its_clustering(void **state)
     end(&r);
 }
 
+static void the_number_of_clusters_is_found_and_kept(void **state)
+{
+    run r;
+    char *directory = NULL;
+    int64_t K = 0;
+
+    begin(&r, 2, Z);
+    toy_ok(deco_options_set(r.t.o, "k_num", "auto"));
+    toy_ok(deco_clustering_directory(&directory, &K, r.directory, r.t.o));
+    assert_true(directory == NULL && K == 0);
+    toy_ok(analyse(&r, false, NULL, NULL, NULL));
+    toy_ok(deco_clustering_directory(&directory, &K, r.directory, r.t.o));
+    assert_true(K > 1); /* how many, test_cluster_count asks */
+    char *name = deco_format("clustering%lld/summary.txt", (long long)K), *summary = text_of(&r, name);
+    assert_int_equal(strncmp(deco_path_name(directory), name, strlen(deco_path_name(directory))), 0);
+    assert_non_null(strstr(summary, "k_num auto: "));
+    assert_int_equal(r.t.o->k_num, 0); /* the caller's options are as they were */
+    free(name);
+    free(summary);
+    free(directory);
+    end(&r);
+}
+
 /* Names in the directory that would hold the analysis. */
 static int names_beside(const run *r)
 {
@@ -437,6 +461,7 @@ int main(void)
         cmocka_unit_test(estimated_poses_take_the_place_of_the_inputs),
         cmocka_unit_test(any_number_of_threads_leaves_the_same_files),
         cmocka_unit_test(another_k_num_adds_its_clustering),
+        cmocka_unit_test(the_number_of_clusters_is_found_and_kept),
         cmocka_unit_test(a_failed_analysis_leaves_nothing_and_the_old_one_whole),
         cmocka_unit_test(more_clusters_than_particles_are_refused_before_anything_is_written),
         cmocka_unit_test(one_state_gives_one_map_and_one_dimension_one_walk),

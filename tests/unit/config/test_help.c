@@ -115,6 +115,8 @@ static void json_says_what_the_table_says(void **state)
     assert_true(cJSON_GetObjectItem(k, "minimum")->valuedouble == 1);
     assert_true(cJSON_GetObjectItem(k, "maximum")->valuedouble == 100000);
     assert_string_equal(cJSON_GetObjectItem(k, "unit")->valuestring, "clusters");
+    assert_string_equal(cJSON_GetObjectItem(k, "word")->valuestring, "auto");
+    assert_null(cJSON_GetObjectItem(lr, "word"));
     assert_true(cJSON_GetObjectItem(lr, "exclusive_minimum")->valuedouble == 0);
     assert_null(cJSON_GetObjectItem(lr, "minimum"));
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(type, "choices")), 5);

@@ -133,7 +133,7 @@ static void truth_has_many_words(void **state)
 static void numbers_out_of_range_are_answered_with_range_and_unit(void **state)
 {
     assert_int_equal(put("k_num", "0"), DECO_E_ARGUMENT);
-    expect_words("k_num is 0; it must be 1 to 100000 clusters");
+    expect_words("k_num is 0; it must be auto, or 1 to 100000 clusters");
     assert_int_equal(put("lr", "0"), DECO_E_ARGUMENT);
     expect_words("lr is 0; it must be above 0 and at most 1");
     assert_int_equal(put("t_extent", "-1"), DECO_E_ARGUMENT);
@@ -144,6 +144,16 @@ static void numbers_out_of_range_are_answered_with_range_and_unit(void **state)
     assert_int_equal(put("seed", "9007199254740992"), DECO_E_ARGUMENT);
     assert_int_equal(put("seed", "99999999999999999999"), DECO_E_ARGUMENT);
     assert_int_equal(o->k_num, 8); /* a refused value changes nothing */
+}
+
+static void a_word_may_stand_in_a_numbers_place(void **state)
+{
+    assert_int_equal(put("k_num", "Auto"), DECO_OK);
+    assert_int_equal(o->k_num, 0);
+    assert_int_equal(put("k_num", "automatic"), DECO_E_ARGUMENT);
+    expect_words("k_num is 'automatic'; it must be a whole number, auto, or 1 to 100000 clusters");
+    assert_int_equal(put("feature_dim", "auto"), DECO_E_ARGUMENT);
+    assert_int_equal(o->k_num, 0);
 }
 
 static void numbers_are_read_whole_or_not_at_all(void **state)
@@ -392,6 +402,7 @@ int main(void)
         with_options(names_take_dashes_and_any_case),
         with_options(truth_has_many_words),
         with_options(numbers_out_of_range_are_answered_with_range_and_unit),
+        with_options(a_word_may_stand_in_a_numbers_place),
         with_options(numbers_are_read_whole_or_not_at_all),
         with_options(choices_take_the_tables_spelling),
         with_options(words_may_be_taken_back_with_none),

@@ -144,6 +144,10 @@ static void what_belongs_to_one_call_is_not_recorded(void **state)
     assert_null(strstr(text, "seed:")); /* not given */
     assert_null(strstr(text, "snr:"));  /* another command's */
     assert_non_null(strstr(text, "\nk_num: 8\n"));
+    free(text);
+    assert_int_equal(deco_options_put(o, "k_num", "auto", DECO_FROM_COMMAND), DECO_OK);
+    assert_int_equal(deco_options_write_yaml(&text, o, DECO_FOR_RUN), DECO_OK);
+    assert_non_null(strstr(text, "\nk_num: auto\n"));
     assert_non_null(strstr(text, "\nlr_conf_table: 1.0e-06\n"));
     free(text);
 }
