@@ -8,62 +8,94 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GRID_ORDER = 2, COARSE_RADIUS = 8, FINALISTS = 16, ROTATIONS_A_TASK = 64, MOST_STEPS_AXIS = 9 };
+enum { GRID_ORDER = 2, COARSE_RADIUS = 8, ROTATIONS_A_TASK = 64, MOST_STEPS_AXIS = 9 };
+enum { COARSE_FINALISTS = 16, FINALISTS = 4 }; /* taken on from the grid, on the coarse shells; of those, on all shells */
 
-static const double coarse_step_px = 3, finest_rad = 0.005;
+static const double coarse_step_px = 3, widest_rad = 0.13, middle_rad = 0.03, finest_rad = 0.005;
 
 typedef struct point {
-    double k[3];
+    int32_t k[3];
     float even, odd; /* of a, over its shell's amplitude in both maps */
     int32_t shell;
+    int32_t mirror; /* coarse points: where (x, y, -z) or the point opposite to it stands ... */
+    float sign;     /* ... and -1 where it is the opposite */
 } point;
 
 typedef struct registering {
     const deco_voxel_map *a, *b;
-    point *point; /* half of a ball, by rising distance */
-    int64_t points, coarse;
+    float *parts; /* [side³,2] even and odd part of b */
+    point *point; /* half of a ball, the coarse shells' points first, both by z, y, x */
+    int64_t points, coarse, radius;
     double *scale_b;         /* by shell */
     int64_t axis;            /* displacements an axis of the coarse grid */
-    float *phase;            /* [axis,2·COARSE_RADIUS + 1,2] cos and sin */
+    float *phase;            /* [2·COARSE_RADIUS + 1,2,axis] cos and sin */
     deco_registration *best; /* [tasks] */
 } registering;
 
-static double distance(const double k[3]) { return sqrt(k[0] * k[0] + k[1] * k[1] + k[2] * k[2]); }
+static double distance(const int32_t k[3]) { return sqrt((double)(k[0] * k[0] + k[1] * k[1] + k[2] * k[2])); }
 
 static float value_at(const deco_voxel_map *v, int64_t x, int64_t y, int64_t z)
 {
     return v->map[((z + v->reach) * v->side + y + v->reach) * v->side + x + v->reach];
 }
 
-/* Even and odd part of b at any point inside the ball, trilinear. */
-static void parts_at(double out[2], const deco_voxel_map *v, const double k[3])
+/* The point opposite to cell i is cell side³ - 1 - i. */
+static deco_status list_parts(registering *s)
 {
-    double f[3], here = 0, there = 0;
-    int64_t i[3];
+    int64_t cells = s->b->side * s->b->side * s->b->side;
+    deco_status st = deco_alloc(&s->parts, (size_t)cells, 2 * sizeof *s->parts, "a registration");
 
-    for (int d = 0; d < 3; d++) {
-        i[d] = (int64_t)floor(k[d]);
-        f[d] = k[d] - (double)i[d];
+    for (int64_t i = 0; !st && i < cells; i++) {
+        float here = s->b->map[i], there = s->b->map[cells - 1 - i];
+        s->parts[2 * i] = 0.5F * (here + there), s->parts[2 * i + 1] = 0.5F * (here - there);
     }
-    for (int c = 0; c < 8; c++) {
-        int64_t x = i[0] + (c & 1), y = i[1] + (c >> 1 & 1), z = i[2] + (c >> 2);
-        double w = (c & 1 ? f[0] : 1 - f[0]) * (c & 2 ? f[1] : 1 - f[1]) * (c & 4 ? f[2] : 1 - f[2]);
-        here += w * value_at(v, x, y, z);
-        there += w * value_at(v, -x, -y, -z);
-    }
-    out[0] = 0.5 * (here + there);
-    out[1] = 0.5 * (here - there);
+    return st;
 }
 
-static int by_distance(const void *a, const void *b)
+/* Even and odd part of b at k @ M, trilinear. */
+static void parts_at(float out[2], const registering *s, const int32_t k[3], const float M[9])
+{
+    int64_t n = s->b->side, at[3];
+    float f[3], mix[4];
+
+    for (int j = 0; j < 3; j++) {
+        float v = (float)k[0] * M[j] + (float)k[1] * M[3 + j] + (float)k[2] * M[6 + j] + (float)s->b->reach;
+        at[j] = (int64_t)v;
+        f[j] = v - (float)at[j];
+    }
+    const float *p = s->parts + 2 * ((at[2] * n + at[1]) * n + at[0]), *q = p + 2 * n * n;
+    float low = (1 - f[2]) * (1 - f[1]), low_y = (1 - f[2]) * f[1], high = f[2] * (1 - f[1]), high_y = f[2] * f[1];
+    for (int i = 0; i < 4; i++)
+        mix[i] = low * p[i] + low_y * p[2 * n + i] + high * q[i] + high_y * q[2 * n + i];
+    out[0] = mix[0] + f[0] * (mix[2] - mix[0]);
+    out[1] = mix[1] + f[0] * (mix[3] - mix[1]);
+}
+
+static int by_place(const void *a, const void *b)
 {
     const point *p = a, *q = b;
-    if (p->shell != q->shell)
-        return p->shell < q->shell ? -1 : 1;
+    int far = p->shell > COARSE_RADIUS, other = q->shell > COARSE_RADIUS;
+    if (far != other)
+        return far - other;
     for (int i = 2; i >= 0; i--)
         if (p->k[i] != q->k[i])
             return p->k[i] < q->k[i] ? -1 : 1;
     return 0;
+}
+
+static bool in_half(const int32_t k[3]) { return k[2] > 0 || (k[2] == 0 && (k[1] > 0 || (k[1] == 0 && k[0] > 0))); }
+
+/* The mirror looks at (x, y, -z), whose parts are those of a point of this half ball. */
+static void find_mirrors(registering *s)
+{
+    for (int64_t i = 0; i < s->coarse; i++) {
+        point *p = &s->point[i], wanted = {.k = {p->k[0], p->k[1], -p->k[2]}, .shell = p->shell};
+        p->sign = in_half(wanted.k) ? 1 : -1;
+        for (int j = 0; j < 3 && p->sign < 0; j++)
+            wanted.k[j] = -wanted.k[j];
+        const point *found = bsearch(&wanted, s->point, (size_t)s->coarse, sizeof *s->point, by_place);
+        p->mirror = (int32_t)(found - s->point);
+    }
 }
 
 /* Amplitude by shell, so that all shells count by their points. */
@@ -90,77 +122,127 @@ static deco_status list_points(registering *s, int64_t radius)
     double *scale_a = NULL;
     int64_t side = 2 * radius + 1;
 
+    s->radius = radius;
     TRY(deco_alloc(&scale_a, (size_t)radius + 2, sizeof *scale_a, "a registration"));
     TRY(deco_alloc(&s->scale_b, (size_t)radius + 2, sizeof *s->scale_b, "a registration"));
     TRY(deco_alloc(&s->point, (size_t)(side * side * side), sizeof *s->point, "a registration"));
     shell_scales(scale_a, s->a, radius);
     shell_scales(s->scale_b, s->b, radius);
-    for (int64_t z = 0; z <= radius; z++)
-        for (int64_t y = -radius; y <= radius; y++)
-            for (int64_t x = -radius; x <= radius; x++) {
-                point p = {.k = {(double)x, (double)y, (double)z}};
-                bool half = z > 0 || y > 0 || (y == 0 && x > 0);
-                if (!half || distance(p.k) > (double)radius)
-                    continue;
-                p.shell = (int32_t)lrint(distance(p.k));
-                double here = value_at(s->a, x, y, z), there = value_at(s->a, -x, -y, -z), by = scale_a[p.shell] * s->scale_b[p.shell];
-                p.even = (float)(by * 0.5 * (here + there)), p.odd = (float)(by * 0.5 * (here - there));
-                s->point[s->points++] = p;
-            }
-    qsort(s->point, (size_t)s->points, sizeof *s->point, by_distance);
-    while (s->coarse < s->points && s->point[s->coarse].shell <= COARSE_RADIUS)
-        s->coarse++;
+    for (int64_t i = 0; i < side * side * side; i++) {
+        point p = {.k = {(int32_t)(i % side - radius), (int32_t)(i / side % side - radius), (int32_t)(i / side / side - radius)}};
+        if (!in_half(p.k) || distance(p.k) > (double)radius)
+            continue;
+        p.shell = (int32_t)lrint(distance(p.k));
+        double here = value_at(s->a, p.k[0], p.k[1], p.k[2]), there = value_at(s->a, -p.k[0], -p.k[1], -p.k[2]),
+               by = scale_a[p.shell] * s->scale_b[p.shell];
+        p.even = (float)(by * 0.5 * (here + there)), p.odd = (float)(by * 0.5 * (here - there));
+        s->coarse += p.shell <= COARSE_RADIUS;
+        s->point[s->points++] = p;
+    }
+    qsort(s->point, (size_t)s->points, sizeof *s->point, by_place);
+    find_mirrors(s);
 out:
     free(scale_a);
     return st;
 }
 
-/* Sum over the first n points of a(k) times b(k @ M), displaced by t: a·b of even and odd parts, turned by the phase. Divided by n: 1 where they are alike. */
-static double correlate(const registering *s, const double M[9], const double t[3], int64_t n)
+/* cos and sin of 2π k t/D for k = -radius ... radius along each axis. */
+static void axis_phases(double *table, const double t[3], int64_t radius, int64_t D)
 {
-    double sum = 0, per = 6.283185307179586476925 / (double)s->a->D;
+    for (int d = 0; d < 3; d++)
+        for (int64_t k = -radius; k <= radius; k++, table += 2) {
+            double phase = 6.283185307179586476925 * (double)k * t[d] / (double)D;
+            table[0] = cos(phase), table[1] = sin(phase);
+        }
+}
 
+/* Sum over the first n points of a(k) times b(k @ M), displaced by t: a·b of even and odd parts, turned by the phase. Divided by n: 1 where
+ * they are alike. `table` has room for the phases. */
+static double correlate(const registering *s, double *table, const double M[9], const double t[3], int64_t n)
+{
+    double sum = 0;
+    float turned[9];
+    const double *x = table + 2 * s->radius, *y = x + 2 * (2 * s->radius + 1), *z = y + 2 * (2 * s->radius + 1);
+
+    axis_phases(table, t, s->radius, s->a->D);
+    for (int i = 0; i < 9; i++)
+        turned[i] = (float)M[i];
     for (int64_t i = 0; i < n; i++) {
         const point *p = &s->point[i];
-        double k[3], b[2], phase = per * (p->k[0] * t[0] + p->k[1] * t[1] + p->k[2] * t[2]);
-        for (int j = 0; j < 3; j++)
-            k[j] = p->k[0] * M[j] + p->k[1] * M[3 + j] + p->k[2] * M[6 + j];
-        parts_at(b, s->b, k);
-        sum += cos(phase) * (p->even * b[0] + p->odd * b[1]) + sin(phase) * (p->odd * b[0] - p->even * b[1]);
+        const double *px = x + (ptrdiff_t)2 * p->k[0], *py = y + (ptrdiff_t)2 * p->k[1], *pz = z + (ptrdiff_t)2 * p->k[2];
+        float b[2];
+        parts_at(b, s, p->k, turned);
+        double c = px[0] * py[0] - px[1] * py[1], d = px[0] * py[1] + px[1] * py[0];
+        sum += (c * pz[0] - d * pz[1]) * (p->even * b[0] + p->odd * b[1]) + (c * pz[1] + d * pz[0]) * (p->odd * b[0] - p->even * b[1]);
     }
     return sum / (double)n;
 }
 
 /* ---- coarse ------------------------------------------------------------------------------------------------------ */
 
-/* All displacements of the grid for the products of one rotation: phases are products of those along x, y and z. */
-static void best_displacement(const registering *s, const double M[9], deco_registration *best)
-{
-    int64_t n = s->axis, cells = n * n * n;
-    double sum[MOST_STEPS_AXIS * MOST_STEPS_AXIS * MOST_STEPS_AXIS] = {0};
+/* One number a displacement along one axis, both parts. */
+typedef struct phased {
+    float re[MOST_STEPS_AXIS], im[MOST_STEPS_AXIS];
+} phased;
 
-    for (int64_t i = 0; i < s->coarse; i++) {
-        const point *p = &s->point[i];
-        double k[3], b[2];
-        for (int j = 0; j < 3; j++)
-            k[j] = p->k[0] * M[j] + p->k[1] * M[3 + j] + p->k[2] * M[6 + j];
-        parts_at(b, s->b, k);
-        double re = p->even * b[0] + p->odd * b[1], im = p->odd * b[0] - p->even * b[1];
-        const float *px = s->phase + 2 * n * ((int64_t)p->k[0] + COARSE_RADIUS),
-                    *py = s->phase + 2 * n * ((int64_t)p->k[1] + COARSE_RADIUS),
-                    *pz = s->phase + 2 * n * ((int64_t)p->k[2] + COARSE_RADIUS);
-        for (int64_t z = 0; z < n; z++) {
-            double rz = re * pz[2 * z] + im * pz[2 * z + 1], iz = im * pz[2 * z] - re * pz[2 * z + 1];
-            for (int64_t y = 0; y < n; y++) {
-                double ry = rz * py[2 * y] + iz * py[2 * y + 1], iy = iz * py[2 * y] - rz * py[2 * y + 1];
-                double *row = sum + (z * n + y) * n;
-                for (int64_t x = 0; x < n; x++)
-                    row[x] += ry * px[2 * x] + iy * px[2 * x + 1];
-            }
-        }
+static void clear(phased *p, int64_t n) { memset(p, 0, (size_t)n * sizeof *p); }
+
+/* to[i] += (re + i im) times e^(-iφ) for every displacement along an axis; `phase` at the point's place on it. */
+static void add_turned(phased *to, float re, float im, const float *phase, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        to->re[i] += re * phase[i] + im * phase[n + i];
+        to->im[i] += im * phase[i] - re * phase[n + i];
     }
-    for (int64_t c = 0; c < cells; c++) {
-        double correlation = sum[c] / (double)s->coarse;
+}
+
+static const float *phase_at(const registering *s, int32_t k) { return s->phase + 2 * s->axis * (k + COARSE_RADIUS); }
+
+/* A line along x is done: to[y] += the line, turned by each displacement along y. */
+static void add_line(phased *to, const phased *line, const float *phase, int64_t n)
+{
+    for (int64_t y = 0; y < n; y++)
+        for (int64_t x = 0; x < n; x++) {
+            to[y].re[x] += line->re[x] * phase[y] + line->im[x] * phase[n + y];
+            to[y].im[x] += line->im[x] * phase[y] - line->re[x] * phase[n + y];
+        }
+}
+
+/* A plane is done; of what it adds only the real part is wanted. */
+static void add_plane(float *sum, const phased *plane, const float *phase, int64_t n)
+{
+    for (int64_t z = 0; z < n; z++)
+        for (int64_t y = 0; y < n; y++)
+            for (int64_t x = 0; x < n; x++)
+                sum[(z * n + y) * n + x] += plane[y].re[x] * phase[z] + plane[y].im[x] * phase[n + z];
+}
+
+/* All displacements of the grid for the products of one rotation. Phases are products of those along x, y and z: sums are made along x, then y,
+ * then z. b: the parts at the points. */
+static void best_displacement(const registering *s, const float (*b)[2], const double M[9], deco_registration *best)
+{
+    int64_t n = s->axis;
+    float sum[MOST_STEPS_AXIS * MOST_STEPS_AXIS * MOST_STEPS_AXIS] = {0};
+    phased line, plane[MOST_STEPS_AXIS];
+
+    clear(&line, 1);
+    clear(plane, n);
+    for (int64_t i = 0; i < s->coarse; i++) {
+        const point *p = &s->point[i], *next = i + 1 < s->coarse ? p + 1 : NULL;
+        const float *of = b[best->mirrored ? p->mirror : i];
+        float even = of[0], odd = best->mirrored ? p->sign * of[1] : of[1];
+        add_turned(&line, p->even * even + p->odd * odd, p->odd * even - p->even * odd, phase_at(s, p->k[0]), n);
+        if (next && next->k[1] == p->k[1] && next->k[2] == p->k[2])
+            continue;
+        add_line(plane, &line, phase_at(s, p->k[1]), n);
+        clear(&line, 1);
+        if (next && next->k[2] == p->k[2])
+            continue;
+        add_plane(sum, plane, phase_at(s, p->k[2]), n);
+        clear(plane, n);
+    }
+    for (int64_t c = 0; c < n * n * n; c++) {
+        double correlation = (double)sum[c] / (double)s->coarse;
         if (correlation > best->correlation) {
             best->correlation = correlation;
             memcpy(best->M, M, sizeof best->M);
@@ -171,24 +253,37 @@ static void best_displacement(const registering *s, const double M[9], deco_regi
     }
 }
 
+static int64_t tasks_a_hand(void) { return (deco_so3_count(GRID_ORDER) + ROTATIONS_A_TASK - 1) / ROTATIONS_A_TASK; }
+
+/* Rotations, each as it is and with the mirror in front: best[task] and best[tasks + task]. */
 static deco_status search_task(void *context, int64_t task, int worker)
 {
+    deco_status st = DECO_OK;
     registering *s = context;
-    int64_t count = deco_so3_count(GRID_ORDER), tasks = (count + ROTATIONS_A_TASK - 1) / ROTATIONS_A_TASK,
-            first = task % tasks * ROTATIONS_A_TASK;
-    bool mirrored = task >= tasks;
+    int64_t count = deco_so3_count(GRID_ORDER), first = task * ROTATIONS_A_TASK;
+    float(*b)[2] = NULL;
 
     (void)worker;
-    s->best[task] = (deco_registration){.correlation = -INFINITY, .mirrored = mirrored};
+    TRY(deco_alloc(&b, (size_t)s->coarse, sizeof *b, "a registration"));
+    for (int hand = 0; hand < 2; hand++)
+        s->best[hand * tasks_a_hand() + task] = (deco_registration){.correlation = -INFINITY, .mirrored = hand};
     for (int64_t i = first; i < count && i < first + ROTATIONS_A_TASK; i++) {
         double q[4], M[9];
+        float turned[9];
         deco_so3_quaternion(q, GRID_ORDER, i);
         deco_rotation_from_quaternion(M, q);
-        for (int j = 6; j < 9 && mirrored; j++)
+        for (int j = 0; j < 9; j++)
+            turned[j] = (float)M[j];
+        for (int64_t k = 0; k < s->coarse; k++)
+            parts_at(b[k], s, s->point[k].k, turned);
+        best_displacement(s, (const float(*)[2])b, M, &s->best[task]);
+        for (int j = 6; j < 9; j++)
             M[j] = -M[j];
-        best_displacement(s, M, &s->best[task]);
+        best_displacement(s, (const float(*)[2])b, M, &s->best[tasks_a_hand() + task]);
     }
-    return DECO_OK;
+out:
+    free(b);
+    return st;
 }
 
 /* ---- fine -------------------------------------------------------------------------------------------------------- */
@@ -204,13 +299,13 @@ static void turn(double out[9], const double M[9], const double w[3])
             out[3 * i + j] = E[3 * i] * M[j] + E[3 * i + 1] * M[3 + j] + E[3 * i + 2] * M[6 + j];
 }
 
-/* Steps along each of six unknowns, halved when none of them helps. */
-static void refine(const registering *s, deco_registration *r)
+/* Steps along each of six unknowns over the first n points, halved when none of them helps. */
+static void refine(const registering *s, deco_registration *r, double *table, int64_t n, double angle, double finest)
 {
-    double angle = 0.13, step = coarse_step_px / 2;
+    double step = coarse_step_px / 2 * angle / widest_rad;
 
-    r->correlation = correlate(s, r->M, r->t, s->points);
-    while (angle > finest_rad) {
+    r->correlation = correlate(s, table, r->M, r->t, n);
+    while (angle > finest) {
         bool better = false;
         for (int u = 0; u < (s->axis > 1 ? 12 : 6); u++) {
             double w[3] = {0}, M[9], t[3] = {r->t[0], r->t[1], r->t[2]}, sign = u % 2 ? -1 : 1;
@@ -219,7 +314,7 @@ static void refine(const registering *s, deco_registration *r)
             else
                 t[u / 2 - 3] += sign * step;
             turn(M, r->M, w);
-            double c = correlate(s, M, t, s->points);
+            double c = correlate(s, table, M, t, n);
             if (c > r->correlation) {
                 r->correlation = c;
                 memcpy(r->M, M, sizeof M);
@@ -232,12 +327,29 @@ static void refine(const registering *s, deco_registration *r)
     }
 }
 
-static deco_status refine_task(void *context, int64_t task, int worker)
+static deco_status refine_one(registering *s, int64_t which, int64_t n, double angle, double finest)
+{
+    double *table = NULL;
+    deco_status st = deco_alloc(&table, (size_t)(2 * s->radius + 1), 3 * 2 * sizeof *table, "a registration");
+
+    if (!st)
+        refine(s, &s->best[which], table, n, angle, finest);
+    free(table);
+    return st;
+}
+
+static deco_status refine_coarsely(void *context, int64_t task, int worker)
 {
     registering *s = context;
     (void)worker;
-    refine(s, &s->best[task]);
-    return DECO_OK;
+    return refine_one(s, task, s->coarse, widest_rad, middle_rad);
+}
+
+static deco_status refine_finely(void *context, int64_t task, int worker)
+{
+    registering *s = context;
+    (void)worker;
+    return refine_one(s, task, s->points, middle_rad, finest_rad);
 }
 
 static int by_correlation(const void *a, const void *b)
@@ -251,8 +363,9 @@ deco_status deco_voxel_register(deco_registration *out, const deco_voxel_map *a,
     deco_status st = DECO_OK;
     registering s = {.a = a, .b = b};
     deco_pool *pool = deco_device_pool(a->dev);
-    int64_t tasks = 2 * ((deco_so3_count(GRID_ORDER) + ROTATIONS_A_TASK - 1) / ROTATIONS_A_TASK);
+    int64_t tasks = tasks_a_hand();
 
+    TRY(list_parts(&s));
     TRY(list_points(&s, radius));
     s.axis = 2 * (int64_t)(reach_px / coarse_step_px) + 1;
     s.axis = s.axis > MOST_STEPS_AXIS ? MOST_STEPS_AXIS : s.axis;
@@ -261,16 +374,19 @@ deco_status deco_voxel_register(deco_registration *out, const deco_voxel_map *a,
         for (int64_t i = 0; i < s.axis; i++) {
             int64_t steps = i - s.axis / 2;
             double phase = 6.283185307179586476925 * (double)(k * steps) * coarse_step_px / (double)a->D;
-            s.phase[2 * (s.axis * (k + COARSE_RADIUS) + i)] = (float)cos(phase);
-            s.phase[2 * (s.axis * (k + COARSE_RADIUS) + i) + 1] = (float)sin(phase);
+            s.phase[2 * s.axis * (k + COARSE_RADIUS) + i] = (float)cos(phase);
+            s.phase[2 * s.axis * (k + COARSE_RADIUS) + s.axis + i] = (float)sin(phase);
         }
-    TRY(deco_alloc(&s.best, (size_t)tasks, sizeof *s.best, "a registration"));
+    TRY(deco_alloc(&s.best, 2 * (size_t)tasks, sizeof *s.best, "a registration"));
     TRY(deco_pool_run(pool, search_task, &s, tasks));
-    qsort(s.best, (size_t)tasks, sizeof *s.best, by_correlation);
-    TRY(deco_pool_run(pool, refine_task, &s, FINALISTS));
+    qsort(s.best, 2 * (size_t)tasks, sizeof *s.best, by_correlation);
+    TRY(deco_pool_run(pool, refine_coarsely, &s, COARSE_FINALISTS));
+    qsort(s.best, COARSE_FINALISTS, sizeof *s.best, by_correlation);
+    TRY(deco_pool_run(pool, refine_finely, &s, FINALISTS));
     qsort(s.best, FINALISTS, sizeof *s.best, by_correlation);
     *out = s.best[0];
 out:
+    free(s.parts);
     free(s.point);
     free(s.scale_b);
     free(s.phase);
