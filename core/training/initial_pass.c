@@ -323,12 +323,16 @@ static deco_status run_chunk(void *context, int64_t chunk, int worker)
     return DECO_OK;
 }
 
-static deco_status update_map(void *context, int64_t state, int worker)
+static deco_status update_maps(deco_initial_pass *s)
 {
-    deco_initial_pass *s = context;
+    deco_status st = DECO_OK;
 
-    (void)worker;
-    return s->d->source[state] < 0 ? DECO_OK : deco_voxel_map_update(s->d->map[state], s->fade, s->radius);
+    for (int64_t k = 0; k < s->states; k++)
+        if (s->d->source[k] >= 0)
+            TRY(deco_voxel_map_update(s->d->map[k], s->fade, s->radius));
+    s->d->updates++;
+out:
+    return st;
 }
 
 /* ---- a pass ------------------------------------------------------------------------------------------------------ */
@@ -351,10 +355,8 @@ static deco_status run_batch(deco_initial_pass *s)
         memset(s->against, 0, (size_t)in.B * sizeof *s->against);
     s->engine->in = &in; /* the batch's images are laid into the densities from there */
     TRY(deco_pool_run(pool, run_chunk, s, INITIAL_CHUNKS));
-    if (s->place) {
-        TRY(deco_pool_run(pool, update_map, s, s->states));
-        d->updates++;
-    }
+    if (s->place)
+        TRY(update_maps(s));
 out:
     return st;
 }

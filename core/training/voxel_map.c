@@ -11,17 +11,24 @@ static const double mask_edge = 3;
 
 static int64_t cells(const deco_voxel_map *v) { return v->side * v->side * v->side; }
 
-/* 1 in the sphere, 0 outside, times 1/grid³ of the inverse transform. */
-static void fill_mask(deco_voxel_map *v, double mask_px)
+/* 1 in the sphere, 0 outside. */
+static deco_status make_mask(deco_voxel_map *v, double mask_px)
 {
+    deco_status st = DECO_OK;
     int64_t n = v->grid;
     double per = (double)n / (double)v->D;
+    float *mask = NULL;
 
+    TRY(deco_alloc(&mask, (size_t)(n * n * n), sizeof *mask, "a map of voxels"));
     for (int64_t i = 0; i < n * n * n; i++) {
         int64_t x = i % n - n / 2, y = i / n % n - n / 2, z = i / n / n - n / 2;
         double edge = (mask_px * per - sqrt((double)(x * x + y * y + z * z))) / mask_edge + 0.5;
-        v->mask[i] = (float)fmax(0, fmin(1, edge));
+        mask[i] = (float)fmax(0, fmin(1, edge));
     }
+    TRY(deco_device_upload(v->dev, v->mask, mask, (size_t)(n * n * n) * sizeof *mask));
+out:
+    free(mask);
+    return st;
 }
 
 static void fill_shells(deco_voxel_map *v)
@@ -56,9 +63,9 @@ deco_status deco_voxel_map_create(deco_voxel_map **out, deco_device *dev, int64_
     TRY(deco_alloc(&v->map, n, sizeof *v->map, "a map of voxels"));
     TRY(deco_alloc(&v->shell, n, sizeof *v->shell, "a map of voxels"));
     TRY(deco_alloc(&v->power, (size_t)radius + 2, sizeof *v->power, "a map of voxels"));
-    TRY(deco_alloc(&v->mask, g, sizeof *v->mask, "a map of voxels"));
+    TRY(deco_device_alloc(dev, &v->mask, g * sizeof *v->mask, "a map of voxels"));
     TRY(deco_device_alloc(dev, &v->field, g * sizeof *v->field, "a map of voxels"));
-    fill_mask(v, mask_px);
+    TRY(make_mask(v, mask_px));
     fill_shells(v);
     *out = v;
     v = NULL;
@@ -87,7 +94,7 @@ void deco_voxel_map_free(deco_voxel_map *v)
     free(v->map);
     free(v->shell);
     free(v->power);
-    free(v->mask);
+    deco_device_release(v->dev, v->mask);
     deco_device_release(v->dev, v->field);
     free(v);
 }
@@ -116,26 +123,22 @@ void deco_voxel_map_add(deco_voxel_map *v, int64_t chunk, const float R[9], doub
     }
 }
 
-/* What an update does to `n` points of a line in x, which begin at `at`. */
-typedef void (*line_task)(deco_voxel_map *v, int64_t at, int64_t n, void *context);
-
-/* Every line of the cube that is in use. */
-static void for_lines(deco_voxel_map *v, line_task task, void *context)
-{
-    int64_t first = v->reach - v->used, last = v->reach + v->used;
-
-    for (int64_t z = first; z <= last; z++)
-        for (int64_t y = first; y <= last; y++)
-            task(v, (z * v->side + y) * v->side + first, last - first + 1, context);
-}
+/* An update, a plane of the cube in use a task. */
+typedef struct update {
+    deco_voxel_map *v;
+    float fade, *grid;
+    int64_t radius, first, last, shells; /* lines and planes in use; numbers of a plane's sums */
+    double *sums;                        /* [side,shells,2] the map's signal in each plane, and its weight */
+} update;
 
 /* Chunks in their order, whoever filled them. */
-static void gather(deco_voxel_map *v, int64_t at, int64_t n, void *fade)
+static void gather(const update *u, int64_t at, int64_t n)
 {
-    float keep = *(const float *)fade, *value = v->value + at, *weight = v->weight + at;
+    deco_voxel_map *v = u->v;
+    float *value = v->value + at, *weight = v->weight + at;
 
     for (int64_t i = 0; i < n; i++)
-        value[i] *= keep, weight[i] *= keep;
+        value[i] *= u->fade, weight[i] *= u->fade;
     for (int64_t c = 0; c < v->chunks; c++) {
         float *new_value = v->chunk + 2 * c * cells(v) + at, *new_weight = new_value + cells(v);
         for (int64_t i = 0; i < n; i++)
@@ -146,10 +149,8 @@ static void gather(deco_voxel_map *v, int64_t at, int64_t n, void *fade)
 }
 
 /* The signal's power by shell, from the sums themselves: E value² = weight² power + weight, as the noise of a whitened image is 1. */
-static void sum_power(deco_voxel_map *v, int64_t at, int64_t n, void *sums)
+static void sum_power(double *sum, const deco_voxel_map *v, int64_t at, int64_t n)
 {
-    double *sum = sums;
-
     for (int64_t i = at; i < at + n; i++) {
         double value = v->value[i], weight = v->weight[i];
         sum[2 * v->shell[i]] += value * value - weight;
@@ -157,54 +158,74 @@ static void sum_power(deco_voxel_map *v, int64_t at, int64_t n, void *sums)
     }
 }
 
-static void find_power(deco_voxel_map *v, int64_t radius, double *sums)
+static deco_status gather_plane(void *context, int64_t plane, int worker)
 {
-    for_lines(v, sum_power, sums);
-    for (int64_t r = 0; r < v->radius + 2; r++)
-        v->power[r] = r >= 1 && r <= radius && sums[2 * r + 1] > 0 ? fmax(sums[2 * r] / sums[2 * r + 1], 0) : 0;
-}
+    const update *u = context;
+    int64_t side = u->v->side, n = u->last - u->first + 1;
 
-static void wiener(deco_voxel_map *v, int64_t at, int64_t n, void *radius)
-{
-    int64_t inside = *(const int64_t *)radius;
-
-    for (int64_t i = at; i < at + n; i++) {
-        int32_t r = v->shell[i];
-        double power = r <= inside ? v->gain * v->power[r] : 0;
-        v->map[i] = power > 0 ? (float)(power * v->value[i] / (power * v->weight[i] + 1)) : 0;
+    (void)worker;
+    for (int64_t y = u->first; y <= u->last; y++) {
+        int64_t at = ((u->first + plane) * side + y) * side + u->first;
+        gather(u, at, n);
+        sum_power(u->sums + 2 * u->shells * plane, u->v, at, n);
     }
+    return DECO_OK;
 }
 
-/* Copies the cube between its own array and the middle of the mask's grid. */
-static void copy_cube(const deco_voxel_map *v, float *grid, bool back)
+/* Sums of the planes, in their order. */
+static void find_power(const update *u)
 {
-    int64_t n = v->grid, first = n / 2 - v->reach;
+    deco_voxel_map *v = u->v;
 
-    for (int64_t z = 0; z < v->side; z++)
-        for (int64_t y = 0; y < v->side; y++) {
-            float *line = grid + ((z + first) * n + y + first) * n + first, *own = v->map + (z * v->side + y) * v->side;
-            memcpy(back ? own : line, back ? line : own, (size_t)v->side * sizeof *own);
-        }
+    for (int64_t plane = 1; plane <= u->last - u->first; plane++)
+        for (int64_t i = 0; i < 2 * u->shells; i++)
+            u->sums[i] += u->sums[2 * u->shells * plane + i];
+    for (int64_t r = 0; r < v->radius + 2; r++)
+        v->power[r] = r >= 1 && r <= u->radius && u->sums[2 * r + 1] > 0 ? fmax(u->sums[2 * r] / u->sums[2 * r + 1], 0) : 0;
 }
 
-/* The density outside the mask is none. */
-static deco_status mask_density(deco_voxel_map *v, float *grid)
+/* The cube lies in the middle of the mask's grid. */
+static float *line_of_grid(const update *u, int64_t z, int64_t y)
+{
+    int64_t n = u->v->grid, first = n / 2 - u->v->reach;
+    return u->grid + ((z + first) * n + y + first) * n + first;
+}
+
+static deco_status filter_plane(void *context, int64_t plane, int worker)
+{
+    const update *u = context;
+    const deco_voxel_map *v = u->v;
+    int64_t z = u->first + plane;
+
+    (void)worker;
+    for (int64_t y = u->first; y <= u->last; y++) {
+        float *line = line_of_grid(u, z, y);
+        for (int64_t x = u->first; x <= u->last; x++) {
+            int64_t i = (z * v->side + y) * v->side + x, r = v->shell[i];
+            double power = r <= u->radius ? v->gain * v->power[r] : 0;
+            line[x] = power > 0 ? (float)(power * v->value[i] / (power * v->weight[i] + 1)) : 0;
+        }
+    }
+    return DECO_OK;
+}
+
+/* The density outside the mask is none: its edge reaches beyond what is in use. */
+static deco_status mask_density(const update *u)
 {
     deco_status st = DECO_OK;
-    int64_t n = v->grid, points = n * n * n;
-    deco_array field = deco_f32_3(v->field, n, n, n);
+    deco_voxel_map *v = u->v;
+    int64_t n = v->grid;
+    size_t bytes = (size_t)(n * n * n) * sizeof(float);
+    deco_array field = deco_f32_3(v->field, n, n, n), flat = deco_f32_2(v->field, n * n, n), mask = deco_f32_2(v->mask, n * n, n);
 
-    memset(grid, 0, (size_t)points * sizeof *grid);
-    copy_cube(v, grid, false);
-    TRY(deco_device_upload(v->dev, v->field, grid, (size_t)points * sizeof *grid));
+    TRY(deco_device_upload(v->dev, v->field, u->grid, bytes));
     TRY(deco_hartley_3d(v->dev, field, field, true));
-    TRY(deco_device_download(v->dev, grid, v->field, (size_t)points * sizeof *grid));
-    for (int64_t i = 0; i < points; i++)
-        grid[i] *= v->mask[i];
-    TRY(deco_device_upload(v->dev, v->field, grid, (size_t)points * sizeof *grid));
+    TRY(deco_multiply(v->dev, flat, flat, mask));
     TRY(deco_hartley_3d(v->dev, field, field, false));
-    TRY(deco_device_download(v->dev, grid, v->field, (size_t)points * sizeof *grid));
-    copy_cube(v, grid, true);
+    TRY(deco_device_download(v->dev, u->grid, v->field, bytes));
+    for (int64_t z = 0; z < v->side; z++)
+        for (int64_t y = 0; y < v->side; y++)
+            memcpy(v->map + (z * v->side + y) * v->side, line_of_grid(u, z, y), (size_t)v->side * sizeof *v->map);
 out:
     return st;
 }
@@ -212,20 +233,20 @@ out:
 deco_status deco_voxel_map_update(deco_voxel_map *v, double fade, int64_t radius)
 {
     deco_status st = DECO_OK;
-    float *grid = NULL;
-    double *sums = NULL;
+    deco_pool *pool = deco_device_pool(v->dev);
+    update u = {.v = v, .fade = (float)fade, .radius = radius, .shells = 2 * v->side}; /* corners lie at 1.74 times the reach */
 
-    TRY(deco_alloc(&grid, (size_t)(v->grid * v->grid * v->grid), sizeof *grid, "a map of voxels"));
-    TRY(deco_alloc(&sums, 2 * (size_t)(2 * v->side), sizeof *sums, "a map of voxels")); /* corners lie at 1.74 times the reach */
     v->used = radius + 1 > v->used ? radius + 1 : v->used;
-    for_lines(v, gather, &(float){(float)fade});
-    find_power(v, radius, sums);
-    memset(v->map, 0, (size_t)cells(v) * sizeof *v->map); /* the mask's edge reaches beyond what is in use */
-    for_lines(v, wiener, &radius);
-    TRY(mask_density(v, grid));
+    u.first = v->reach - v->used, u.last = v->reach + v->used;
+    TRY(deco_alloc(&u.grid, (size_t)(v->grid * v->grid * v->grid), sizeof *u.grid, "a map of voxels"));
+    TRY(deco_alloc(&u.sums, (size_t)v->side * 2 * (size_t)u.shells, sizeof *u.sums, "a map of voxels"));
+    TRY(deco_pool_run(pool, gather_plane, &u, u.last - u.first + 1));
+    find_power(&u);
+    TRY(deco_pool_run(pool, filter_plane, &u, u.last - u.first + 1));
+    TRY(mask_density(&u));
 out:
-    free(grid);
-    free(sums);
+    free(u.grid);
+    free(u.sums);
     return st;
 }
 

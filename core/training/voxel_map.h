@@ -21,7 +21,7 @@ typedef struct deco_voxel_map {
     int32_t *shell;        /* [side³] of each point */
     double *power;         /* [radius + 2] of the map's signal, by shell */
     int64_t grid;          /* of the real-space mask: points an axis */
-    float *mask, *field;   /* [grid³] on the host; on the device */
+    float *mask, *field;   /* [grid³] on the device */
 } deco_voxel_map;
 
 /* `mask_px`: the density lies within this of the box's centre. `chunks`: images are added by so many tasks at once. Fails: MEMORY. */
@@ -38,7 +38,7 @@ void deco_voxel_map_add(deco_voxel_map *v, int64_t chunk, const float R[9], doub
                         const deco_half_plane *half);
 
 /* The chunks' sums to those before, which fade to `fade` of themselves, and the new map inside `radius`, which is at least that of the
- * images added since the last time. Maps can be updated at once, a task each. */
+ * images added since the last time. Shared among the pool's threads. */
 deco_status deco_voxel_map_update(deco_voxel_map *v, double fade, int64_t radius);
 
 /* The map at a whole lattice point: what deco_search_sliced_fill asks for. 0 outside. */
