@@ -26,6 +26,7 @@ static const double gain_of_search = 20, gain_at_last = 2;
 enum { LAST_PASSES = 3 };
 
 static const double at_rest = 0.97;                         /* of the poses as in the pass before */
+static const double settled_share = 0.8;                    /* of them: the others' shifts are right as a rule, too */
 static const double mask_share = 0.45;                      /* radius of the density over the box: what the window leaves whole */
 static const double thin_share = 0.03, empty_share = 0.005; /* of the images: a state to be split off again, and one left out until then */
 static const double agree_deg = 20;
@@ -119,7 +120,7 @@ static void tell_pass(const initial_run *r, const deco_initial_state *d, int64_t
 }
 
 /* One pass after another through a list of radii; `first` passes were made before. Passes at the radius of one that left poses at rest are left
- * out. */
+ * out; after two such radii running all others but the last. */
 static deco_status run_passes(initial_run *r, deco_initial_state *d, int64_t start, const deco_list *radii, int64_t first,
                               void (*before)(deco_initial_state *d, int64_t pass, int64_t passes), deco_initial_record *rec)
 {
@@ -134,6 +135,7 @@ static deco_status run_passes(initial_run *r, deco_initial_state *d, int64_t sta
         deco_random draw = deco_random_at(r->job.seed, DECO_STREAM_INITIAL_ORDER, (uint64_t)at);
         if (radius == now && rec->same >= at_rest && !d->balanced)
             continue;
+        d->settled = rec->same >= settled_share;
         if (before)
             before(d, i, radii->count);
         if (radius != now) {
@@ -324,6 +326,7 @@ static deco_status place_others(initial_run *r, deco_initial_state *d)
         return DECO_OK;
     deco_progress_begin(r->job.mon, "poses of the particles", others, "images");
     TRY(deco_initial_pass_create(&pass, &r->job, widest_of(r->job.o, r->job.m->D), d->states, r->batch));
+    d->settled = false;
     TRY(deco_initial_pass_run(&rec, pass, d, r->rows + first, others, 0));
 out:
     deco_progress_end(r->job.mon);

@@ -10,6 +10,7 @@
 
 enum {
     SHIFT_AXIS = 8,     /* of the first grid of shifts */
+    WINDOW_AXIS = 4,    /* of it, around the shift of the pass before */
     COARSE_RADIUS = 12, /* the base grid of rotations is too coarse for more; beyond, there is one level more */
     BATCHES_AHEAD = 2
 };
@@ -33,6 +34,7 @@ struct deco_initial_pass {
     deco_ctf_row *ctf;          /* [batch] not read: ctf_values are given */
     float *R, *shift, *score;   /* [batch,9], [batch,2], [batch] of the search's own choice */
     float *known;               /* [batch,2] shifts of the input; NULL: searched too */
+    float *middle;              /* [batch,2] those of the pass before */
     int32_t *against;           /* [batch] the state searched */
     deco_search_pose *found;    /* [states,batch,INITIAL_POSES] */
     int64_t *kept;              /* [states,batch] */
@@ -70,8 +72,12 @@ static deco_status engine_create(deco_initial_pass *s)
                              .t_x_shift = o->t_x_shift,
                              .t_y_shift = o->t_y_shift,
                              .no_trans = o->no_trans};
-    deco_search_sliced_config c = {
-        .oversampling = 1, .centroids = s->states, .base_shift_axis = SHIFT_AXIS, .chosen = true, .shift_prior_px = extent / shift_sigmas};
+    deco_search_sliced_config c = {.oversampling = 1,
+                                   .centroids = s->states,
+                                   .base_shift_axis = SHIFT_AXIS,
+                                   .window_axis = WINDOW_AXIS,
+                                   .chosen = true,
+                                   .shift_prior_px = extent / shift_sigmas};
     return deco_search_sliced_create(&s->engine, s->j->m, s->mask, &grid, &c, s->batch);
 }
 
@@ -97,6 +103,7 @@ deco_status deco_initial_pass_create(deco_initial_pass **out, const deco_initial
     TRY(deco_alloc(&s->R, B, 9 * f, "the initial model"));
     TRY(deco_alloc(&s->shift, B, 2 * f, "the initial model"));
     TRY(deco_alloc(&s->score, B, f, "the initial model"));
+    TRY(deco_alloc(&s->middle, B, 2 * f, "the initial model"));
     if (j->o->use_gt_trans)
         TRY(deco_alloc(&s->known, B, 2 * f, "the initial model"));
     TRY(deco_alloc(&s->against, B, sizeof *s->against, "the initial model"));
@@ -118,8 +125,8 @@ void deco_initial_pass_free(deco_initial_pass *s)
     deco_search_sliced_free(s->engine);
     deco_loader_free(s->loader);
     deco_mask_free(s->mask);
-    void *all[] = {s->shell, s->images,  s->ctf_values, s->ctf,  s->R,    s->shift, s->score,
-                   s->known, s->against, s->found,      s->kept, s->sums, s->slices};
+    void *all[] = {s->shell, s->images, s->ctf_values, s->ctf,   s->R,    s->shift, s->score,
+                   s->known, s->middle, s->against,    s->found, s->kept, s->sums,  s->slices};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(s);
@@ -349,6 +356,10 @@ static deco_status run_batch(deco_initial_pass *s)
     TRY(deco_pool_run(pool, whiten_image, s, s->now->B));
     for (int64_t i = 0; s->known && i < in.B; i++)
         memcpy(s->known + 2 * i, s->j->p->shift + 2 * s->now->row[i], 2 * sizeof *s->known);
+    for (int64_t i = 0; d->settled && !s->known && i < in.B; i++)
+        memcpy(s->middle + 2 * i, s->j->shift + 2 * s->now->row[i], 2 * sizeof *s->middle);
+    if (d->settled && !s->known)
+        in.middle = s->middle;
     if (d->updates)
         TRY(find_poses(s, &in));
     else

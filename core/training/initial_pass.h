@@ -22,6 +22,7 @@ typedef struct deco_initial_state {
                                      * -1: none, it is left out */
     double share[INITIAL_STATES];  /* of the images of the last pass */
     double favour[INITIAL_STATES]; /* added to the log likelihood of a state ... */
+    bool settled;                  /* most poses stayed as they were: shifts are sought around those of the pass before */
     bool balanced;                 /* ... and moved from batch to batch so that all states get images; else 0 */
     deco_noise_spectrum noise;
     int64_t updates; /* of the densities; 0: there are none yet */

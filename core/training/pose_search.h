@@ -23,6 +23,7 @@ typedef struct deco_search_input {
     const float *ctf_values; /* [B,P] or NULL: worked out from ctf (tests) */
     const float *z;          /* [B,Z] latents; NULL when Z = 0 */
     const float *shift;      /* [B,2] known shifts, then only rotations are searched; NULL: searched too */
+    const float *middle;     /* [B,2] sliced: level 0 tries window_axis² shifts around these; NULL: the whole grid. Not with `shift` */
     const int32_t *snapshot; /* [B] sliced: the snapshot that each image is held against; NULL: that of the nearest centroid */
 } deco_search_input;
 
@@ -60,6 +61,7 @@ typedef struct deco_search_sliced_config {
     int64_t rescore;         /* finalists re-scored by the decoder; 0: none */
     int64_t newton_steps;    /* Gauss–Newton finish; 0: none */
     int64_t base_shift_axis; /* points of the level-0 shift grid an axis; 0: that of the grid */
+    int64_t window_axis;     /* of them, those around an image's own middle, where one is given; 0: all */
     bool chosen;             /* deco_search_input.snapshot chooses, latents play no part; not with rescore */
     double shift_prior_px;   /* σ of a Gaussian prior added to level 0 scores, t²/(2σ²) times the noise variance; 0: none */
 } deco_search_sliced_config;

@@ -47,24 +47,39 @@ static void slice_block(const deco_search_sliced *s, int64_t index, int64_t cent
     s->kernels->block(w->slices, w->power, &s->snapshot[centroid], (const float(*)[9])R, &s->level[0].half);
 }
 
+/* Level 0's shifts of an image; `orbit`: the same with the image's own bias. */
+static deco_shift_grid shifts_of(deco_orbit_grid *orbit, const deco_search_sliced *s, int64_t image)
+{
+    const deco_sliced_base *base = deco_sliced_shift_known(s) ? &s->fixed : s->in->middle ? &s->window : &s->searched;
+    deco_shift_grid grid = base->grid;
+
+    *orbit = base->orbit;
+    if (base == &s->window) {
+        orbit->bias = s->bias + image * deco_shift_grid_count(grid);
+        grid.x = s->in->middle[2 * image], grid.y = s->in->middle[2 * image + 1];
+    }
+    return grid;
+}
+
 /* Offers what a block's slices and their turns score with one image. */
 static void offer_block(const deco_search_sliced *s, int64_t index, int64_t image, deco_sliced_scratch *w)
 {
-    const deco_sliced_base *base = deco_sliced_shift_known(s) ? &s->fixed : &s->searched;
+    deco_orbit_grid orbit;
+    deco_shift_grid grid = shifts_of(&orbit, s, image);
     int lanes = s->kernels->lanes;
     int64_t padded = s->level[0].half.padded;
     float *of = s->level0 + image * 3 * padded, score[4 * DECO_SNAPSHOT_LANES];
     int32_t shift[4 * DECO_SNAPSHOT_LANES];
     deco_search_best *best = &w->best[image];
 
-    s->kernels->orbits(score, shift, w->slices, w->power, (deco_half_image){of, of + padded}, of + 2 * padded, &base->orbit, w->orbit);
+    s->kernels->orbits(score, shift, w->slices, w->power, (deco_half_image){of, of + padded}, of + 2 * padded, &orbit, w->orbit);
     for (int i = 0; i < 4 * lanes; i++) {
-        int64_t orbit = index * lanes + i % lanes;
-        if (orbit >= s->orbits || (best->kept == best->room && score[i] > best->pose[best->kept - 1].score))
+        int64_t of_lane = index * lanes + i % lanes;
+        if (of_lane >= s->orbits || (best->kept == best->room && score[i] > best->pose[best->kept - 1].score))
             continue;
         double t[2];
-        deco_shift_grid_at(t, base->grid, shift[i]);
-        deco_search_pose pose = {rotation_of(s, orbit, i / lanes), {(float)t[0], (float)t[1]}, score[i]};
+        deco_shift_grid_at(t, grid, shift[i]);
+        deco_search_pose pose = {rotation_of(s, of_lane, i / lanes), {(float)t[0], (float)t[1]}, score[i]};
         deco_search_offer(best, pose);
     }
 }
@@ -177,6 +192,12 @@ static deco_status check_input(const deco_search_sliced *s, const deco_search_in
         return deco_fail(DECO_E_ARGUMENT, "pose search: a batch without latents; the model has %lld", (long long)s->Z);
     if (!s->renewed)
         return deco_fail(DECO_E_ARGUMENT, "pose search: no snapshot has been taken yet");
+    if (in->shift && in->middle)
+        return deco_fail(DECO_E_ARGUMENT, "pose search: shifts that are known, and a middle to seek them around");
+    for (int64_t i = 0; in->middle && i < 2 * in->B; i++)
+        if (!isfinite(in->middle[i]))
+            return deco_fail(DECO_E_ARGUMENT, "pose search: the shift that image %lld of the batch had before is %g", (long long)(i / 2),
+                             (double)in->middle[i]);
     for (int64_t i = 0; in->shift && i < 2 * in->B; i++)
         if (!isfinite(in->shift[i]))
             return deco_fail(DECO_E_ARGUMENT, "pose search: the known shift of image %lld of the batch is %g", (long long)(i / 2),

@@ -24,7 +24,7 @@ typedef struct deco_sliced_level {
     deco_sliced_shifts around, fixed; /* searched, and for known shifts: the one shift 0. Not of level 0 */
 } deco_sliced_level;
 
-/* Level 0's shifts about their middle; what deco_orbit_grid points to. */
+/* Level 0's shifts about their middle; what deco_orbit_grid points to. The bias is that of shifts around the grid's middle. */
 typedef struct deco_sliced_base {
     deco_shift_grid grid;
     deco_orbit_grid orbit;
@@ -57,9 +57,9 @@ struct deco_search_sliced {
 
     int64_t levels, widest; /* n_iter + 1; the level of the largest radius */
     deco_sliced_level level[DECO_SLICED_LEVELS];
-    deco_sliced_base searched, fixed;
-    int64_t quarter, orbits; /* angles that make 90° on the base grid; its rotations over 4 */
-    int32_t *turned;         /* [4,points] of level 0 */
+    deco_sliced_base searched, window, fixed; /* all shifts; those around an image's own middle; none */
+    int64_t quarter, orbits;                  /* angles that make 90° on the base grid; its rotations over 4 */
+    int32_t *turned;                          /* [4,points] of level 0 */
 
     deco_snapshot *snapshot;   /* [centroids] */
     float *quads, *z;          /* their memory; [centroids,Z] */
@@ -73,6 +73,7 @@ struct deco_search_sliced {
     int64_t *order;           /* [batch] images by centroid */
     deco_sliced_group *group; /* [batch] */
     int64_t groups;
+    float *bias;                                /* [batch,window's shifts] of shifts around an image's own middle */
     float *ctf, *level0;                        /* [batch] widest half plane; [batch,3] of level 0: CTF·image at both halves, ½ CTF² */
     deco_search_best *best;                     /* [batch] */
     deco_search_pose *poses;                    /* [batch,room] */
@@ -89,6 +90,9 @@ void deco_sliced_plan_free(deco_search_sliced *s);
 
 /* Shifts are known or none are wanted. */
 static inline bool deco_sliced_shift_known(const deco_search_sliced *s) { return s->in->shift || s->grid.no_trans; }
+
+/* What level 0 adds to the score of a shift (pose_search_sliced_plan.c). */
+float deco_sliced_shift_bias(double prior_px, const double t[2]);
 
 /* ---- snapshots (pose_search_sliced_snapshot.c) ---- */
 

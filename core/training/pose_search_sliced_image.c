@@ -67,8 +67,24 @@ static void base_middle(float t[2], const deco_search_sliced *s, int64_t image)
     t[0] = t[1] = 0;
     if (s->in->shift)
         memcpy(t, s->in->shift + 2 * image, 2 * sizeof *t);
+    else if (s->in->middle && !s->grid.no_trans)
+        memcpy(t, s->in->middle + 2 * image, 2 * sizeof *t);
     else if (!s->grid.no_trans)
         t[0] = (float)s->searched.grid.x, t[1] = (float)s->searched.grid.y;
+}
+
+/* The prior's part of the shifts around an image's own middle. */
+static void fill_bias(deco_search_sliced *s, int64_t image)
+{
+    deco_shift_grid grid = s->window.grid;
+    int64_t count = deco_shift_grid_count(grid);
+
+    grid.x = s->in->middle[2 * image], grid.y = s->in->middle[2 * image + 1];
+    for (int64_t t = 0; t < count; t++) {
+        double at[2];
+        deco_shift_grid_at(at, grid, t);
+        s->bias[image * count + t] = deco_sliced_shift_bias(s->config.shift_prior_px, at);
+    }
 }
 
 void deco_sliced_image_begin(deco_search_sliced *s, int64_t image, deco_sliced_scratch *w)
@@ -80,6 +96,8 @@ void deco_sliced_image_begin(deco_search_sliced *s, int64_t image, deco_sliced_s
     fill_ctf(s, image, &s->level[s->widest]);
     deco_sliced_image_load(s, image, 0, true, w);
     base_middle(middle, s, image);
+    if (s->in->middle)
+        fill_bias(s, image);
     deco_sliced_image_shift(s, 0, middle, w);
     memcpy(to, w->image.at, (size_t)padded * sizeof *to);
     memcpy(to + padded, w->image.opposite, (size_t)padded * sizeof *to);

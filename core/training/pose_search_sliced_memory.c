@@ -23,7 +23,7 @@ static deco_status check_config(const deco_model *m, const deco_mask *mask, cons
         return deco_fail(DECO_E_ARGUMENT, "pose search: levels of radius %lld to %lld in a mask of radius %lld", (long long)g->l_start,
                          (long long)g->l_end, (long long)mask->radius);
     if (c->oversampling < 1 || c->oversampling > 4 || c->centroids < 1 || c->centroids > 4096 || c->rescore < 0 || c->rescore > 4096 ||
-        c->newton_steps < 0 || c->base_shift_axis < 0 || c->base_shift_axis > 2048 || !(c->shift_prior_px >= 0))
+        c->newton_steps < 0 || c->base_shift_axis < 0 || c->base_shift_axis > 2048 || c->window_axis < 0 || !(c->shift_prior_px >= 0))
         return deco_fail(DECO_E_ARGUMENT,
                          "pose search: oversampling %lld, %lld centroids, %lld finalists, %lld Gauss–Newton steps, %lld shifts an "
                          "axis, shift prior %g px are out of range",
@@ -80,6 +80,7 @@ static deco_status batch_create(deco_search_sliced *s)
     TRY(deco_alloc(&s->centroid, B, sizeof *s->centroid, "pose search"));
     TRY(deco_alloc(&s->order, B, sizeof *s->order, "pose search"));
     TRY(deco_alloc(&s->group, B, sizeof *s->group, "pose search"));
+    TRY(deco_alloc(&s->bias, B, (size_t)deco_shift_grid_count(s->window.grid) * sizeof *s->bias, "pose search"));
     TRY(deco_alloc(&s->ctf, B, (size_t)s->level[s->widest].half.padded * sizeof *s->ctf, "pose search"));
     TRY(deco_alloc(&s->level0, B, 3 * (size_t)s->level[0].half.padded * sizeof *s->level0, "pose search"));
     TRY(deco_alloc(&s->best, B, sizeof *s->best, "pose search"));
@@ -139,8 +140,8 @@ void deco_search_sliced_free(deco_search_sliced *s)
         free(s->scratch[i].poses);
         free(s->scratch[i].next);
     }
-    void *all[] = {s->scratch, s->centroid, s->order,   s->group,       s->ctf,        s->level0,
-                   s->best,    s->poses,    s->found_R, s->found_shift, s->found_score};
+    void *all[] = {s->scratch, s->centroid, s->order,   s->group,       s->ctf,         s->level0,
+                   s->best,    s->poses,    s->found_R, s->found_shift, s->found_score, s->bias};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     deco_sliced_exact_free(s);

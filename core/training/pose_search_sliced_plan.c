@@ -84,6 +84,11 @@ out:
 
 /* σ of the prior in pixels, 0: none. Images are divided by their deviation, nearly all of which is noise: its variance is 1. The prior's
  * shifts are those from the image's own middle. */
+float deco_sliced_shift_bias(double prior_px, const double t[2])
+{
+    return prior_px > 0 ? (float)((t[0] * t[0] + t[1] * t[1]) / (2 * prior_px * prior_px)) : 0;
+}
+
 static deco_status base_create(deco_sliced_base *b, deco_shift_grid grid, const deco_half_plane *half, const int32_t *turned, int64_t D,
                                double prior_px)
 {
@@ -100,10 +105,10 @@ static deco_status base_create(deco_sliced_base *b, deco_shift_grid grid, const 
             b->cosine[k * magnitudes + i] = (float)cos(phase);
             b->sine[k * magnitudes + i] = (float)sin(phase);
         }
-    for (int64_t t = 0; t < deco_shift_grid_count(grid) && prior_px > 0; t++) {
+    for (int64_t t = 0; t < deco_shift_grid_count(grid); t++) {
         double at[2];
         deco_shift_grid_at(at, grid, t);
-        b->bias[t] = (float)((at[0] * at[0] + at[1] * at[1]) / (2 * prior_px * prior_px));
+        b->bias[t] = deco_sliced_shift_bias(prior_px, at);
     }
     b->orbit = (deco_orbit_grid){half, turned, b->cosine, b->sine, b->bias, (int)grid.n, (int)magnitudes};
 out:
@@ -171,15 +176,18 @@ deco_status deco_sliced_plan_create(deco_search_sliced *s, const deco_mask *mask
     const deco_search_grid *g = &s->grid;
     deco_mask *widest = NULL;
     int64_t axis = deco_shift_axis(g->t_n_grid, (int)g->base_healpy), first = s->config.base_shift_axis ? s->config.base_shift_axis : axis;
-    deco_shift_grid base = deco_shift_grid_base(axis, g->t_extent, g->t_x_shift, g->t_y_shift);
+    deco_shift_grid base = deco_shift_grid_base(axis, g->t_extent, g->t_x_shift, g->t_y_shift),
+                    searched = deco_shift_grid_base(first, g->t_extent, g->t_x_shift, g->t_y_shift),
+                    window = deco_shift_grid_central(searched, s->config.window_axis ? s->config.window_axis : searched.n);
 
     s->levels = g->n_iter + 1;
     s->widest = g->l_start > g->l_end && g->n_iter > 0 ? 0 : g->n_iter;
     TRY(deco_mask_create(&widest, mask->L, deco_level_radius((int)s->widest, (int)g->n_iter, g->l_start, g->l_end, mask->L)));
     for (int64_t i = 0; i < s->levels; i++)
         TRY(level_create(s, i, mask, widest, base));
-    TRY(base_create(&s->searched, deco_shift_grid_base(first, g->t_extent, g->t_x_shift, g->t_y_shift), &s->level[0].half, s->turned,
-                    s->m->D, s->config.shift_prior_px));
+    window.x = window.y = 0;
+    TRY(base_create(&s->searched, searched, &s->level[0].half, s->turned, s->m->D, s->config.shift_prior_px));
+    TRY(base_create(&s->window, window, &s->level[0].half, s->turned, s->m->D, 0));
     TRY(base_create(&s->fixed, deco_shift_grid_none(), &s->level[0].half, s->turned, s->m->D, 0));
 out:
     deco_mask_free(widest);
@@ -197,6 +205,7 @@ void deco_sliced_plan_free(deco_search_sliced *s)
         free(l->fixed.table);
     }
     base_free(&s->searched);
+    base_free(&s->window);
     base_free(&s->fixed);
     free(s->turned);
 }

@@ -431,6 +431,32 @@ static void level_0_keeps_what_the_plain_double_sum_keeps(void **state)
     }
 }
 
+/* Shifts around each image's own middle; the prior is still one about the image's centre. */
+static void level_0_tries_the_shifts_around_a_given_middle(void **state)
+{
+    const double priors[] = {0, 1.5};
+    for (size_t c = 0; c < sizeof priors / sizeof *priors; c++) {
+        deco_search_grid grid = small_grid;
+        grid.n_iter = 1, grid.t_x_shift = 1;
+        deco_search_sliced_config config = {
+            .oversampling = 1, .centroids = 1, .base_shift_axis = 8, .window_axis = 4, .shift_prior_px = priors[c]};
+        rig r = make_rig(2, 32, 2, 0, &grid, &config);
+        const float middle[4] = {1.3f, -0.4f, -2, 0.25f};
+        deco_search_input in = input_of(&r);
+        deco_search_output out = output_of(&r);
+        in.middle = middle;
+        assert_int_equal(deco_search_sliced_fill(r.s, 0, NULL, random_value, NULL), DECO_OK);
+        make_images(&r, random_value, NULL, 1, 2);
+        assert_int_equal(deco_search_sliced_run(r.s, &in, &out, r.level), DECO_OK);
+        for (int64_t b = 0; b < r.B; b++) /* four points at the spacing of the eight */
+            expect_level_0(&r, grid.l_start, (deco_shift_grid){4, grid.t_extent / 4, middle[2 * b], middle[2 * b + 1]}, priors[c], b);
+        in.shift = middle;
+        assert_int_equal(deco_search_sliced_run(r.s, &in, &out, r.level), DECO_E_ARGUMENT);
+        assert_non_null(strstr(deco_error(), "middle"));
+        free_rig(&r);
+    }
+}
+
 static void every_later_level_keeps_the_best_children_of_the_one_before(void **state)
 {
     const struct {
@@ -830,6 +856,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_holds_all_that_slices_touch),
         cmocka_unit_test(level_0_keeps_what_the_plain_double_sum_keeps),
+        cmocka_unit_test(level_0_tries_the_shifts_around_a_given_middle),
         cmocka_unit_test(every_later_level_keeps_the_best_children_of_the_one_before),
         cmocka_unit_test(known_shifts_are_kept_and_rotations_searched),
         cmocka_unit_test(without_translations_all_shifts_are_zero),
