@@ -13,7 +13,8 @@ enum {
     RENEWALS = 80,    /* new densities a pass, ... */
     LEAST_BATCH = 25, /* ... but each for so many images, of which it takes its own time */
     MOST_STARTS = 16,
-    SETTLING = 4, /* passes a split is given: states are balanced in the first ones, and split off again where they stayed empty */
+    CALM_RADII = 2, /* at which poses rested, one after the other: the next are as good as done */
+    SETTLING = 4,   /* passes a split is given: states are balanced in the first ones, and split off again where they stayed empty */
 };
 
 /* Share of the newest batch in the sums, from the first pass to the last: many changes at first, many images at last. */
@@ -126,14 +127,17 @@ static deco_status run_passes(initial_run *r, deco_initial_state *d, int64_t sta
 {
     deco_status st = DECO_OK;
     deco_initial_pass *pass = NULL;
-    int64_t now = 0;
+    int64_t now = 0, last = radii->count ? radius_at(radii, radii->count - 1, r->job.m->D) : 0, rested = 0;
 
     *rec = (deco_initial_record){0};
     for (int64_t i = 0; i < radii->count; i++) {
         int64_t at = first + i, radius = radius_at(radii, i, r->job.m->D);
         double share = r->passes > 1 ? (double)at / (double)(r->passes - 1) : 1;
         deco_random draw = deco_random_at(r->job.seed, DECO_STREAM_INITIAL_ORDER, (uint64_t)at);
-        if (radius == now && rec->same >= at_rest && !d->balanced)
+        bool rests = rec->same >= at_rest && !d->balanced;
+        if (radius != now)
+            rested = rests ? rested + 1 : 0;
+        if (rests && (radius == now || (rested >= CALM_RADII && radius != last)))
             continue;
         d->settled = rec->same >= settled_share;
         if (before)
