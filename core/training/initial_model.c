@@ -38,7 +38,8 @@ typedef struct initial_run {
     uint64_t seed;
     int64_t images, batch, passes; /* of a whole run through all radii */
     int64_t *rows, *order;         /* [N] the images taken come first; [N] of a pass */
-    float *started[MOST_STARTS];   /* [images,9] rotations that a start ended with */
+    float *started[MOST_STARTS];   /* [images,9] rotations that a start ended with, then [images,2] shifts */
+    double same[MOST_STARTS];      /* and how many of the poses were those of its last pass but one */
 } initial_run;
 
 static int64_t images_of(const deco_options *o, int64_t N) { return N < o->initial_images ? N : o->initial_images; }
@@ -120,8 +121,8 @@ static void tell_pass(const initial_run *r, const deco_initial_state *d, int64_t
     deco_metric(r->job.mon, "initial_pass", fields);
 }
 
-/* One pass after another through a list of radii; `first` passes were made before. Passes at the radius of one that left poses at rest are left
- * out; after two such radii running all others but the last. */
+/* One pass after another through a list of radii; `first` passes were made before, the last of which left `rec`. Passes at the radius of one
+ * that left poses at rest are left out; after two such radii running all others but the last. */
 static deco_status run_passes(initial_run *r, deco_initial_state *d, int64_t start, const deco_list *radii, int64_t first,
                               void (*before)(deco_initial_state *d, int64_t pass, int64_t passes), deco_initial_record *rec)
 {
@@ -129,7 +130,6 @@ static deco_status run_passes(initial_run *r, deco_initial_state *d, int64_t sta
     deco_initial_pass *pass = NULL;
     int64_t now = 0, last = radii->count ? radius_at(radii, radii->count - 1, r->job.m->D) : 0, rested = 0;
 
-    *rec = (deco_initial_record){0};
     for (int64_t i = 0; i < radii->count; i++) {
         int64_t at = first + i, radius = radius_at(radii, i, r->job.m->D);
         double share = r->passes > 1 ? (double)at / (double)(r->passes - 1) : 1;
@@ -164,13 +164,25 @@ out:
 
 /* ---- starts ------------------------------------------------------------------------------------------------------ */
 
-static deco_status keep_start(initial_run *r, int64_t start)
+static deco_status keep_start(initial_run *r, int64_t start, double same)
 {
-    deco_status st = deco_alloc(&r->started[start], (size_t)r->images, 9 * sizeof *r->started[start], "the poses of a start");
+    deco_status st = deco_alloc(&r->started[start], (size_t)r->images, 11 * sizeof *r->started[start], "the poses of a start");
 
-    for (int64_t i = 0; !st && i < r->images; i++)
+    r->same[start] = same;
+    for (int64_t i = 0; !st && i < r->images; i++) {
         memcpy(r->started[start] + 9 * i, r->job.R + 9 * r->rows[i], 9 * sizeof *r->started[start]);
+        memcpy(r->started[start] + 9 * r->images + 2 * i, r->job.shift + 2 * r->rows[i], 2 * sizeof *r->started[start]);
+    }
     return st;
+}
+
+/* The job's poses are again those that a start ended with. */
+static void go_back_to(initial_run *r, int64_t start)
+{
+    for (int64_t i = 0; i < r->images; i++) {
+        memcpy(r->job.R + 9 * r->rows[i], r->started[start] + 9 * i, 9 * sizeof *r->started[start]);
+        memcpy(r->job.shift + 2 * r->rows[i], r->started[start] + 9 * r->images + 2 * i, 2 * sizeof *r->started[start]);
+    }
 }
 
 /* The start before this one that agrees with it most. */
@@ -206,9 +218,9 @@ static void tell_start(const initial_run *r, int64_t start, double likelihood, d
 }
 
 /* Starts until two agree, at most initial_starts. What one of the two found is left in `d`: the newest, or the other where that was the
- * likeliest so far and still is; of starts that do not agree, what the likeliest found. Each start's seed is its own; the job's poses are
- * those of the last one. */
-static deco_status run_starts(initial_run *r, deco_initial_state *d, deco_initial_result *out)
+ * likeliest so far and still is; of starts that do not agree, what the likeliest found; and its poses in the job. Each start's seed is its
+ * own. */
+static deco_status run_starts(initial_run *r, deco_initial_state *d, deco_initial_record *last, deco_initial_result *out)
 {
     deco_status st = DECO_OK;
     deco_initial_state now = {0};
@@ -222,7 +234,7 @@ static deco_status run_starts(initial_run *r, deco_initial_state *d, deco_initia
         r->job.seed = (uint64_t)deco_random_u32(&draw) << 32 | deco_random_u32(&draw);
         TRY(state_create(&now, r));
         TRY(run_passes(r, &now, s, &r->job.o->initial_radii, 0, NULL, &rec));
-        TRY(keep_start(r, s));
+        TRY(keep_start(r, s, rec.same));
         double agreement;
         TRY(best_agreement(&agreement, &with, r, s));
         tell_start(r, s, rec.likelihood, agreement, with);
@@ -230,7 +242,7 @@ static deco_status run_starts(initial_run *r, deco_initial_state *d, deco_initia
         out->agreement = agreement > out->agreement ? agreement : out->agreement;
         out->spread = rec.spread;
         bool agrees = agreement >= DECO_INITIAL_AGREES;
-        if (rec.likelihood > best || (agrees && kept != with)) { /* a third start, however likely, is not what two agreed on */
+        if (kept < 0 || rec.likelihood > best || (agrees && kept != with)) { /* a third start, however likely, is not what two agreed on */
             state_free(d);
             *d = now;
             now = (deco_initial_state){0};
@@ -240,6 +252,8 @@ static deco_status run_starts(initial_run *r, deco_initial_state *d, deco_initia
         if (agrees)
             break;
     }
+    go_back_to(r, kept);
+    *last = (deco_initial_record){.same = r->same[kept]};
     if (r->job.o->initial_starts > 1)
         deco_info(r->job.mon, "initial model: going on with start %lld", (long long)kept + 1);
 out:
@@ -271,18 +285,17 @@ static void prepare_states(deco_initial_state *d, int64_t pass, int64_t passes)
         }
 }
 
-static deco_status run_states(initial_run *r, deco_initial_state *d, deco_initial_result *out)
+static deco_status run_states(initial_run *r, deco_initial_state *d, deco_initial_record *rec, deco_initial_result *out)
 {
     deco_status st = DECO_OK;
     const deco_options *o = r->job.o;
-    deco_initial_record rec = {0};
 
     if (!o->initial_state_radii.count)
         return DECO_OK;
     while (d->states < o->initial_states)
         TRY(add_map(d, r));
-    TRY(run_passes(r, d, out->starts - 1, &o->initial_state_radii, o->initial_radii.count, prepare_states, &rec));
-    out->spread = rec.spread;
+    TRY(run_passes(r, d, out->starts - 1, &o->initial_state_radii, o->initial_radii.count, prepare_states, rec));
+    out->spread = rec->spread;
 out:
     return st;
 }
@@ -318,7 +331,7 @@ out:
     return st;
 }
 
-/* Poses for the images that took no part; for all, where no pass came after the starts: the poses there are may be another start's. */
+/* Poses for the images that took no part; for all, where no pass came after the starts. */
 static deco_status place_others(initial_run *r, deco_initial_state *d)
 {
     deco_status st = DECO_OK;
@@ -344,6 +357,7 @@ deco_status deco_initial_model_run(deco_initial_result *out, deco_model *m, cons
     deco_status st = DECO_OK;
     initial_run r = {.job = {.m = m, .p = p, .stats = stats, .o = o, .mon = mon}, .seed = seed, .images = images_of(o, p->N)};
     deco_initial_state d = {0};
+    deco_initial_record rec = {0};
     deco_random draw = deco_random_at(seed, DECO_STREAM_INITIAL_ORDER, (uint64_t)1 << 50);
 
     *out = (deco_initial_result){0};
@@ -356,8 +370,8 @@ deco_status deco_initial_model_run(deco_initial_result *out, deco_model *m, cons
     TRY(deco_alloc(&r.job.shift, (size_t)p->N, 2 * sizeof *r.job.shift, "the initial model"));
     TRY(deco_alloc(&r.job.state, (size_t)p->N, sizeof *r.job.state, "the initial model"));
     deco_random_permutation(&draw, r.rows, p->N);
-    TRY(run_starts(&r, &d, out));
-    TRY(run_states(&r, &d, out));
+    TRY(run_starts(&r, &d, &rec, out));
+    TRY(run_states(&r, &d, &rec, out));
     TRY(place_others(&r, &d));
     TRY(join_frames(&r, &d, out));
     TRY(deco_poses_put(m, NULL, p->N, r.job.R, r.job.shift));
@@ -380,7 +394,7 @@ size_t deco_initial_model_bytes(const deco_options *o, int64_t N, int64_t D)
     double batch = (double)images_of(o, N) / RENEWALS + LEAST_BATCH, states = (double)o->initial_states;
 
     return (size_t)(states * cells * 4 * (2 * INITIAL_CHUNKS + 3 + 4) + batch * points * 4 * 4 + (double)N * 61 +
-                    (double)o->initial_starts * (double)images_of(o, N) * 36);
+                    (double)o->initial_starts * (double)images_of(o, N) * 44);
 }
 
 /* ---- forecast ---------------------------------------------------------------------------------------------------- */
