@@ -1,8 +1,8 @@
 /* Completion for bash: commands, each one's options, and the values that an option can have. */
 #include "config/options.h"
+#include "config/printed.h"
 #include "config/table.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const char head[] =
@@ -104,23 +104,12 @@ static void print_values(FILE *f)
     fputs("    esac\n", f);
 }
 
-deco_status deco_options_completion(char **out)
+static void print_all(FILE *f, const void *nothing)
 {
-    char *text = NULL;
-    size_t n = 0;
-    FILE *f = open_memstream(&text, &n);
-
-    *out = NULL;
-    if (!f)
-        return deco_fail_memory(0, "the completion");
     fputs(head, f);
     print_values(f);
     print_words(f);
     fputs(tail, f);
-    if (fclose(f)) {
-        free(text);
-        return deco_fail_memory(n, "the completion");
-    }
-    *out = text;
-    return DECO_OK;
 }
+
+deco_status deco_options_completion(char **out) { return option_printed(out, "the completion", print_all, NULL); }

@@ -1,5 +1,6 @@
 /* The words of --help and of `cryodeco options`. */
 #include "config/options.h"
+#include "config/printed.h"
 #include "config/table.h"
 
 #include <stdlib.h>
@@ -117,10 +118,25 @@ static void print_table(FILE *f)
     }
 }
 
+typedef struct help_asked {
+    bool table;
+    int command; /* of the command table; -1: all */
+} help_asked;
+
+static void print_help(FILE *f, const void *context)
+{
+    const help_asked *asked = context;
+
+    if (asked->table)
+        print_table(f);
+    else if (asked->command >= 0)
+        print_command(f, asked->command);
+    else
+        print_commands(f);
+}
+
 deco_status deco_options_help(char **out, const char *command, bool table)
 {
-    char *text = NULL;
-    size_t n = 0;
     int c = 0;
 
     *out = NULL;
@@ -128,21 +144,7 @@ deco_status deco_options_help(char **out, const char *command, bool table)
         c++;
     if (c == command_count)
         return deco_fail(DECO_E_ARGUMENT, "there is no command '%s'; cryodeco --help lists them", command);
-    FILE *f = open_memstream(&text, &n);
-    if (!f)
-        return deco_fail_memory(0, "help");
-    if (table)
-        print_table(f);
-    else if (command)
-        print_command(f, c);
-    else
-        print_commands(f);
-    if (fclose(f)) {
-        free(text);
-        return deco_fail_memory(n, "help");
-    }
-    *out = text;
-    return DECO_OK;
+    return option_printed(out, "help", print_help, &(help_asked){table, command ? c : -1});
 }
 
 void deco_text_free(char *text) { free(text); }

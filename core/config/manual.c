@@ -1,8 +1,8 @@
 /* The manual page cryodeco(1), in man's own language (troff's man macros). */
 #include "config/options.h"
+#include "config/printed.h"
 #include "config/table.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* A character of more than one byte by its number, so that no reader of the page has to know its encoding. Returns its last byte. */
@@ -110,23 +110,12 @@ static void print_foot(FILE *f)
           f);
 }
 
-deco_status deco_options_manual(char **out)
+static void print_all(FILE *f, const void *nothing)
 {
-    char *text = NULL;
-    size_t n = 0;
-    FILE *f = open_memstream(&text, &n);
-
-    *out = NULL;
-    if (!f)
-        return deco_fail_memory(0, "the manual page");
     print_head(f);
     print_commands(f);
     print_options(f);
     print_foot(f);
-    if (fclose(f)) {
-        free(text);
-        return deco_fail_memory(n, "the manual page");
-    }
-    *out = text;
-    return DECO_OK;
 }
+
+deco_status deco_options_manual(char **out) { return option_printed(out, "the manual page", print_all, NULL); }
