@@ -12,15 +12,13 @@
 size_t deco_pages_size(size_t bytes)
 {
     size_t unit = bytes >= LARGE ? PAGE : LINE;
-    if (bytes > SIZE_MAX - unit)
-        return bytes;
     return bytes ? (bytes + unit - 1) / unit * unit : unit;
 }
 
 void *deco_pages(size_t bytes)
 {
     size_t size = deco_pages_size(bytes);
-    void *p = size % LINE ? NULL : aligned_alloc(size >= PAGE ? PAGE : LINE, size);
+    void *p = bytes > PTRDIFF_MAX ? NULL : aligned_alloc(size >= PAGE ? PAGE : LINE, size);
 
     if (p && size >= PAGE)
         madvise(p, size, MADV_HUGEPAGE); /* a wish: without large pages all is as before */

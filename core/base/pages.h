@@ -8,7 +8,7 @@
  * transparent_hugepage/enabled), blocks of a MiB and more lie in them. NULL: no memory. */
 void *deco_pages(size_t bytes);
 
-/* The size that such a block really has, at most a large page less a byte more than was asked for. */
+/* The size that such a block really has, at most a large page less a byte more than was asked for; `bytes` is one that there may be. */
 size_t deco_pages_size(size_t bytes);
 
 #endif

@@ -27,7 +27,7 @@ static void sizes_beyond_memory_give_nothing(void **state)
 {
     assert_null(deco_pages(SIZE_MAX));
     assert_null(deco_pages(SIZE_MAX - 64));
-    assert_null(deco_pages(SIZE_MAX / 2));
+    assert_null(deco_pages(SIZE_MAX / 2 + 1));
 }
 
 int main(void)
