@@ -17,6 +17,7 @@ typedef int32_t ivec __attribute__((vector_size(32)));
 
 KERNEL inline vec fma_(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 KERNEL inline vec where_positive(vec x, vec a) { return _mm256_and_ps(a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_NLE_UQ)); }
+KERNEL inline vec larger_(vec a, vec b) { return _mm256_max_ps(b, a); } /* the second when either is a NaN */
 
 KERNEL inline float sum_(vec a)
 {

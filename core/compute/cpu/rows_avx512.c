@@ -19,6 +19,7 @@ KERNEL inline vec fma_(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 
 KERNEL inline vec where_positive(vec x, vec a) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NLE_UQ), a); }
 
+KERNEL inline vec larger_(vec a, vec b) { return _mm512_max_ps(b, a); } /* the second when either is a NaN */
 KERNEL inline float sum_(vec a) { return _mm512_reduce_add_ps(a); }
 
 /* Exchanges the lanes and the rows that differ in one bit of their number, bit by bit. */

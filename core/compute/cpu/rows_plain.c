@@ -15,6 +15,12 @@ typedef int32_t ivec __attribute__((vector_size(16)));
 
 static inline vec fma_(vec a, vec b, vec c) { return a * b + c; }
 static inline vec where_positive(vec x, vec a) { return (vec)((ivec)a & ~(ivec)(x <= 0.f)); }
+static inline vec larger_(vec a, vec b)
+{
+    ivec less = (ivec)(a <= b);
+    return (vec)(((ivec)b & less) | ((ivec)a & ~less));
+}
+
 static inline float sum_(vec a) { return (a[0] + a[2]) + (a[1] + a[3]); }
 
 static inline void transpose_(vec t[VN])

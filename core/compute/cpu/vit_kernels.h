@@ -1,12 +1,5 @@
-/* The kernels of vit_rows.h, for the vectors that rows_kernels.h works with; included behind it. The including file names the table:
- * VIT_KERNELS. */
-
-/* This way round, a NaN in a goes on. */
-KERNEL inline vec larger_(vec a, vec b)
-{
-    ivec less = (ivec)(a <= b);
-    return (vec)(((ivec)b & less) | ((ivec)a & ~less));
-}
+/* The kernels of vit_rows.h, for the vectors that rows_kernels.h works with; included behind it. The including file gives larger_ (of a
+ * and b, where a NaN in a goes on) and names the table: VIT_KERNELS. */
 
 KERNEL inline float largest_(vec a)
 {
