@@ -86,7 +86,7 @@ def order(seed, epoch, n):
 
 class Images:
     def __init__(self, job, ind=None):
-        rows = np.load(next(job.glob("*downsampled_particles.cs")))
+        rows = np.load(next(p for p in job.glob("*particles.cs") if "passthrough" not in p.name))
         more = np.load(next(job.glob("*passthrough*.cs")))
         rows = rows if ind is None else rows[np.loadtxt(ind, dtype=int)]
         at = {u: i for i, u in enumerate(more["uid"])}
