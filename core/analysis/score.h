@@ -19,10 +19,14 @@ typedef struct deco_label_score {
 deco_status deco_labels_score(deco_label_score *out, const int32_t *truth, const int32_t *found, int64_t N);
 void deco_label_score_free(deco_label_score *s);
 
+/* The best one-to-one assignment of n <= m rows to columns for a gain [n,m]: column_row [m] is the row of each column, or -1. */
+deco_status deco_assign(int64_t *column_row, const double *gain, int64_t n, int64_t m);
+
 /* Rotations in the frame and hand that fit best: R ~ F' R' Q with Q a rotation, or improper with F' = diag(1, 1, -1). */
 typedef struct deco_rotation_score {
     bool mirrored;
     double median_deg, mean_deg, within_5, within_10, within_30, other_hand_median_deg;
+    double Q[9]; /* that frame */
 } deco_rotation_score;
 deco_status deco_rotations_score(deco_rotation_score *out, const float *truth, const float *found, int64_t N); /* [N,9] */
 

@@ -136,9 +136,8 @@ static void information(deco_label_score *out, const contingency *c)
     out->ami = fabs(mean - chance) > 1e-15 ? (mutual - chance) / (mean - chance) : 1;
 }
 
-/* The best one-to-one assignment of n <= m rows to columns for a gain [n,m] (Kuhn's Hungarian method with potentials, by Jonker and
- * Volgenant's shortest paths): column_row [m] is the row of each column, or -1. */
-static deco_status assign(int64_t *column_row, const double *gain, int64_t n, int64_t m)
+/* Kuhn's Hungarian method with potentials, by Jonker and Volgenant's shortest paths. */
+deco_status deco_assign(int64_t *column_row, const double *gain, int64_t n, int64_t m)
 {
     deco_status st = DECO_OK;
     double *u = NULL, *v = NULL, *dist = NULL;
@@ -214,7 +213,7 @@ static deco_status name_clusters(deco_label_score *out, const contingency *c, in
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < m; j++)
             gain[i * m + j] = (double)c->table[turned ? j * c->columns + i : i * c->columns + j];
-    TRY(assign(partner, gain, n, m));
+    TRY(deco_assign(partner, gain, n, m));
     for (int64_t j = 0; j < m; j++) {
         if (partner[j] < 0)
             continue;

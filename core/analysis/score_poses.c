@@ -136,11 +136,11 @@ out:
     return st;
 }
 
-static deco_status fit_hand(pose_fit *f)
+static deco_status fit_hand(double Q[9], pose_fit *f)
 {
     deco_random random = deco_random_at(0, DECO_STREAM_SAMPLE, 0);
     int64_t step = (f->N + TRIED - 1) / TRIED, proposals = f->N < PROPOSALS ? f->N : PROPOSALS;
-    double best[9] = {0}, least = INFINITY, q[9];
+    double least = INFINITY, q[9];
 
     for (int64_t p = 0; p < proposals; p++) {
         int64_t i = f->N <= PROPOSALS ? p : (int64_t)deco_random_below(&random, (uint64_t)f->N);
@@ -149,10 +149,10 @@ static deco_status fit_hand(pose_fit *f)
         m = try_frame(f, q, step);
         if (m < least) {
             least = m;
-            memcpy(best, q, sizeof best);
+            memcpy(Q, q, sizeof q);
         }
     }
-    return refine(best, f);
+    return refine(Q, f);
 }
 
 static double share_within(const double *x, int64_t n, double most)
@@ -168,7 +168,7 @@ deco_status deco_rotations_score(deco_rotation_score *out, const float *truth, c
 {
     deco_status st = DECO_OK;
     pose_fit f = {.truth = truth, .found = found, .N = N};
-    double *error[2] = {NULL, NULL}, med[2];
+    double *error[2] = {NULL, NULL}, med[2], Q[2][9] = {{0}};
     int k;
 
     *out = (deco_rotation_score){0};
@@ -177,13 +177,14 @@ deco_status deco_rotations_score(deco_rotation_score *out, const float *truth, c
         TRY(deco_alloc(&error[k], (size_t)N + 1, sizeof *error[k], "errors of poses"));
         f.error = error[k];
         f.mirrored = k == 1;
-        TRY(fit_hand(&f));
+        TRY(fit_hand(Q[k], &f));
         med[k] = median(f.sorted, error[k], N);
     }
     k = med[1] < med[0];
     *out = (deco_rotation_score){
-        k == 1,    med[k], mean(error[k], N), share_within(error[k], N, 5), share_within(error[k], N, 10), share_within(error[k], N, 30),
-        med[1 - k]};
+        k == 1,     med[k], mean(error[k], N), share_within(error[k], N, 5), share_within(error[k], N, 10), share_within(error[k], N, 30),
+        med[1 - k], {0}};
+    memcpy(out->Q, Q[k], sizeof out->Q);
 out:
     free(error[0]);
     free(error[1]);

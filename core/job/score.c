@@ -5,6 +5,7 @@
 #include "formats/mrc.h"
 #include "formats/npy.h"
 #include "job/job.h"
+#include "job/score_volumes.h"
 #include "job/subset_source.h"
 #include <cjson/cJSON.h>
 #include <inttypes.h>
@@ -18,9 +19,12 @@ typedef struct score_job {
     char *analysis; /* directory */
     int64_t N;
     deco_npy uid;
-    int32_t *label;   /* [N] true classes; NULL: a continuous set, or none known */
-    float *R, *shift; /* [N,9], [N,2] pixels of the truth's box; NULL: none known */
-    double box;       /* of the truth; 0: not known */
+    int32_t *label;     /* [N] true classes; NULL: a continuous set, or none known */
+    float *R, *shift;   /* [N,9], [N,2] pixels of the truth's box; NULL: none known */
+    double box;         /* of the truth; 0: not known */
+    double *coordinate; /* [N] of a continuous set */
+    double Q[9];        /* the frame that the rotations fit best in */
+    cJSON *info;        /* truth.json */
     cJSON *report;
     deco_pool *pool;
 } score_job;
@@ -90,12 +94,24 @@ out:
     return st;
 }
 
+static deco_status take_coordinates(score_job *j, const deco_table *t, const int64_t *row)
+{
+    deco_status st = DECO_OK;
+    const deco_column *place;
+
+    TRY(deco_table_need(&place, t, "t", 'n', 1));
+    TRY(deco_alloc(&j->coordinate, (size_t)j->N + 1, sizeof *j->coordinate, "true coordinates"));
+    for (int64_t i = 0; i < j->N; i++)
+        j->coordinate[i] = deco_cell_real(place, row[i], 0);
+out:
+    return st;
+}
+
 /* truth.json and particles.npy of a simulated set. */
 static deco_status read_truth(score_job *j, const char *directory)
 {
     deco_status st = DECO_OK;
     char *info_path = deco_path_join(directory, "truth.json"), *path = deco_path_join(directory, "particles.npy"), *text = NULL;
-    cJSON *info = NULL;
     const cJSON *kind;
     deco_table *t = NULL;
     int64_t *row = NULL;
@@ -103,23 +119,21 @@ static deco_status read_truth(score_job *j, const char *directory)
     if (!info_path || !path)
         TRY(deco_fail_memory(strlen(directory), "a file's name"));
     TRY(deco_file_get(&text, &(size_t){0}, info_path, 1 << 24));
-    info = cJSON_Parse(text);
-    kind = cJSON_GetObjectItemCaseSensitive(info, "kind");
+    j->info = cJSON_Parse(text);
+    kind = cJSON_GetObjectItemCaseSensitive(j->info, "kind");
     if (!cJSON_IsString(kind))
         TRY(deco_fail(DECO_E_FORMAT, "%s: is not the truth of a simulated set (no \"kind\")", info_path));
-    if (cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(info, "box_px")))
-        j->box = cJSON_GetObjectItemCaseSensitive(info, "box_px")->valuedouble;
+    if (cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(j->info, "box_px")))
+        j->box = cJSON_GetObjectItemCaseSensitive(j->info, "box_px")->valuedouble;
     TRY(deco_npy_read_table(&t, path));
     TRY(deco_alloc(&row, (size_t)j->N + 1, sizeof *row, "rows of the truth"));
     TRY(join_truth(row, j, t));
     TRY(take_poses(j, t, row));
-    if (strcmp(kind->valuestring, "continuous") != 0)
-        TRY(take_labels(j, t, row));
+    TRY(strcmp(kind->valuestring, "continuous") != 0 ? take_labels(j, t, row) : take_coordinates(j, t, row));
 out:
     free(info_path);
     free(path);
     free(text);
-    cJSON_Delete(info);
     deco_table_free(t);
     free(row);
     return st;
@@ -193,6 +207,7 @@ static deco_status score_rotations(score_job *j)
 
     TRY(read_rows(&found, j->analysis, "rotation.npy", 'f', j->N, 9));
     TRY(deco_rotations_score(&s, j->R, found.data, j->N));
+    memcpy(j->Q, s.Q, sizeof j->Q);
     to = cJSON_AddObjectToObject(j->report, "rotations");
     cJSON_AddStringToObject(to, "hand", s.mirrored ? "mirrored" : "same");
     cJSON_AddNumberToObject(to, "median_deg", s.median_deg);
@@ -245,6 +260,23 @@ static deco_status score_shifts(score_job *j)
     cJSON_AddNumberToObject(to, "raw_mean_px", s.raw_mean_px);
     cJSON_AddItemToObject(to, "map_displacement_px", cJSON_CreateDoubleArray(s.displacement_px, 3));
 out:
+    deco_npy_free(&found);
+    return st;
+}
+
+/* After the rotations: these say how the maps lie. */
+static deco_status score_maps(score_job *j)
+{
+    deco_status st = DECO_OK;
+    deco_npy found = {0};
+    char *directory = NULL;
+
+    TRY(clustering_of(&directory, j));
+    TRY(read_rows(&found, directory, "labels.npy", 'i', j->N, 1));
+    TRY(deco_volumes_score(j->report, &(deco_volumes_input){j->o->truth, cJSON_GetObjectItemCaseSensitive(j->info, "maps"), directory, j->N,
+                                                            found.data, j->label, j->coordinate, j->Q}));
+out:
+    free(directory);
     deco_npy_free(&found);
     return st;
 }
@@ -326,6 +358,7 @@ deco_status deco_job_score(const deco_options *o, deco_monitor *m, bool *wrote, 
     if (j.R) {
         TRY(score_rotations(&j));
         TRY(score_shifts(&j));
+        TRY(score_maps(&j));
     }
     if (!(text = cJSON_Print(j.report)) || !(*out = deco_format("%s\n", text)))
         TRY(deco_fail_memory(4096, "a report"));
@@ -338,6 +371,8 @@ out:
     free(j.label);
     free(j.R);
     free(j.shift);
+    free(j.coordinate);
+    cJSON_Delete(j.info);
     cJSON_Delete(j.report);
     return st;
 }

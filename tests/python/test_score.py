@@ -1,12 +1,19 @@
 """`cryodeco score`: a run that never was, its labels, poses and latents spoilt by known amounts, against the formulas written out once more."""
 import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
 
+import mrcfile
 import numpy as np
 import pytest
 from conftest import TINY, cryodeco
 from score import adjusted_rand
 
 FLIP = np.diag([1.0, 1.0, -1.0])
+EVALUATE = pathlib.Path(__file__).resolve().parents[3] / "shared/tools/evaluate.py"
 
 
 def turns(vectors):
@@ -108,6 +115,76 @@ def test_labels_that_are_known_will_do(run):
     np.save(outdir / "known.npy", truth["label"].astype("<i8"))
     s = scored(outdir, "--labels_evaluate", outdir / "known.npy")
     assert s["clusters"] == scored(outdir, "--truth", TINY / "truth")["clusters"] and "rotations" not in s
+
+
+def read(path):
+    with mrcfile.open(path) as m:
+        return m.data.astype(float)
+
+
+def fsc(a, b):
+    """Shells [i - 1, i), i up to D/2 - 1; 1 at 0."""
+    D = len(a)
+    g = np.fft.fftfreq(D, 1 / D)
+    shell = np.floor(np.sqrt(g[:, None, None] ** 2 + g[:, None] ** 2 + g ** 2)).astype(int).ravel() + 1
+    A, B = np.fft.fftn(a).ravel(), np.fft.fftn(b).ravel()
+    total = [np.bincount(shell, x, D)[1:D // 2] for x in ((A * B.conj()).real, abs(A) ** 2, abs(B) ** 2)]
+    return np.r_[1, total[0] / np.sqrt(total[1] * total[2])]
+
+
+def share_below(curve):
+    return np.trapezoid(abs(curve)) / (len(curve) - 1) if hasattr(np, "trapezoid") else np.trapz(abs(curve)) / (len(curve) - 1)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_maps_are_scored_in_the_frame_of_the_poses(run, mirrored):
+    """Both classes' maps, the other way round, one with noise, in a frame of their own: of a quarter turn about x, or of the other hand."""
+    outdir, truth, label, _, _ = run
+    analysis, rng = outdir / "out/analysis_3", np.random.default_rng(2)
+    true = [read(TINY / f"truth/maps/class_{k}.mrc") for k in (0, 1)]
+    noisy = true[1] + 0.5 * true[1].std() * rng.standard_normal(true[1].shape)
+    turn = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    for name, v in (("vol_000.mrc", noisy), ("vol_001.mrc", true[0])):
+        # v(x, y, -z), or v(x, z, -y); index D/2 is the origin
+        v = np.roll(v[::-1], 1, 0) if mirrored else np.roll(v.transpose(1, 0, 2)[:, ::-1], 1, 1)
+        with mrcfile.new(analysis / "clustering3" / name, overwrite=True) as m:
+            m.set_data(np.ascontiguousarray(v, np.float32))
+            m.voxel_size = 4.5
+    R = FLIP @ truth["R"] @ FLIP if mirrored else truth["R"] @ turn
+    np.save(analysis / "rotation.npy", R.astype("<f4"))
+    np.save(analysis / "clustering3/labels.npy", np.where(label < 0, -1, 1 - truth["label"]).astype("<i4"))
+    s = scored(outdir, "--truth", TINY / "truth")
+    assert s["volumes"]["hand"] == ("mirrored" if mirrored else "same")
+    first, second = s["volumes"]["each"]
+    assert (first["volume"], first["label"], second["volume"], second["label"]) == ("vol_000.mrc", 1, "vol_001.mrc", 0)
+    inside = np.sqrt(sum((np.indices(noisy.shape) - 16) ** 2)) < 16  # what a turned map has
+    expected = share_below(fsc(noisy * inside, true[1]))
+    assert first["auc"] == pytest.approx(expected, abs=0.01) and expected < 0.97  # interpolation takes a little
+    assert second["auc"] > 0.99 and second["corr"] > 0.99 and second["fsc0143_A"] == 9
+    rows = np.arange(0, len(truth), 7)
+    rows = rows[label[rows] >= 0]
+    perfect = (32 // 2 - 1) / 32
+    means = np.where(truth["label"][rows] == 1, first["auc"], second["auc"]) * perfect
+    assert s["per_image"]["images"] == len(rows) and s["per_image"]["auc_mean"] == pytest.approx(means.mean(), abs=1e-9)
+    assert s["per_image"]["normalised"] == pytest.approx(means.mean() / perfect, abs=1e-9)
+
+
+@pytest.mark.skipif(os.environ.get("CRYODECO_LONG") != "1" or not EVALUATE.exists(), reason="long, and takes the judge's own script")
+@pytest.mark.parametrize("flip", [False, True])
+def test_maps_are_scored_as_the_judges_script_does(tiny_run, tmp_path, flip):
+    run, truth = tmp_path / "run", TINY / "truth"
+    shutil.copytree(tiny_run, run)
+    if flip:
+        cryodeco("analyze", run, "--flip_hand", "True", "--k_num", "2", "--back_projection", "False")
+    analysis = max((run / "out").glob("analysis_*_flipped" if flip else "analysis_*"))
+    clustering = analysis / "clustering2"
+    mine = scored(run, "--truth", truth, "--analysis", analysis.name)
+    theirs = json.loads(subprocess.run([sys.executable, EVALUATE, truth, "--labels", clustering / "labels.npy", "--rotations", analysis / "rotation.npy",
+                                        "--volumes", *sorted(clustering.glob("vol_*.mrc"))], check=True, capture_output=True, text=True).stdout)
+    assert mine["volumes"]["hand"] == theirs["volumes"]["hand"]
+    for a, b in zip(mine["volumes"]["each"], theirs["volumes"]["each"]):
+        assert (a["truth"], a["label"]) == (b["truth"], b["label"]) and abs(a["auc"] - b["auc"]) < 1e-3 and abs(a["corr"] - b["corr"]) < 1e-3
+    assert abs(mine["per_image"]["auc_mean"] - theirs["per_image"]["auc_mean"]) < 1e-3
 
 
 def test_what_does_not_fit_is_refused(run):
