@@ -389,12 +389,10 @@ out:
 
 size_t deco_initial_model_bytes(const deco_options *o, int64_t N, int64_t D)
 {
-    double side = 2.0 * (double)widest_of(o, D) + 3, cells = side * side * side,
-           points = 3.1416 * (double)(widest_of(o, D) * widest_of(o, D));
-    double batch = (double)images_of(o, N) / RENEWALS + LEAST_BATCH, states = (double)o->initial_states;
+    double points = 3.1416 * (double)(widest_of(o, D) * widest_of(o, D)), batch = (double)images_of(o, N) / RENEWALS + LEAST_BATCH;
 
-    return (size_t)(states * cells * 4 * (2 * INITIAL_CHUNKS + 3 + 4) + batch * points * 4 * 4 + (double)N * 61 +
-                    (double)o->initial_starts * (double)images_of(o, N) * 44);
+    return (size_t)o->initial_states * deco_voxel_map_bytes(widest_of(o, D), INITIAL_CHUNKS) + deco_voxel_update_bytes(widest_of(o, D)) +
+           (size_t)(batch * points * 4 * 4 + (double)N * 61 + (double)o->initial_starts * (double)images_of(o, N) * 44);
 }
 
 /* ---- forecast ---------------------------------------------------------------------------------------------------- */

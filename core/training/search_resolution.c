@@ -10,6 +10,8 @@
 
 static const double resolved_fsc = 0.5, least_weight = 1e-3; /* of a shell's mean: few views leave gaps, and what stands there is noise */
 
+enum { HALVES = 2 };
+
 deco_status deco_half_maps_create(deco_half_maps **out, deco_device *dev, const deco_mask *mask, int64_t radius)
 {
     deco_status st = DECO_OK;
@@ -19,7 +21,7 @@ deco_status deco_half_maps_create(deco_half_maps **out, deco_device *dev, const 
     *out = NULL;
     TRY(deco_alloc(&h, 1, sizeof *h, "half maps"));
     *h = (deco_half_maps){.dev = dev, .mask = mask, .half = {.radius = radius}};
-    TRY(deco_voxel_map_create(&h->sums, dev, mask->L - 1, radius, 0.5 * (double)mask->L, 2));
+    TRY(deco_voxel_map_create(&h->sums, dev, mask->L - 1, radius, 0.5 * (double)mask->L, HALVES));
     TRY(deco_alloc(&h->point, most, sizeof *h->point, "half maps"));
     TRY(deco_alloc(&h->half.kx, most, f, "half maps"));
     TRY(deco_alloc(&h->half.ky, most, f, "half maps"));
@@ -50,6 +52,12 @@ void deco_half_maps_free(deco_half_maps *h)
     for (int i = 0; i < 6; i++)
         free(h->lit[i / 3][i % 3]);
     free(h);
+}
+
+size_t deco_half_maps_bytes(int64_t P, int64_t radius)
+{
+    size_t a_point = sizeof(int64_t) + (2 + 3 * HALVES) * sizeof(float); /* its number, its place, what is lit of each half's image */
+    return deco_voxel_map_bytes(radius, HALVES) + (size_t)P / 2 * a_point;
 }
 
 /* ---- images ------------------------------------------------------------------------------------------------------ */

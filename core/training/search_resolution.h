@@ -28,6 +28,9 @@ typedef struct deco_half_maps {
 deco_status deco_half_maps_create(deco_half_maps **out, deco_device *dev, const deco_mask *mask, int64_t radius);
 void deco_half_maps_free(deco_half_maps *h); /* takes NULL */
 
+/* Bytes of them, of images on a mask of P points: for the forecast. */
+size_t deco_half_maps_bytes(int64_t P, int64_t radius);
+
 /* B images [B,P] at their poses, R [B,9], shift [B,2] pixels; those of even numbers, counted from `first`, are the first half. */
 typedef struct deco_half_images {
     int64_t B, first;

@@ -521,7 +521,8 @@ static size_t epoch_bytes(const deco_options *o, const deco_epoch_plan *e, const
                                          e->kind != DECO_EPOCH_PRETRAIN, o->gradient_checkpointing)
                     : 0) +
            deco_loader_bytes(D, P, loaded, e->search_batch ? SEARCH_BATCHES_AHEAD : (int)o->prefetch, threads, o->use_conf_encoder) +
-           (e->search_batch ? trainer_search_bytes(o, e, N, h->Z) : 0);
+           (e->search_batch ? trainer_search_bytes(o, e, N, h->Z) : 0) +
+           (e->kind == DECO_EPOCH_SEARCH && !e->exact && deco_search_follows(o) ? deco_half_maps_bytes(P, e->radius) : 0);
 }
 
 /* With the CPU's own: gradients of at most 16 runs of images, packed weights, and what a thread holds of an image. */

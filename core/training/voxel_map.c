@@ -9,6 +9,11 @@
 /* The mask falls off over three points of its grid: as sharp as the grid can hold. */
 static const double mask_edge = 3;
 
+static int64_t side_of(int64_t radius) { return 2 * radius + 3; }
+
+/* A quarter wider than the ball, so that the mask's edge has room. */
+static int64_t grid_of(int64_t radius) { return 2 * ((5 * side_of(radius) + 7) / 8); }
+
 static int64_t cells(const deco_voxel_map *v) { return v->side * v->side * v->side; }
 
 /* 1 in the sphere, 0 outside. */
@@ -53,9 +58,9 @@ deco_status deco_voxel_map_create(deco_voxel_map **out, deco_device *dev, int64_
     v->radius = radius;
     v->gain = 1;
     v->reach = radius + 1;
-    v->side = 2 * v->reach + 1;
+    v->side = side_of(radius);
     v->chunks = chunks;
-    v->grid = 2 * ((5 * v->side + 7) / 8); /* a quarter wider than the ball, so that the mask's edge has room */
+    v->grid = grid_of(radius);
     size_t n = (size_t)cells(v), g = (size_t)(v->grid * v->grid * v->grid);
     TRY(deco_alloc(&v->chunk, 2 * n * (size_t)chunks, sizeof *v->chunk, "a map of voxels"));
     TRY(deco_alloc(&v->value, n, sizeof *v->value, "a map of voxels"));
@@ -73,6 +78,16 @@ out:
     deco_voxel_map_free(v);
     return st;
 }
+
+size_t deco_voxel_map_bytes(int64_t radius, int64_t chunks)
+{
+    size_t n = (size_t)(side_of(radius) * side_of(radius) * side_of(radius)),
+           g = (size_t)(grid_of(radius) * grid_of(radius) * grid_of(radius));
+    return n * (size_t)(2 * chunks + 3) * sizeof(float) + n * sizeof(int32_t) + 2 * g * sizeof(float);
+}
+
+/* The mask's grid on the host, and half of its transform. */
+size_t deco_voxel_update_bytes(int64_t radius) { return 2 * (size_t)(grid_of(radius) * grid_of(radius) * grid_of(radius)) * sizeof(float); }
 
 void deco_voxel_map_copy(deco_voxel_map *to, const deco_voxel_map *from)
 {

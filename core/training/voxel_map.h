@@ -28,6 +28,10 @@ typedef struct deco_voxel_map {
 deco_status deco_voxel_map_create(deco_voxel_map **out, deco_device *dev, int64_t D, int64_t radius, double mask_px, int64_t chunks);
 void deco_voxel_map_free(deco_voxel_map *v);
 
+/* Bytes of one, and while it is updated besides: for the forecast. */
+size_t deco_voxel_map_bytes(int64_t radius, int64_t chunks);
+size_t deco_voxel_update_bytes(int64_t radius);
+
 /* The sums and the map of one of the same size. */
 void deco_voxel_map_copy(deco_voxel_map *to, const deco_voxel_map *from);
 

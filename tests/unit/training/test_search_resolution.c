@@ -4,6 +4,8 @@
 #include "base/philox.h"
 #include "compute/ops.h"
 #include "formulas/rotation.h"
+#include "training/train.h"
+#include <malloc.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -167,10 +169,41 @@ static void the_search_looks_further_by_half_at_most(void **state)
     deco_options_free(o);
 }
 
+/* The memory forecast of an epoch that measures how far to look has the half maps in it, and they take what it says. */
+static void half_maps_are_in_the_forecast_of_memory(void **state)
+{
+    deco_options *o;
+    deco_half_maps *h = NULL;
+    deco_mask *mask = NULL;
+    deco_device *dev = NULL;
+    const deco_hypervolume shape = {.L = 129, .pe_dim = 8, .H = 32, .n = 1, .Z = 2, .layer_norm = true};
+    size_t with, without;
+    (void)state;
+    assert_int_equal(deco_options_create(&o), DECO_OK);
+    assert_int_equal(deco_options_put(o, "pose_search_engine", "sliced", DECO_FROM_COMMAND), DECO_OK);
+    with = deco_train_bytes(o, &shape, NULL, 1000, 128, 2);
+    assert_int_equal(deco_options_put(o, "l_end", "64", DECO_FROM_COMMAND), DECO_OK); /* as far as it could look, and nothing to measure */
+    without = deco_train_bytes(o, &shape, NULL, 1000, 128, 2);
+    deco_options_free(o);
+    assert_int_equal(with - without, deco_half_maps_bytes(129 * 129, 64));
+
+    assert_int_equal(deco_device_create(&dev, "cpu", 1), DECO_OK);
+    assert_int_equal(deco_mask_create(&mask, 129, 64), DECO_OK);
+    size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    assert_int_equal(deco_half_maps_create(&h, dev, mask, 64), DECO_OK);
+    size_t taken = mallinfo2().uordblks + mallinfo2().hblkhd - before, said = deco_half_maps_bytes(mask->P, 64);
+    const size_t rounding = (size_t)2 * (4 << 20); /* two arrays on the device, whole pages of 2 MiB and aligned to them */
+    if (taken)                                     /* a sanitizer's own allocator tells nothing */
+        assert_in_range(taken, said, said + rounding + said / 100);
+    deco_half_maps_free(h);
+    deco_mask_free(mask);
+    deco_device_free(dev);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(signal_is_resolved_as_far_as_it_goes),
-                                       cmocka_unit_test(one_low_shell_is_passed_over_and_two_are_not),
-                                       cmocka_unit_test(the_search_looks_further_by_half_at_most)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(signal_is_resolved_as_far_as_it_goes), cmocka_unit_test(one_low_shell_is_passed_over_and_two_are_not),
+        cmocka_unit_test(the_search_looks_further_by_half_at_most), cmocka_unit_test(half_maps_are_in_the_forecast_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
