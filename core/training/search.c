@@ -15,6 +15,7 @@
 struct trainer_search {
     deco_search_exact *exact; /* one of them, as the plan says */
     deco_search_sliced *engine;
+    deco_search_exact *judge; /* beside it, of the sample that is searched exactly too: from the first one on */
     deco_search_sliced_config config;
     float *table, *centroids; /* [N,Z] the latents on the host, [K,Z] */
     /* One search batch. */
@@ -86,6 +87,7 @@ void trainer_search_free(trainer *t)
     if (!s)
         return;
     deco_search_exact_free(s->exact);
+    deco_search_exact_free(s->judge);
     deco_search_sliced_free(s->engine);
     void *all[] = {s->old_R, s->old_shift, s->table, s->centroids, s->ctf,    s->z,     s->R,
                    s->shift, s->score,     s->turn,  s->row,       s->images, s->pixels};
@@ -166,7 +168,6 @@ static deco_status sample(trainer *t, const deco_batch *b)
     deco_status st = DECO_OK;
     struct trainer_search *s = t->search;
     deco_search_grid grid = grid_of(t);
-    deco_search_exact *exact = NULL;
     float R[9 * DECO_SAMPLE_MOST], shift[2 * DECO_SAMPLE_MOST], score[DECO_SAMPLE_MOST];
     double points = deco_exact_points(&grid, t->m->shape.L);
     int64_t n = deco_agreement_sample(t->at, points, b->B);
@@ -177,12 +178,12 @@ static deco_status sample(trainer *t, const deco_batch *b)
         return DECO_OK;
     if (t->o->use_gt_trans)
         in.shift = s->shift;
-    TRY(deco_search_exact_create(&exact, t->m, t->mask, &grid, n));
-    TRY(deco_search_exact_run(exact, &in, &out, NULL));
+    if (!s->judge)
+        TRY(deco_search_exact_create(&s->judge, t->m, t->mask, &grid, DECO_SAMPLE_MOST));
+    TRY(deco_search_exact_run(s->judge, &in, &out, NULL));
     deco_agreement_count(t->at, R, s->R, n);
     t->at->sample_work += (double)n * points;
 out:
-    deco_search_exact_free(exact);
     return st;
 }
 
