@@ -1,6 +1,7 @@
 #include "analysis/backproject.h"
 #include "analysis/fsc.h"
 #include "base/philox.h"
+#include "particles/file_order.h"
 #include "particles/loader.h"
 #include <math.h>
 #include <stdlib.h>
@@ -30,43 +31,60 @@ static bool take_split(uint8_t *of, const deco_particles *p)
     return count[0] && count[1];
 }
 
-/* Rows in a random order, dealt to the two halves by turns, cluster by cluster. */
-static deco_status draw(uint8_t *of, const int32_t *label, int64_t N, uint64_t seed)
+/* Rows in a random order, dealt to the half that their cluster has fewer of; but an image's first row settles where all its rows go. */
+static deco_status draw(uint8_t *of, const distinct_images *images, const int32_t *label, int64_t N, uint64_t seed)
 {
     deco_status st = DECO_OK;
     deco_random random = deco_random_at(seed, DECO_STREAM_HALVES, 0);
-    int64_t *order = NULL, most = 0;
-    uint8_t *turn = NULL;
+    int64_t *order = NULL, *surplus = NULL, most = 0; /* of a cluster's first half over its second */
+    uint8_t *dealt = NULL;                            /* [images] 1 + the half */
 
     TRY(deco_alloc(&order, (size_t)N, sizeof *order, "half sets"));
     for (int64_t i = 0; i < N && label; i++)
         most = label[i] > most ? label[i] : most;
-    TRY(deco_alloc(&turn, (size_t)most + 1, sizeof *turn, "half sets"));
+    TRY(deco_alloc(&surplus, (size_t)most + 1, sizeof *surplus, "half sets"));
+    TRY(deco_alloc(&dealt, (size_t)images->count + 1, 1, "half sets"));
     deco_random_permutation(&random, order, N);
     for (int64_t i = 0; i < N; i++) {
-        int32_t k = label && label[order[i]] > 0 ? label[order[i]] : 0;
-        of[order[i]] = turn[k];
-        turn[k] ^= 1;
+        int64_t row = order[i], image = images->number[row];
+        int32_t k = label && label[row] > 0 ? label[row] : 0;
+        if (!dealt[image])
+            dealt[image] = 1 + (surplus[k] > 0);
+        of[row] = dealt[image] - 1;
+        surplus[k] += of[row] ? -1 : 1;
     }
 out:
     free(order);
-    free(turn);
+    free(surplus);
+    free(dealt);
     return st;
+}
+
+/* Rows of one image that the input has in both halves go where its first row is: else both maps would have its noise. */
+static void keep_together(uint8_t *of, const distinct_images *images, int64_t N)
+{
+    for (int64_t i = 0; i < N; i++)
+        of[i] = of[images->row[images->number[i]]];
 }
 
 deco_status deco_half_sets_find(deco_half_sets *out, const deco_particles *p, const int32_t *label, uint64_t seed)
 {
     deco_status st = DECO_OK;
     deco_half_sets h = {0};
+    distinct_images images = {0};
 
     *out = h;
     TRY(deco_alloc(&h.of, (size_t)p->N, sizeof *h.of, "half sets"));
+    TRY(file_order_distinct(&images, p));
     h.drawn = !take_split(h.of, p);
     if (h.drawn)
-        TRY(draw(h.of, label, p->N, seed));
+        TRY(draw(h.of, &images, label, p->N, seed));
+    else
+        keep_together(h.of, &images, p->N);
     *out = h;
     h = (deco_half_sets){0};
 out:
+    distinct_images_free(&images);
     deco_half_sets_free(&h);
     return st;
 }

@@ -13,7 +13,8 @@ typedef struct deco_half_sets {
     bool drawn;  /* by us; else they are the input's alignments3D/split */
 } deco_half_sets;
 
-/* The input's own half sets, where it has any and both have rows; or drawn, evenly in each cluster: label [N] (NULL: all are one). Fails: MEMORY. */
+/* The input's own half sets, where it has any and both have rows; or drawn, evenly in each cluster: label [N] (NULL: all are one). Rows that share an
+ * image, as after symmetry expansion, are in one half set, or both maps would have its noise. Fails: MEMORY. */
 deco_status deco_half_sets_find(deco_half_sets *out, const deco_particles *p, const int32_t *label, uint64_t seed);
 void deco_half_sets_free(deco_half_sets *h);
 

@@ -13,11 +13,9 @@
 #include <string.h>
 
 enum { FEWEST_THREADS = 2, MOST_THREADS = 8 };
-enum { OPEN_STACKS = 24 }; /* a thread: well under the 1024 files that a process may usually open */
-enum { DISK_AHEAD = 256 }; /* images of a cache that the disk is asked for before they are read: 15 MB at 128 px */
-enum {
-    ASK_BYTES = 1 << 20
-}; /* neighbours that it is asked for with them, where all are wanted in this pass: as few requests as reading in order */
+enum { OPEN_STACKS = 24 };    /* a thread: well under the 1024 files that a process may usually open */
+enum { DISK_AHEAD = 256 };    /* images of a cache that the disk is asked for before they are read: 15 MB at 128 px */
+enum { ASK_BYTES = 1 << 20 }; /* neighbours asked for with them where a pass wants most: as few requests as dd's */
 
 typedef struct slot {
     float *images;   /* [batch,P] */

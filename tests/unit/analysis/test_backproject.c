@@ -154,6 +154,41 @@ static void half_sets_are_the_inputs_or_drawn_evenly(void **state)
     close_set(&s);
 }
 
+/* Every image ten rows, as after symmetry expansion: its noise is in one half map, whether halves are drawn or given, and sizes stay alike. */
+static void rows_of_one_image_are_in_one_half(void **state)
+{
+    known_set s;
+    deco_half_sets h;
+    deco_table *rows = NULL, *with;
+    deco_column *split;
+
+    open_set(&s, data_path("tiny"), "J12", "tiny", 1);
+    for (int64_t i = 0; i < s.p->N; i++)
+        s.p->image[i] = s.p->image[i / 10 * 10];
+    with = s.p->rows;
+    for (int given = 0; given < 2; given++) {
+        int64_t count[2] = {0};
+        toy_ok(deco_table_create(&rows, s.p->N, "toy"));
+        if (given) {
+            toy_ok(deco_table_add(rows, &split, "alignments3D/split", 'u', 4, 0, NULL));
+            for (int64_t i = 0; i < s.p->N; i++) /* every seventh row is astray */
+                deco_cell_set_u64(split, i, 0, (uint64_t)(i / 10 % 2 ^ (i % 7 == 3)));
+        }
+        s.p->rows = rows;
+        toy_ok(deco_half_sets_find(&h, s.p, s.label, 3));
+        s.p->rows = with;
+        assert_int_equal(h.drawn, !given);
+        for (int64_t i = 0; i < s.p->N; i++) {
+            assert_int_equal(h.of[i], h.of[i / 10 * 10]);
+            count[h.of[i]]++;
+        }
+        assert_true(llabs(count[0] - count[1]) <= s.p->N / 5);
+        deco_half_sets_free(&h);
+        deco_table_free(rows);
+    }
+    close_set(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +196,7 @@ int main(void)
         cmocka_unit_test(half_maps_of_demo_tell_how_good_the_map_is),
         cmocka_unit_test(maps_are_the_same_on_any_number_of_threads),
         cmocka_unit_test(half_sets_are_the_inputs_or_drawn_evenly),
+        cmocka_unit_test(rows_of_one_image_are_in_one_half),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
