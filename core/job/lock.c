@@ -2,11 +2,10 @@
  * moved on while the owner lives, for those on other hosts, who see neither. */
 #include "job/lock.h"
 #include "base/file.h"
+#include "base/ticker.h"
 #include "job/forecast.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,10 +23,7 @@ struct deco_lock {
     int fd;
     char *path;
     deco_monitor *m;
-    pthread_t heart;
-    pthread_mutex_t mutex; /* of ending */
-    pthread_cond_t wake;
-    bool beating, ending;
+    deco_ticker *heart; /* NULL: other hosts see the lock grow stale, and still do not take it */
 };
 
 typedef struct owner {
@@ -142,8 +138,10 @@ static deco_status judge(bool *held, const deco_lock *l, grip g, deco_monitor *m
 }
 
 /* Somebody took the file away, for a new owner perhaps: two must not train here. */
-static bool beat(deco_lock *l)
+static bool beat(void *context)
 {
+    deco_lock *l = context;
+
     if (!is_gone(l)) {
         futimens(l->fd, NULL);
         return true;
@@ -154,56 +152,9 @@ static bool beat(deco_lock *l)
     return false;
 }
 
-static void *heart_main(void *argument)
-{
-    deco_lock *l = argument;
-
-    pthread_mutex_lock(&l->mutex);
-    while (!l->ending) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += (time_t)deco_lock_beat_s;
-        until.tv_nsec += (long)(1e9 * fmod(deco_lock_beat_s, 1));
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-        if (pthread_cond_timedwait(&l->wake, &l->mutex, &until) != ETIMEDOUT)
-            continue;
-        pthread_mutex_unlock(&l->mutex); /* a file system may take its time */
-        bool ours = beat(l);
-        pthread_mutex_lock(&l->mutex);
-        if (!ours)
-            break;
-    }
-    pthread_mutex_unlock(&l->mutex);
-    return NULL;
-}
-
-/* Without a heart other hosts see the lock grow stale, and still do not take it. */
-static void start_heart(deco_lock *l)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    l->beating = !pthread_create(&l->heart, NULL, heart_main, l);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
-static void stop_heart(deco_lock *l)
-{
-    pthread_mutex_lock(&l->mutex);
-    l->ending = true;
-    pthread_cond_signal(&l->wake);
-    pthread_mutex_unlock(&l->mutex);
-    if (l->beating)
-        pthread_join(l->heart, NULL);
-}
-
 static void let_go(deco_lock *l)
 {
-    stop_heart(l);
-    pthread_cond_destroy(&l->wake);
-    pthread_mutex_destroy(&l->mutex);
+    deco_ticker_stop(l->heart);
     if (l->fd >= 0)
         close(l->fd);
     free(l->path);
@@ -222,8 +173,6 @@ static deco_status take(deco_lock **out, bool *held, const char *outdir, deco_mo
     TRY(deco_alloc(&l, 1, sizeof *l, "a lock"));
     l->fd = -1;
     l->m = m;
-    pthread_mutex_init(&l->mutex, NULL);
-    pthread_cond_init(&l->wake, NULL);
     if (!(l->path = deco_path_join(outdir, "run.lock")))
         TRY(deco_fail_memory(strlen(outdir), "a file's name"));
     do {
@@ -234,7 +183,7 @@ static deco_status take(deco_lock **out, bool *held, const char *outdir, deco_mo
         g = seize(l->fd);
     } while (g == TAKEN && is_gone(l));
     TRY(judge(held, l, g, m));
-    start_heart(l);
+    l->heart = deco_ticker_start(deco_lock_beat_s, beat, l);
     *out = l;
     l = NULL;
 out:

@@ -162,7 +162,7 @@ static bool is_orphan(const char *name)
     return pid == getpid() || (kill((pid_t)pid, 0) && errno == ESRCH);
 }
 
-/* Of nftw: a file is no folder's child by a link, and what cannot be removed stays. */
+/* For nftw, which here goes through no links. What cannot be removed stays. */
 static int sweep_one(const char *path, const struct stat *s, int type, struct FTW *where)
 {
     (void)s;

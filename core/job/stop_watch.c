@@ -1,9 +1,8 @@
 #include "job/stop_watch.h"
 #include "base/file.h"
+#include "base/ticker.h"
 #include "job/forecast.h"
 #include <math.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +20,7 @@ struct deco_stop_watch {
     double end;                /* by deco_seconds; INFINITY: none */
     const char *of;            /* whose end that is */
     _Atomic double checkpoint; /* seconds that the last one took */
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    pthread_t thread;
-    bool ending, running;
+    deco_ticker *ticker;
 };
 
 /* Seconds until Slurm ends the job; INFINITY where it does not say. */
@@ -56,49 +52,26 @@ static bool is_same(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-/* Is there a reason to stop? */
-static bool look(deco_stop_watch *w)
+/* Until there is a reason to stop. */
+static bool look(void *context)
 {
+    deco_stop_watch *w = context;
     struct stat now;
 
     if (deco_seconds() >= w->end - 2 * atomic_load(&w->checkpoint)) {
         deco_warn(w->m, "stopping: %s is near", w->of);
-        return true;
-    }
-    if (!stat(w->stop_file, &now) && !is_same(&now, &w->stale)) {
+    } else if (!stat(w->stop_file, &now) && !is_same(&now, &w->stale)) {
         deco_info(w->m, "stopping: %s is there", w->stop_file);
+    } else {
         return true;
     }
+    deco_monitor_stop(w->m);
     return false;
-}
-
-static void *watch_main(void *argument)
-{
-    deco_stop_watch *w = argument;
-
-    pthread_mutex_lock(&w->mutex);
-    while (!w->ending) {
-        pthread_mutex_unlock(&w->mutex); /* a file system may take its time */
-        bool stop = look(w);
-        pthread_mutex_lock(&w->mutex);
-        if (stop) {
-            deco_monitor_stop(w->m);
-            break;
-        }
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += (time_t)look_every_s;
-        while (!w->ending && !pthread_cond_timedwait(&w->wake, &w->mutex, &until))
-            ;
-    }
-    pthread_mutex_unlock(&w->mutex);
-    return NULL;
 }
 
 deco_status deco_stop_watch_begin(deco_stop_watch **out, const char *stop_file, double hours, deco_monitor *m)
 {
     deco_stop_watch *w = calloc(1, sizeof *w);
-    sigset_t all, before;
 
     *out = NULL;
     if (!w || !(w->stop_file = strdup(stop_file))) {
@@ -109,13 +82,8 @@ deco_status deco_stop_watch_begin(deco_stop_watch **out, const char *stop_file, 
     if (stat(stop_file, &w->stale))
         memset(&w->stale, 0, sizeof w->stale);
     set_end(w, hours);
-    pthread_mutex_init(&w->mutex, NULL);
-    pthread_cond_init(&w->wake, NULL);
-    sigfillset(&all); /* signals are the other threads' */
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    w->running = !pthread_create(&w->thread, NULL, watch_main, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!w->running)
+    w->ticker = deco_ticker_start(look_every_s, look, w);
+    if (!w->ticker)
         deco_warn(m, "no thread can be started that looks for %s and for the end of the time: signals still stop the run", stop_file);
     *out = w;
     return DECO_OK;
@@ -125,14 +93,7 @@ void deco_stop_watch_end(deco_stop_watch *w)
 {
     if (!w)
         return;
-    pthread_mutex_lock(&w->mutex);
-    w->ending = true;
-    pthread_cond_signal(&w->wake);
-    pthread_mutex_unlock(&w->mutex);
-    if (w->running)
-        pthread_join(w->thread, NULL);
-    pthread_cond_destroy(&w->wake);
-    pthread_mutex_destroy(&w->mutex);
+    deco_ticker_stop(w->ticker);
     free(w->stop_file);
     free(w);
 }

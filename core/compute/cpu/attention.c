@@ -125,9 +125,10 @@ static deco_status heads(deco_device *dev, const void *context, int64_t tile, in
     int64_t T = x->a.T, C = x->a.C, H = x->a.heads;
     size_t bytes = (size_t)cpu_attention_scratch(&x->a) * sizeof(float);
     float *scratch = cpu_scratch(dev, worker, bytes);
-    deco_status st = scratch ? DECO_OK : deco_fail_memory(bytes, "attention");
 
-    for (int64_t i = begin; !st && i < end; i++) {
+    if (!scratch)
+        return deco_fail_memory(bytes, "attention");
+    for (int64_t i = begin; i < end; i++) {
         const float *qkv = x->qkv + i / H * T * 3 * C;
         if (x->dqkv)
             cpu_attention_head_backward(&x->a, x->dqkv + i / H * T * 3 * C, x->dout + i / H * T * C, qkv, x->kept_o + i / H * T * C,
@@ -135,7 +136,7 @@ static deco_status heads(deco_device *dev, const void *context, int64_t tile, in
         else
             cpu_attention_head(&x->a, x->o + i / H * T * C, x->log_sum ? x->log_sum + i * T : NULL, qkv, i % H, scratch);
     }
-    return st;
+    return DECO_OK;
 }
 
 deco_status cpu_attention_forward(deco_device *dev, deco_array o, deco_array log_sum, deco_array qkv, int64_t heads_)
