@@ -225,6 +225,21 @@ out:
     return st;
 }
 
+/* A stopped run that was analysed as it stands has the analysis of an epoch that is not over, and must make another at its end. */
+static bool analysed_beyond(const char *outdir, int64_t epoch, int64_t step)
+{
+    char *out = deco_path_join(outdir, "out");
+    DIR *dir = out ? opendir(out) : NULL;
+    bool beyond = false;
+
+    for (struct dirent *e; dir && !beyond && (e = readdir(dir));)
+        beyond = !strncmp(e->d_name, "analysis_", strlen("analysis_")) && is_beyond(e->d_name, epoch, step);
+    if (dir)
+        closedir(dir);
+    free(out);
+    return beyond;
+}
+
 deco_status deco_outdir_leave_behind(const char *outdir, int64_t epoch, int64_t step, deco_monitor *m)
 {
     deco_status st = DECO_OK;
@@ -232,7 +247,7 @@ deco_status deco_outdir_leave_behind(const char *outdir, int64_t epoch, int64_t 
     int64_t count;
 
     TRY(deco_checkpoints_list(&list, &count, outdir));
-    bool beyond = count && is_beyond(deco_path_name(list[0].path), epoch, step);
+    bool beyond = (count && is_beyond(deco_path_name(list[0].path), epoch, step)) || analysed_beyond(outdir, epoch, step);
     deco_checkpoints_free(list, count);
     if (beyond)
         TRY(move_beyond(outdir, epoch, step, m));

@@ -39,8 +39,13 @@ bool deco_checkpoint_position_of_name(int64_t *epoch, int64_t *step, const char 
     }
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         size_t n = strlen(kinds[i]);
+        if (strncmp(name, kinds[i], n) != 0)
+            continue;
         *step = 0;
-        if (!strncmp(name, kinds[i], n) && sscanf(name + n, "%" SCNd64, epoch) == 1)
+        int numbers = sscanf(name + n, "%" SCNd64 ".%" SCNd64, epoch, step);
+        if (numbers == 2) /* inside the epoch */
+            --*epoch;
+        if (numbers >= 1)
             return true;
     }
     return false;

@@ -28,7 +28,8 @@ void deco_checkpoints_thin(const char *outdir);
 deco_status deco_checkpoints_read_newest(deco_model **out, deco_position *at, deco_device *dev, const char *outdir,
                                          const deco_position *before, deco_monitor *m);
 
-/* The epoch of a file or folder of OUTDIR/out that belongs to one (conf.<epoch>.npy, analysis_<epoch> ...), as a position. */
+/* What a file or folder of OUTDIR/out belongs to, as a position: the end of an epoch (conf.<epoch>.npy, analysis_<epoch> ...) or a state
+ * inside one (analysis_<epoch>.<batch>). False: to neither. */
 bool deco_checkpoint_position_of_name(int64_t *epoch, int64_t *step, const char *name);
 
 #endif

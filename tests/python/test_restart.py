@@ -263,8 +263,9 @@ def test_a_stopped_run_can_be_analysed_as_it_stands_and_still_goes_on(tmp_path, 
     r = cryodeco("analyze", outdir)
     analysis = outdir / f"out/analysis_{epoch}"
     assert "as it stands" in r.stderr and len(list(analysis.glob("clustering2/vol_*.mrc"))) == 2
-    shutil.rmtree(analysis)
     cryodeco("run", "--outdir", outdir, "--resume", "auto")
+    assert (outdir / f"old-out_000/out/analysis_{epoch}/report.html").exists()  # the run's own is not taken for made
+    shutil.rmtree(outdir / "old-out_000")
     same_results(whole, outdir)
     before = results(outdir)
     cryodeco("analyze", outdir)  # of a finished run, from its weights: the same again

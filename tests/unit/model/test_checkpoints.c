@@ -102,6 +102,8 @@ static void a_position_has_its_place_and_files_of_an_epoch_their_position(void *
     assert_true(epoch == 11 && step == 340);
     assert_true(deco_checkpoint_position_of_name(&epoch, &step, "analysis_7_flipped"));
     assert_true(epoch == 7 && step == 0);
+    assert_true(deco_checkpoint_position_of_name(&epoch, &step, "analysis_12.340_flipped"));
+    assert_true(epoch == 11 && step == 340);
     assert_true(deco_checkpoint_position_of_name(&epoch, &step, "reconstruct.-1.mrc"));
     assert_int_equal(epoch, -1);
     assert_false(deco_checkpoint_position_of_name(&epoch, &step, "uid.npy"));
