@@ -18,7 +18,7 @@ static bool emit_word(yaml_emitter_t *e, const char *text, bool quoted)
     yaml_event_t event;
     yaml_scalar_style_t style = quoted ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_PLAIN_SCALAR_STYLE;
 
-    return emit(e, &event, yaml_scalar_event_initialize(&event, NULL, NULL, (const yaml_char_t *)text, (int)strlen(text), 1, 1, style));
+    return emit(e, &event, yaml_scalar_event_initialize(&event, NULL, NULL, (yaml_char_t *)text, (int)strlen(text), 1, 1, style));
 }
 
 static bool emit_list(yaml_emitter_t *e, const deco_list *l)
