@@ -79,7 +79,7 @@ static int run_cryosparc(int argc, char **argv)
 {
     char self[4096], folder[4096], path[8192], file[4096 + 64];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    const char *python = getenv("CRYODECO_PYTHON"), *before = getenv("PYTHONPATH");
+    const char *before = getenv("PYTHONPATH"), *python;
     char **words = calloc((size_t)argc + 3, sizeof *words);
 
     self[n > 0 ? n : 0] = 0;
@@ -98,6 +98,7 @@ static int run_cryosparc(int argc, char **argv)
     snprintf(path, sizeof path, "%s%s%s", folder, before && *before ? ":" : "", before && *before ? before : "");
     setenv("PYTHONPATH", path, 1);
     setenv("CRYODECO_PROGRAM", self, 1);
+    python = getenv("CRYODECO_PYTHON"); /* only now: setenv may move what getenv gave */
     words[0] = (char *)(python && *python ? python : "python3");
     words[1] = "-c";
     words[2] = (char *)start_module;
