@@ -1,7 +1,8 @@
 /* Matrix products of the encoder, on the calling thread: b is packed beforehand, a is read as it lies, row by row or column by column.
  *
  * Our own, since an image's 257 tokens fit no tile of oneDNN's: RESULTS.md. Kernels (product_kernels.h) for AVX-512, AVX2 and any processor
- * like those of rows.h. A number is the sum over k in rising order, whatever M and N are. */
+ * like those of rows.h. A number is the sum over k in rising order, whatever M and N are. K is gone through in ceil(K / rows) equal parts, part
+ * i from K·i / parts on; packed, it begins at that many lines of N. */
 #ifndef DECO_COMPUTE_CPU_PRODUCT_H
 #define DECO_COMPUTE_CPU_PRODUCT_H
 

@@ -26,6 +26,14 @@ KERNEL inline float sum_(vec a)
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
 
+KERNEL inline float largest_(vec a)
+{
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+KERNEL inline vec reciprocal_(vec a) { return 1.f / a; }
+
 KERNEL inline void transpose_(vec t[VN])
 {
     vec pair[VN], four[VN];

@@ -21,6 +21,13 @@ KERNEL inline vec where_positive(vec x, vec a) { return _mm512_maskz_mov_ps(_mm5
 
 KERNEL inline vec larger_(vec a, vec b) { return _mm512_max_ps(b, a); } /* the second when either is a NaN */
 KERNEL inline float sum_(vec a) { return _mm512_reduce_add_ps(a); }
+KERNEL inline float largest_(vec a) { return _mm512_reduce_max_ps(a); }
+
+KERNEL inline vec reciprocal_(vec a)
+{
+    vec r = _mm512_rcp14_ps(a); /* and one step of Newton's, a third of what a division takes */
+    return fma_(r, fma_(-a, r, (vec){0} + 1.f), r);
+}
 
 /* Exchanges the lanes and the rows that differ in one bit of their number, bit by bit. */
 KERNEL inline void transpose_(vec t[VN])

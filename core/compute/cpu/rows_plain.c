@@ -23,6 +23,14 @@ static inline vec larger_(vec a, vec b)
 
 static inline float sum_(vec a) { return (a[0] + a[2]) + (a[1] + a[3]); }
 
+static inline float largest_(vec a)
+{
+    float b = a[0] > a[1] ? a[0] : a[1], c = a[2] > a[3] ? a[2] : a[3];
+    return b > c ? b : c;
+}
+
+static inline vec reciprocal_(vec a) { return 1.f / a; }
+
 static inline void transpose_(vec t[VN])
 {
     for (int i = 0; i < VN; i++)

@@ -1,12 +1,15 @@
 /* The kernels of vit_rows.h, for the vectors that rows_kernels.h works with; included behind it. The including file gives larger_ (of a
- * and b, where a NaN in a goes on) and names the table: VIT_KERNELS. */
+ * and b, where a NaN in a goes on), largest_ (of all lanes, any where there is a NaN), reciprocal_ (to 1 ulp) and names the table:
+ * VIT_KERNELS. */
 
-KERNEL inline float largest_(vec a)
+/* The first n lanes of a, the others of b. */
+KERNEL inline vec first_lanes_(vec a, vec b, int64_t n)
 {
-    float m = a[0];
-    for (int i = 1; i < VN; i++)
-        m = a[i] > m ? a[i] : m;
-    return m;
+    ivec lane, kept;
+    for (int i = 0; i < VN; i++)
+        lane[i] = i;
+    kept = lane < (int32_t)n;
+    return (vec)(((ivec)a & kept) | ((ivec)b & ~kept));
 }
 
 KERNEL inline vec absolute_(vec a) { return (vec)((ivec)a & 0x7fffffff); }
@@ -31,7 +34,7 @@ KERNEL inline vec exp_(vec x)
 /* Φ(x) and e^(-x²/2). Φ(-|x|) = ½ erfc(|x|/√2) by Abramowitz and Stegun 7.1.26, |error| of erf <= 1.5e-7. */
 KERNEL inline vec normal_(vec x, vec *gauss)
 {
-    vec a = absolute_(x), t = 1.f / fma_(a, splat(0.3275911f * 0.707106781f), splat(1.f)), e = exp_(a * a * -0.5f);
+    vec a = absolute_(x), t = reciprocal_(fma_(a, splat(0.3275911f * 0.707106781f), splat(1.f))), e = exp_(a * a * -0.5f);
     vec p = fma_(t, splat(1.061405429f), splat(-1.453152027f));
     p = fma_(p, t, splat(1.421413741f));
     p = fma_(p, t, splat(-0.284496736f));
@@ -168,29 +171,31 @@ KERNEL void vit_gelu_backward(float *dx, float *y, float *db, const float *dy, c
 
 /* ---- softmax ---------------------------------------------------------------------------------------------------- */
 
-/* Lanes past the end must neither be the largest nor count: rows end in single numbers. */
+/* Lanes past the end must neither be the largest nor count. */
 KERNEL void vit_softmax(float *s, float *log_sum, float *scale, float factor, int64_t stride, int64_t rows, int64_t n)
 {
+    int64_t whole = n - n % VN;
     for (int64_t i = 0; i < rows; i++, s += stride) {
-        vec most = splat(s[0]), sum = {0};
-        int64_t whole = n - n % VN;
-        for (int64_t j = 0; j < whole; j += VN)
+        vec most = splat(s[0]), sum = {0}, last = whole < n ? first_lanes_(load(s + whole), most, n - whole) : most;
+        vec other = last;
+        for (int64_t j = 0; j + VN < whole; j += 2 * VN) { /* two chains; where there is an odd one out it is seen below */
             most = larger_(load(s + j), most);
-        float m = largest_(most), rest = 0;
-        for (int64_t j = whole; j < n; j++)
-            m = s[j] > m ? s[j] : m;
+            other = larger_(load(s + j + VN), other);
+        }
+        if (whole)
+            most = larger_(load(s + whole - VN), most);
+        float m = largest_(larger_(most, other));
         for (int64_t j = 0; j < whole; j += VN) {
             vec e = exp_((load(s + j) - m) * factor);
             sum += e;
             store(s + j, e);
         }
         if (whole < n) {
-            vec e = exp_((load_some(s + whole, n - whole) - m) * factor);
-            store_some(s + whole, e, n - whole);
-            for (int64_t j = whole; j < n; j++)
-                rest += s[j];
+            last = exp_((last - m) * factor);
+            sum += first_lanes_(last, splat(0.f), n - whole);
+            store(s + whole, last);
         }
-        float all = sum_(sum) + rest;
+        float all = sum_(sum);
         scale[i] = 1.f / all;
         log_sum[i] = m * factor + logf(all);
     }

@@ -1,16 +1,20 @@
 /* The MLP half of an encoder's block, cut like the attention half. Its norm couples all images: what is left of its gradient is worked out
- * when all groups are through. */
+ * when all groups are through. Going forward the hidden numbers of an image are made and used by parts of so many as fc2's product adds at
+ * a time: a part of 257 tokens stays in the second-level cache, all of them do not. */
 #include "compute/cpu/vit_products.h"
 #include "compute/cpu/vit_rows.h"
 #include "compute/vit_parts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct half {
     const cpu_vit_rows *k;
     int64_t T, C, B;
     vit_mlp_parts p;
-    cpu_vit_packed fc1, fc2; /* of the weights going forward, or back */
+    cpu_vit_packed fc1, fc2; /* of the weights going back */
+    const cpu_vit_packed *w; /* going forward: fc1 by parts, then fc2 */
+    int64_t parts;
     float *y, *dx;
     const float *x, *dy, *stats;
     float *saved; /* or NULL */
@@ -21,22 +25,37 @@ typedef struct half {
 
 /* ---- forward --------------------------------------------------------------------------------------------------------- */
 
+/* The first hidden number of a part. */
+static int64_t part_begin(const half *h, int64_t i) { return 4 * h->C * i / h->parts; }
+
 static deco_status forward_image(deco_device *dev, const void *context, int64_t b, int64_t begin, int64_t end, int worker)
 {
     deco_status st = DECO_OK;
     const half *h = context;
+    const cpu_products *products = cpu_products_best();
     int64_t T = h->T, C = h->C;
     const float *x = h->x + b * T * C;
-    float *next;
+    float *y = h->y + b * T * C, *next;
 
-    TRY(cpu_vit_scratch(&next, dev, worker, 5 * T * C + 2 * CPU_PRODUCT_LINE));
-    float *normal = cpu_vit_piece(&next, T * C), *g = cpu_vit_piece(&next, 4 * T * C), *wide = h->saved ? h->saved + b * T * 4 * C : g;
+    TRY(cpu_vit_scratch(&next, dev, worker, T * C + T * (4 * C / h->parts + 1) + 2 * CPU_PRODUCT_LINE));
+    float *normal = cpu_vit_piece(&next, T * C), *g = next;
     h->k->batch_norm(normal, x, h->stats, h->p.gamma, h->p.beta, T, C);
-    cpu_vit_multiply(&h->fc1, wide, normal, T, h->p.fc1_bias, NULL);
-    if (!h->y)
-        goto out;
-    h->k->gelu(g, wide, T * 4 * C);
-    cpu_vit_multiply(&h->fc2, h->y + b * T * C, g, T, h->p.fc2_bias, x);
+    for (int64_t i = 0; i < h->parts; i++) {
+        int64_t first = part_begin(h, i), n = part_begin(h, i + 1) - first, ld = h->saved ? 4 * C : n;
+        float *wide = h->saved ? h->saved + b * T * 4 * C + first : g;
+        cpu_product up = {.M = T, .N = n, .K = C, .c = wide, .ldc = ld, .a = normal, .row = C, .step = 1, .b = h->w[i].packed};
+        cpu_product down = {.M = T, .N = C, .K = n, .c = y, .ldc = C, .a = g, .row = n, .step = 1};
+        up.bias = h->p.fc1_bias + first;
+        products->multiply(&up);
+        if (!h->y)
+            continue;
+        for (int64_t row = 0; row < T; row++)
+            h->k->gelu(g + row * n, wide + row * ld, n);
+        down.b = h->w[h->parts].packed + first * cpu_product_line(C);
+        down.bias = i ? NULL : h->p.fc2_bias;
+        down.onto = i ? y : x;
+        products->multiply(&down);
+    }
 out:
     return st;
 }
@@ -46,17 +65,22 @@ deco_status cpu_vit_mlp(deco_device *dev, deco_array y, deco_array saved, deco_a
     deco_status st = DECO_OK;
     int64_t B = x.shape[0], T = x.shape[1], C = x.shape[2];
     half h = {.k = cpu_vit_rows_best(), .T = T, .C = C, .B = B, .p = vit_mlp_at(params.data, C), .y = y.data, .x = x.data};
+    cpu_vit_packed *w = NULL;
     void *block = NULL;
 
-    h.saved = saved.data, h.stats = stats.data;
-    cpu_vit_packed w[] = {{h.p.fc1, 4 * C, C, false, NULL}, {h.p.fc2, C, 4 * C, false, NULL}};
     if (!B)
         return DECO_OK;
-    TRY(cpu_vit_pack(dev, w, y.data ? 2 : 1, &block));
-    h.fc1 = w[0], h.fc2 = w[1];
+    h.saved = saved.data, h.stats = stats.data, h.parts = cpu_tiles(4 * C, cpu_products_best()->rows);
+    TRY(deco_alloc(&w, (size_t)h.parts + 1, sizeof *w, "weights to pack"));
+    for (int64_t i = 0; i < h.parts; i++)
+        w[i] = (cpu_vit_packed){h.p.fc1 + part_begin(&h, i) * C, part_begin(&h, i + 1) - part_begin(&h, i), C, false, NULL};
+    w[h.parts] = (cpu_vit_packed){h.p.fc2, C, 4 * C, false, NULL};
+    TRY(cpu_vit_pack(dev, w, (int)h.parts + (y.data != NULL), &block));
+    h.w = w;
     TRY(cpu_for(dev, B, 1, forward_image, &h));
 out:
     deco_scratch_give(dev, block);
+    free(w);
     return st;
 }
 

@@ -31,7 +31,7 @@ typedef struct cpu_vit_rows {
     /* dx = dy·GELU'(x); with y: GELU(x) once more; db [n] += Σ dx, or NULL. dx may be dy. */
     void (*gelu_backward)(float *dx, float *y, float *db, const float *dy, const float *x, int64_t rows, int64_t n);
     /* s [rows,n] becomes exp(factor·(s - its row's maximum)); log_sum [rows] the logarithm of Σ exp(factor·s), scale [rows] 1 / the sum of
-     * what s became; factor > 0 */
+     * what s became; factor > 0. Rows have room for whole vectors (CPU_PRODUCT_LINE): past n stands anything, before and after. */
     void (*softmax)(float *s, float *log_sum, float *scale, float factor, int64_t stride, int64_t rows, int64_t n);
     /* p: scores become exp(factor·p - log_sum), probabilities; dp becomes p·(dp - delta[row])·factor */
     void (*softmax_backward)(float *p, float *dp, const float *log_sum, const float *delta, float factor, int64_t stride, int64_t rows,
