@@ -1,0 +1,17 @@
+# libcryodeco_mpi.so: workers on several machines. Opened at run time, so only this small library is linked with MPI; without mpicc it is left out.
+option(CRYODECO_MPI "build the MPI transport, where MPI is found" ON)
+if(CRYODECO_MPI AND NOT SKBUILD AND NOT CRYODECO_FUZZ AND NOT CRYODECO_SANITIZE)
+  set(MPI_CXX_SKIP_MPICXX TRUE)
+  find_package(MPI QUIET COMPONENTS C)
+endif()
+if(MPI_C_FOUND)
+  add_library(cryodeco_mpi MODULE mpi/mpi.c)
+  target_link_libraries(cryodeco_mpi PRIVATE deco_flags MPI::MPI_C)
+  target_include_directories(cryodeco_mpi PRIVATE ${PROJECT_BINARY_DIR}/see/compute)
+  # beside the program's own library, which looks there: its run path is where it lies itself
+  set_target_properties(cryodeco_mpi PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  set_target_properties(cryodeco PROPERTIES BUILD_RPATH $ORIGIN INSTALL_RPATH $ORIGIN)
+  install(TARGETS cryodeco_mpi LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+else()
+  message(STATUS "no MPI (mpicc): without libcryodeco_mpi.so the program runs on one machine, or with --workers on several processes of it")
+endif()
