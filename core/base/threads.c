@@ -122,23 +122,35 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
-/* Workers are born with every signal blocked, so that handlers run in the host's threads; faults stay open, or a debugger's and
- * a sanitizer's handlers would never see them. */
-static deco_status start_worker(worker *w, int wanted)
+/* 0 or an errno. */
+static int start_quiet(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
 {
-    sigset_t all, before;
-    pthread_attr_t attributes;
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+    sigset_t all, before;
 
     sigfillset(&all);
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         sigdelset(&all, faults[i]);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int failed = pthread_create(out, attributes, run, argument);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
+deco_status deco_thread_start(pthread_t *out, void *(*run)(void *), void *argument, const char *what)
+{
+    errno = start_quiet(out, NULL, run, argument);
+    return errno ? deco_fail_errno(DECO_E_MEMORY, "%s cannot be started", what) : DECO_OK;
+}
+
+static deco_status start_worker(worker *w, int wanted)
+{
+    pthread_attr_t attributes;
+
     if (pthread_attr_init(&attributes))
         return deco_fail_memory(sizeof attributes, "thread");
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int failed = pthread_create(&w->thread, &attributes, worker_main, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failed = start_quiet(&w->thread, &attributes, worker_main, w);
     pthread_attr_destroy(&attributes);
     if (failed) {
         errno = failed;

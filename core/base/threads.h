@@ -7,6 +7,8 @@
 
 #include "base/status.h"
 
+#include <pthread.h>
+
 typedef struct deco_pool deco_pool;
 
 /* One task: `index` counts from 0; `worker` is below deco_pool_threads() and is this thread's alone while it runs. */
@@ -21,6 +23,10 @@ int deco_pool_threads(const deco_pool *pool);
  * once; from inside a task it runs in place. Fails with the status and message of the lowest failing index; tasks not
  * yet begun are then left out. */
 deco_status deco_pool_run(deco_pool *pool, deco_task task, void *context, int64_t n);
+
+/* A thread of one's own that leaves every signal but faults to the host's threads, so that its handlers run where it expects them; faults stay open,
+ * or a debugger's and a sanitizer's handlers would never see them. Fails: MEMORY, saying that `what` cannot be started. */
+deco_status deco_thread_start(pthread_t *out, void *(*run)(void *), void *argument, const char *what);
 
 /* Cores this process may use: affinity and cgroup limit (v1 and v2). */
 int deco_cores_allowed(void);

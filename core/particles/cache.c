@@ -302,29 +302,35 @@ out:
     return st;
 }
 
-/* Images `first` to `last` of the file, which lie there in that order. */
-static void expect(cache_reader *r, int64_t first, int64_t last)
-{
-    const cache_plan *c = &r->c->plan;
-    const unsigned char *from, *to;
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
-
-    if (cache_view_image(&from, r->view, first, c->layout.bytes) || cache_view_image(&to, r->view, last, c->layout.bytes) || to < from)
-        return;
-    uintptr_t begin = (uintptr_t)from & ~page;
-    madvise((void *)begin, (uintptr_t)to + c->layout.bytes - begin, MADV_WILLNEED);
-}
-
 void cache_reader_expect(cache_reader *r, int64_t row)
 {
-    int64_t number = r->c->plan.images.number[row];
-    expect(r, number, number);
+    const cache_plan *c = &r->c->plan;
+    const unsigned char *record;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+
+    if (cache_view_image(&record, r->view, c->images.number[row], c->layout.bytes))
+        return;
+    uintptr_t begin = (uintptr_t)record & ~page;
+    madvise((void *)begin, (uintptr_t)record + c->layout.bytes - begin, MADV_WILLNEED);
 }
 
-int64_t deco_cache_block(const deco_cache *c, int64_t row, int64_t block) { return c->plan.images.number[row] / block; }
-
-void cache_reader_expect_block(cache_reader *r, int64_t row, int64_t block)
+deco_status cache_reader_stretch(uintptr_t *begin, size_t *bytes, cache_reader *r)
 {
-    int64_t first = deco_cache_block(r->c, row, block) * block, end = first + block, count = r->c->plan.images.count;
-    expect(r, first, (end < count ? end : count) - 1);
+    deco_status st = DECO_OK;
+    const cache_plan *c = &r->c->plan;
+    const unsigned char *first, *last;
+
+    *begin = 0, *bytes = 0;
+    TRY(cache_view_image(&first, r->view, 0, c->layout.bytes));
+    TRY(cache_view_image(&last, r->view, c->images.count - 1, c->layout.bytes));
+    if (last < first)
+        return deco_fail(DECO_E_FORMAT, "%s: its images are out of order; remove it (cryodeco cache remove), and it is made again",
+                         c->directory);
+    *begin = (uintptr_t)first;
+    *bytes = (size_t)(last - first) + c->layout.bytes;
+out:
+    return st;
 }
+
+int64_t deco_cache_number(const deco_cache *c, int64_t row) { return c->plan.images.number[row]; }
+int64_t deco_cache_images(const deco_cache *c) { return c->plan.images.count; }

@@ -35,9 +35,10 @@ void cache_reader_free(cache_reader *r);
 deco_status cache_reader_record(const unsigned char **out, cache_reader *r, int64_t row);
 /* Asks the disk for it, and does not wait. What is wrong shows when it is read. */
 void cache_reader_expect(cache_reader *r, int64_t row);
-/* The same of its block: all `block` images that stand with it in the order of the files. */
-void cache_reader_expect_block(cache_reader *r, int64_t row, int64_t block);
-int64_t deco_cache_block(const deco_cache *c, int64_t row, int64_t block); /* that block's number */
+/* Where the images lie in memory, nearly evenly, by their numbers: their order in the stacks' files. Fails: FORMAT. */
+deco_status cache_reader_stretch(uintptr_t *begin, size_t *bytes, cache_reader *r);
+int64_t deco_cache_number(const deco_cache *c, int64_t row); /* of its image, below deco_cache_images() */
+int64_t deco_cache_images(const deco_cache *c);
 
 /* `cryodeco cache build|info|verify|remove`. */
 deco_status deco_cache_command(char **out, const deco_options *o, deco_monitor *m, bool *wrote);

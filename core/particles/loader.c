@@ -4,18 +4,16 @@
  * so the order of rows, and every value, is the same with any number of threads. All that threads share is behind one lock. */
 #include "particles/loader.h"
 #include "base/monitor.h"
+#include "base/threads.h"
+#include "particles/read_ahead.h"
 #include "particles/reader.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { FEWEST_THREADS = 2, MOST_THREADS = 8 };
-enum { OPEN_STACKS = 24 };    /* a thread: well under the 1024 files that a process may usually open */
-enum { DISK_AHEAD = 256 };    /* images of a cache that the disk is asked for before they are read: 15 MB at 128 px */
-enum { ASK_BYTES = 1 << 20 }; /* neighbours asked for with them where a pass wants most: as few requests as dd's */
+enum { OPEN_STACKS = 24 }; /* a thread: well under the 1024 files that a process may usually open */
 
 typedef struct slot {
     float *images;   /* [batch,P] */
@@ -46,18 +44,15 @@ struct deco_loader {
     int slots, threads;
     slot *ring;
     reader_thread *thread;
+    read_ahead *disk; /* NULL without a cache */
 
     pthread_mutex_t lock; /* everything below, and the slots */
     pthread_cond_t work, ready;
     const int64_t *order;
-    int64_t n, next;    /* images of the pass; the next to be taken */
-    int64_t asked;      /* images that the disk was asked for */
-    int64_t neighbours; /* images of a block */
-    bool *block;        /* [N / neighbours + 1] blocks that it was asked for in this pass; NULL without a cache */
-    bool by_block;      /* is it asked for blocks in this pass? */
-    int64_t given;      /* batches the caller is through with */
-    bool lent;          /* batch `given` is in the caller's hands */
-    int busy;           /* threads reading now */
+    int64_t n, next; /* images of the pass; the next to be taken */
+    int64_t given;   /* batches the caller is through with */
+    bool lent;       /* batch `given` is in the caller's hands */
+    int busy;        /* threads reading now */
     bool closing;
 };
 
@@ -115,39 +110,10 @@ static void finish_image(deco_loader *l, slot *s, int64_t place, deco_status st)
     pthread_cond_signal(&l->ready);
 }
 
-/* Under the lock: which images, [*first, the result), this thread asks the disk for now. A few at a time, by whoever comes. */
-static int64_t ask_for(int64_t *first, deco_loader *l)
-{
-    int64_t end = l->next + DISK_AHEAD < l->n ? l->next + DISK_AHEAD : l->n;
-
-    *first = l->asked > l->next ? l->asked : l->next;
-    if (end < *first + DISK_AHEAD / 8 && end < l->n) /* not yet worth it */
-        end = *first;
-    return l->asked = end > *first ? end : *first;
-}
-
-/* Without the lock, but for the mark of a block. */
-static void expect_image(reader_thread *t, int64_t row)
-{
-    deco_loader *l = t->loader;
-
-    if (!l->by_block) {
-        cache_reader_expect(t->cached, row);
-        return;
-    }
-    pthread_mutex_lock(&l->lock);
-    bool *mark = &l->block[deco_cache_block(l->images.cache, row, l->neighbours)], done = *mark;
-    *mark = true;
-    pthread_mutex_unlock(&l->lock);
-    if (!done)
-        cache_reader_expect_block(t->cached, row, l->neighbours);
-}
-
 static void *thread_main(void *argument)
 {
     reader_thread *t = argument;
     deco_loader *l = t->loader;
-    int64_t ask = 0, asked = 0;
 
     pthread_mutex_lock(&l->lock);
     while (!l->closing) {
@@ -155,42 +121,20 @@ static void *thread_main(void *argument)
             pthread_cond_wait(&l->work, &l->lock);
             continue;
         }
-        int64_t place = l->next % l->batch, row = l->order[l->next];
+        int64_t at = l->next, place = at % l->batch, row = l->order[at];
         slot *s = &l->ring[l->next / l->batch % l->slots];
         l->next++;
         l->busy++;
         s->row[place] = row;
-        if (t->cached)
-            asked = ask_for(&ask, l);
-        const int64_t *order = l->order; /* kept by the caller as long as a thread is busy */
         pthread_mutex_unlock(&l->lock);
-        for (; ask < asked; ask++)
-            expect_image(t, order[ask]);
+        if (l->disk)
+            read_ahead_reached(l->disk, at);
         deco_status st = load_row(s->images + place * l->P, s->pixels ? s->pixels + place * DECO_ENCODER_PIXELS : NULL, t, row);
         pthread_mutex_lock(&l->lock);
         finish_image(l, s, place, st);
     }
     pthread_mutex_unlock(&l->lock);
     return NULL;
-}
-
-/* Every signal but faults is left to the host's threads. */
-static deco_status start_thread(reader_thread *t)
-{
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
-    sigset_t all, before;
-
-    sigfillset(&all);
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-        sigdelset(&all, faults[i]);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int failed = pthread_create(&t->thread, NULL, thread_main, t);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed) {
-        errno = failed;
-        return deco_fail_errno(DECO_E_MEMORY, "a thread to read images cannot be started");
-    }
-    return DECO_OK;
 }
 
 /* ---- made and freed ---------------------------------------------------------------------------------------------- */
@@ -251,7 +195,7 @@ static deco_status start_threads(deco_loader *l, int wanted)
     for (int i = 0; i < wanted; i++) {
         st = make_reader(&l->thread[i], l);
         if (!st)
-            st = start_thread(&l->thread[i]);
+            st = deco_thread_start(&l->thread[i].thread, thread_main, &l->thread[i], "a thread to read images");
         if (st) {
             free_reader(&l->thread[i]);
             goto out;
@@ -270,8 +214,7 @@ static deco_status make_codec(deco_loader *l, const deco_mask *mask)
     TRY(record_places(&l->places, mask));
     if (l->images.cache) {
         l->layout = *deco_cache_layout(l->images.cache);
-        l->neighbours = l->images.block ? l->images.block : ASK_BYTES / (int64_t)l->layout.bytes + 1;
-        return deco_alloc(&l->block, (size_t)(l->p->N / l->neighbours + 1), sizeof *l->block, "blocks");
+        return read_ahead_create(&l->disk, l->images.cache, l->p->N, l->images.block);
     }
     l->layout = record_layout_of(l->p->D, l->images.float32, false);
     TRY(record_points(&l->points, l->p->D));
@@ -332,7 +275,7 @@ void deco_loader_free(deco_loader *l)
     pthread_mutex_destroy(&l->lock);
     free(l->ring);
     free(l->thread);
-    free(l->block);
+    read_ahead_free(l->disk);
     free(l->points);
     free(l->places);
     prepare_free(l->q);
@@ -352,12 +295,11 @@ deco_status deco_loader_start(deco_loader *l, const int64_t *order, int64_t n)
         pthread_cond_wait(&l->ready, &l->lock);
     for (int i = 0; i < l->slots; i++)
         clear_slot(&l->ring[i], l->batch);
-    if (l->block)
-        memset(l->block, 0, (size_t)(l->p->N / l->neighbours + 1) * sizeof *l->block);
-    l->by_block = l->block && (l->images.block || n >= l->p->N / 2);
+    if (l->disk)
+        read_ahead_start(l->disk, order, n);
     l->order = order;
     l->n = n;
-    l->next = l->given = l->asked = 0;
+    l->next = l->given = 0;
     l->lent = false;
     pthread_cond_broadcast(&l->work);
     pthread_mutex_unlock(&l->lock);
@@ -373,6 +315,13 @@ static void take_back(deco_loader *l)
     l->given++;
     l->lent = false;
     pthread_cond_broadcast(&l->work);
+}
+
+/* All that was wanted of the disk has come, or will not be wanted any more: the caller may free its order. */
+static void end_asking(deco_loader *l)
+{
+    if (l->disk)
+        read_ahead_stop(l->disk);
 }
 
 deco_status deco_loader_next(deco_loader *l, deco_batch *out, double *waited)
@@ -393,8 +342,11 @@ deco_status deco_loader_next(deco_loader *l, deco_batch *out, double *waited)
         deco_error_set(s->message ? s->message : "an image could not be read");
         st = s->status;
         l->n = 0; /* the pass ends here */
+        end_asking(l);
         goto out;
     }
+    if ((l->given + 1) * l->batch >= l->n)
+        end_asking(l);
     *out = (deco_batch){batch_size(l, l->given), s->row, s->images, s->pixels};
     l->lent = true;
 out:

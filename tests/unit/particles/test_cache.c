@@ -2,6 +2,7 @@
 #include "toy_job.h"
 
 #include "base/philox.h"
+#include "particles/block_order.h"
 #include "particles/cache_env.h"
 #include "particles/loader.h"
 #include "particles/network.h"
@@ -191,6 +192,56 @@ static void cache_and_stacks_give_the_same_bits(void **state)
     deco_particles_free(p);
 }
 
+/* Whole passes, by which megabytes are asked for ahead, with blocks and without; and one that is dropped for another on the way. */
+static void what_is_asked_for_ahead_does_not_show(void **state)
+{
+    deco_particles *p = opened(data_path("tiny/project/J12"));
+    deco_device *dev = device(2);
+    deco_image_stats cached = {.std = 1};
+    deco_mask *mask = NULL;
+    deco_random r = deco_random_at(1, DECO_STREAM_ORDER, 0);
+    int64_t *order = malloc((size_t)p->N * sizeof *order), *rows = malloc((size_t)p->N * sizeof *rows);
+
+    (void)state;
+    toy_ok(deco_mask_create(&mask, p->D + 1, 5));
+    toy_ok(deco_cache_open(&cached.cache, p, scratch("same"), false, false, dev, NULL));
+    size_t count = (size_t)(p->N * mask->P);
+    float *a = malloc(2 * count * sizeof *a);
+    for (int64_t i = 0; i < p->N; i++)
+        rows[i] = i;
+    for (int64_t block = 0; block <= 300; block += 100) {
+        cached.block = block;
+        load(a, NULL, p, mask, &cached, rows, p->N);
+        deco_block_order(order, rows, p->N, block, &r);
+        load(a + count, NULL, p, mask, &cached, order, p->N);
+        for (int64_t i = 0; i < p->N; i++)
+            assert_memory_equal(a + count + i * mask->P, a + order[i] * mask->P, (size_t)mask->P * sizeof *a);
+        deco_loader *l = NULL;
+        deco_batch b;
+        double waited = 0;
+        toy_ok(deco_loader_create(&l, p, mask, &cached, dev, 7, 2));
+        for (int pass = 0; pass < 3; pass++) {
+            int64_t *own = malloc((size_t)p->N * sizeof *own); /* gone with its pass */
+            memcpy(own, order, (size_t)p->N * sizeof *own);
+            toy_ok(deco_loader_start(l, own, pass == 2 ? 20 : p->N));
+            for (int i = 0; i < 3; i++) {
+                toy_ok(deco_loader_next(l, &b, &waited));
+                assert_memory_equal(b.images, a + own[7 * i] * mask->P, (size_t)mask->P * sizeof *a);
+            }
+            toy_ok(deco_loader_start(l, rows, 0));
+            free(own);
+        }
+        deco_loader_free(l);
+    }
+    free(a);
+    free(order);
+    free(rows);
+    deco_mask_free(mask);
+    deco_images_close(&cached);
+    deco_device_free(dev);
+    deco_particles_free(p);
+}
+
 /* Several rows of one image (symmetry expansion), both contrasts, three stacks: one record an image. */
 static void rows_share_the_record_of_their_image(void **state)
 {
@@ -304,6 +355,7 @@ int main(void)
         cmocka_unit_test(any_changed_bit_is_seen),
         cmocka_unit_test(bytes_a_particle),
         cmocka_unit_test(cache_and_stacks_give_the_same_bits),
+        cmocka_unit_test(what_is_asked_for_ahead_does_not_show),
         cmocka_unit_test(rows_share_the_record_of_their_image),
         cmocka_unit_test(whole_caches_are_reused),
         cmocka_unit_test(bad_pixels_are_refused_and_named),
