@@ -3,6 +3,7 @@
 #include "formats/npy_map.h"
 #include "job/record.h"
 #include "model/checkpoints.h"
+#include "particles/network.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -210,7 +211,7 @@ static deco_status map(deco_result *r, deco_result_array which)
         TRY(deco_fail(DECO_E_FILE,
                       "%s: not found, the run stopped inside epoch %" PRId64 "; cryodeco run --outdir %s --resume auto goes on", path,
                       r->epoch, r->outdir));
-    TRY(deco_npy_map_open(&r->map[which], path));
+    TRY(deco_npy_map_open(&r->map[which], path, network_file_system(path)));
     st = check_array(&r->map[which], which, which == DECO_RESULT_UID ? -1 : r->map[DECO_RESULT_UID].shape[0], path);
     if (st)
         deco_npy_map_close(&r->map[which]);

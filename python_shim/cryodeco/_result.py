@@ -76,8 +76,8 @@ class Subset:
 class Result:
     """A finished run, or one that has got to its first checkpoint. Row i of every array is the same particle.
 
-    Arrays are read only and lie in the files of the run: a large one costs nothing until it is looked at. They stay good after close(). Made by
-    cryodeco.run, cryodeco.analyze and cryodeco.open.
+    Arrays are read only and lie in the files of the run: a large one costs nothing until it is looked at (on a network file system it is read when it
+    is first asked for). They stay good after close(). Made by cryodeco.run, cryodeco.analyze and cryodeco.open.
     """
 
     def __init__(self, outdir: StrPath, epoch: Optional[int], clustering: Optional[str], threads: int) -> None:

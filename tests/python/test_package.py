@@ -6,6 +6,7 @@ import os
 import pathlib
 import pydoc
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,6 +55,17 @@ def test_a_result_has_the_runs_arrays_and_they_are_not_copies(outdir):
     assert result.latents.ctypes.data == result.latents.ctypes.data  # of one mapping
     assert (result.epoch, result.clustering, len(result)) == (1, str(clustering), 1000)
     assert [os.path.basename(m) for m in result.maps] == ["vol_000.mrc", "vol_001.mrc"]
+
+
+def test_arrays_outlive_files_that_are_cut(outdir, tmp_path):
+    shutil.copytree(outdir, tmp_path / "run")
+    result, again = cryodeco.open(tmp_path / "run"), cryodeco.open(tmp_path / "run")
+    z = result.latents
+    before = z.copy()
+    os.truncate(tmp_path / "run/out/conf.1.npy", 200)  # as a server does that loses it
+    assert np.array_equal(z, before)
+    with pytest.raises(cryodeco.FormatError, match="conf.1.npy"):
+        again.latents
 
 
 def memory_kB():

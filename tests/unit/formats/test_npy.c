@@ -49,7 +49,7 @@ static void plain_array_is_seen_in_place_and_outlives_its_name(void **state)
     deco_npy_map a = {0};
 
     assert_int_equal(deco_npy_write(scratch("w.npy"), "<f4", 2, shape, values), DECO_OK);
-    assert_int_equal(deco_npy_map_open(&a, scratch("w.npy")), DECO_OK);
+    assert_int_equal(deco_npy_map_open(&a, scratch("w.npy"), false), DECO_OK);
     unlink(scratch("w.npy"));
     assert_string_equal(a.descr, "<f4");
     assert_int_equal(a.dims, 2);
@@ -58,9 +58,34 @@ static void plain_array_is_seen_in_place_and_outlives_its_name(void **state)
     deco_npy_map_close(&a);
     deco_npy_map_close(&a); /* takes one that is not open */
     assert_int_equal(deco_npy_write(scratch("w.npy"), "<f4", 2, none, values), DECO_OK);
-    assert_int_equal(deco_npy_map_open(&a, scratch("w.npy")), DECO_OK);
+    assert_int_equal(deco_npy_map_open(&a, scratch("w.npy"), false), DECO_OK);
     assert_non_null(a.data);
     deco_npy_map_close(&a);
+}
+
+static void a_copied_or_small_array_does_not_need_its_file_any_more(void **state)
+{
+    const float value = 7;
+    const int64_t small[1] = {5000}, large[1] = {(int64_t)(DECO_NPY_SMALL / sizeof(float)) + 1};
+    const struct {
+        const int64_t *shape;
+        bool copy;
+    } cases[] = {{small, false}, {small, true}, {large, true}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        deco_npy_map a;
+        float *data = calloc((size_t)*cases[i].shape, sizeof *data);
+        data[*cases[i].shape - 1] = value;
+        assert_int_equal(deco_npy_write(scratch("w.npy"), "<f4", 1, cases[i].shape, data), DECO_OK);
+        assert_int_equal(deco_npy_map_open(&a, scratch("w.npy"), cases[i].copy), DECO_OK);
+        assert_int_equal(truncate(scratch("w.npy"), 100), 0);
+        assert_true(((const float *)a.data)[*cases[i].shape - 1] == value); /* of a mapping: SIGBUS */
+        deco_npy_map_close(&a);
+        assert_int_equal(deco_npy_map_open(&a, scratch("w.npy"), cases[i].copy), DECO_E_FORMAT);
+        assert_null(a.base);
+        free(data);
+    }
 }
 
 static void what_would_need_a_copy_is_not_seen_in_place(void **state)
@@ -73,7 +98,7 @@ static void what_would_need_a_copy_is_not_seen_in_place(void **state)
     deco_npy_map a;
 
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
-        assert_int_equal(deco_npy_map_open(&a, npy_file(1, headers[i], two, sizeof two)), DECO_E_FORMAT);
+        assert_int_equal(deco_npy_map_open(&a, npy_file(1, headers[i], two, sizeof two), false), DECO_E_FORMAT);
         assert_null(a.base);
     }
 }
@@ -398,6 +423,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_array_reads_back),
         cmocka_unit_test(plain_array_is_seen_in_place_and_outlives_its_name),
+        cmocka_unit_test(a_copied_or_small_array_does_not_need_its_file_any_more),
         cmocka_unit_test(what_would_need_a_copy_is_not_seen_in_place),
         cmocka_unit_test(scalars_and_empty_arrays_read_back),
         cmocka_unit_test(written_data_begin_at_a_multiple_of_64),
