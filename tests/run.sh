@@ -45,10 +45,11 @@ else
 fi
 
 if [ "${LONG:-0}" = 1 ]; then
-    say "fresh machines: the README's commands, the .deb, the wheel"
+    say "fresh machines: the README's commands, the .deb, the wheel, INSTALL.md line by line"
     tests/packaging/fresh.sh
     tests/packaging/deb.sh
     tests/packaging/wheel.sh
+    tests/packaging/install.sh
 fi
 
 say "all tests (release)"
