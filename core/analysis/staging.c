@@ -1,5 +1,6 @@
 #include "analysis/staging.h"
 #include "base/file.h"
+#include "base/grip.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,18 +31,14 @@ static void sync_directory(const char *path)
     }
 }
 
-/* Of the open file, so it goes with its process, and two threads shut each other out too. Was it removed by its holder before it was ours, the next
- * try makes a new one. Where there are no locks nobody is kept out. */
+/* Was it removed by its holder before it was ours, the next try makes a new one. Where there are no locks nobody is kept out. */
 static deco_status try_lock(bool *ours, deco_staging *s)
 {
-    struct stat here, there;
-
     if ((s->lock_fd = open(s->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666)) < 0)
         return deco_fail_errno(DECO_E_FILE, "%s: cannot be written", s->lock);
-    *ours = !flock(s->lock_fd, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK;
-    if (*ours && !fstat(s->lock_fd, &here) && !stat(s->lock, &there) && here.st_ino == there.st_ino)
+    *ours = deco_grip_try(s->lock_fd, true) != DECO_GRIP_HELD && !deco_grip_is_gone(s->lock_fd, s->lock);
+    if (*ours)
         return DECO_OK;
-    *ours = false;
     close(s->lock_fd);
     s->lock_fd = -1;
     return DECO_OK;

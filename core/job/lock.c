@@ -2,6 +2,7 @@
  * moved on while the owner lives, for those on other hosts, who see neither. */
 #include "job/lock.h"
 #include "base/file.h"
+#include "base/grip.h"
 #include "base/ticker.h"
 #include "job/forecast.h"
 #include <errno.h>
@@ -64,26 +65,6 @@ static deco_status write_owner(const deco_lock *l, const owner *o)
     return DECO_OK;
 }
 
-typedef enum grip { HELD, TAKEN, NO_LOCKS } grip;
-
-/* Of the open file and not of the process: two runs in one process shut each other out too, and closing another file of that name
- * drops nothing. Some network file systems have no locks. */
-static grip seize(int fd)
-{
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-
-    if (!fcntl(fd, F_OFD_SETLK, &whole))
-        return TAKEN;
-    return errno == EAGAIN || errno == EACCES ? HELD : NO_LOCKS;
-}
-
-/* Was the file removed by its owner between our opening and our locking it? */
-static bool is_gone(const deco_lock *l)
-{
-    struct stat ours, there;
-    return fstat(l->fd, &ours) || stat(l->path, &there) || ours.st_ino != there.st_ino || ours.st_dev != there.st_dev;
-}
-
 /* The file system's own clock, read off a file made there: hosts' clocks differ. Negative: not known. */
 static double age_of(const deco_lock *l)
 {
@@ -118,15 +99,16 @@ static deco_status refuse_foreign(const deco_lock *l, const owner *was, const ow
         l->path, was->pid, was->host, age < 0 ? "an unknown time" : deco_time_text(age), me->host);
 }
 
-static deco_status judge(bool *held, const deco_lock *l, grip g, deco_monitor *m)
+static deco_status judge(bool *held, const deco_lock *l, deco_grip g, deco_monitor *m)
 {
     owner was = read_owner(l->fd), me = myself();
     bool here = !strcmp(was.host, me.host);
 
     *held = true;
-    if (g == HELD && !was.pid) /* it has not got to writing its name */
+    if (g == DECO_GRIP_HELD && !was.pid) /* it has not got to writing its name */
         return deco_fail(DECO_E_FILE, "%s: another process works in this directory; wait for it, or give another outdir", l->path);
-    if (g == HELD || (g == NO_LOCKS && here && was.pid != me.pid && was.pid && (!kill((pid_t)was.pid, 0) || errno == EPERM)))
+    if (g == DECO_GRIP_HELD ||
+        (g == DECO_GRIP_NO_LOCKS && here && was.pid != me.pid && was.pid && (!kill((pid_t)was.pid, 0) || errno == EPERM)))
         return deco_fail(DECO_E_FILE, "%s: process %lld on host %s works in this directory; wait for it, or give another outdir", l->path,
                          was.pid, was.host);
     if (was.pid && !here)
@@ -142,7 +124,7 @@ static bool beat(void *context)
 {
     deco_lock *l = context;
 
-    if (!is_gone(l)) {
+    if (!deco_grip_is_gone(l->fd, l->path)) {
         futimens(l->fd, NULL);
         return true;
     }
@@ -166,7 +148,7 @@ static deco_status take(deco_lock **out, bool *held, const char *outdir, deco_mo
 {
     deco_status st = DECO_OK;
     deco_lock *l = NULL;
-    grip g;
+    deco_grip g;
 
     *out = NULL;
     *held = false;
@@ -180,8 +162,8 @@ static deco_status take(deco_lock **out, bool *held, const char *outdir, deco_mo
             close(l->fd);
         if ((l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666)) < 0)
             TRY(deco_fail_errno(DECO_E_FILE, "%s: cannot be written", l->path));
-        g = seize(l->fd);
-    } while (g == TAKEN && is_gone(l));
+        g = deco_grip_try(l->fd, true);
+    } while (g == DECO_GRIP_TAKEN && deco_grip_is_gone(l->fd, l->path));
     TRY(judge(held, l, g, m));
     l->heart = deco_ticker_start(deco_lock_beat_s, beat, l);
     *out = l;
@@ -209,7 +191,7 @@ void deco_lock_release(deco_lock *l)
 {
     if (!l)
         return;
-    if (!is_gone(l))
+    if (!deco_grip_is_gone(l->fd, l->path))
         unlink(l->path); /* while it is still ours */
     let_go(l);
 }

@@ -1,13 +1,11 @@
-/* Locks of the open file and not of the process: two runs in one process shut each other out too, and closing another file of that name
- * drops nothing. */
 #include "particles/cache_lock.h"
 #include "base/file.h"
+#include "base/grip.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct cache_lock {
@@ -49,28 +47,19 @@ void cache_lock_close(cache_lock *l)
     free(l);
 }
 
-static bool is_gone(const cache_lock *l)
-{
-    struct stat ours, there;
-    return fstat(l->fd, &ours) || stat(l->path, &there) || ours.st_ino != there.st_ino || ours.st_dev != there.st_dev;
-}
-
 deco_status cache_lock_try(bool *got, cache_lock *l, cache_grip grip)
 {
-    struct flock whole = {.l_type = grip == CACHE_ALONE ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+    deco_grip g;
 
     *got = false;
     if (grip == CACHE_ALONE && !l->can_write)
         return deco_fail(DECO_E_FILE,
                          "%s: cannot be written, and the cache beside it is not whole; give another --cache_dir, or --cache none", l->path);
-    if (fcntl(l->fd, F_OFD_SETLK, &whole)) {
-        if (errno == EAGAIN || errno == EACCES)
-            return DECO_OK;
+    if ((g = deco_grip_try(l->fd, grip == CACHE_ALONE)) == DECO_GRIP_NO_LOCKS)
         return deco_fail_errno(DECO_E_FILE,
                                "%s: its file system has no locks, so that two runs could make this cache at once; give --cache_dir on a "
                                "local disk, or --cache none",
                                l->path);
-    }
-    *got = !is_gone(l);
+    *got = g == DECO_GRIP_TAKEN && !deco_grip_is_gone(l->fd, l->path);
     return DECO_OK;
 }
