@@ -84,21 +84,22 @@ INLINE bool pulls(float w, float epoch) { return floorf((epoch + 1) * w) > floor
 INLINE void strengths(f8 *out, const f8 *d2)
 {
     static const float a = (float)DECO_UMAP_A, b = (float)DECO_UMAP_B;
-    const f8 least = 1e-30f - (f8){0}, none = {0};
-    f8 p, safe, push;
+    const f8 least = 1e-30f - (f8){0}, none = {0}, push = 2 * b - (f8){0};
+    const i8 last = {0, 0, 0, 0, 0, -1}; /* PUSHES */
+    f8 p, safe, pull, softened = 0.001f + *d2, above, below;
 
     pick(&safe, *d2 > least, d2, &least);
     power(&p, &safe, b);
-    push = 2 * b / ((0.001f + *d2) * (1 + a * p));
-    push[PUSHES] = -2 * a * b * p[PUSHES] / (safe[PUSHES] * (1 + a * p[PUSHES]));
-    pick(out, *d2 > none, &push, &none);
+    pull = -2 * a * b * p;
+    pick(&above, last, &pull, &push);
+    pick(&below, last, &safe, &softened);
+    above /= below * (1 + a * p);
+    pick(out, *d2 > none, &above, &none);
 }
-
-INLINE float limited(float x) { return x > longest ? longest : x < -longest ? -longest : x; }
 
 INLINE void act_plane(tile *t, int64_t row, int64_t neighbour)
 {
-    float *self = t->l->now + row * 2, move_x = 0, move_y = 0;
+    float *self = t->l->now + row * 2, move_x, move_y;
     f8 dx = {0}, dy = {0}, d2, s;
     int64_t other[PUSHES + 1];
 
@@ -114,12 +115,10 @@ INLINE void act_plane(tile *t, int64_t row, int64_t neighbour)
     strengths(&s, &d2);
     dx *= s;
     dy *= s;
-    for (int i = 0; i < PUSHES; i++) {
-        move_x += limited(dx[i]);
-        move_y += limited(dy[i]);
-    }
-    dx[PUSHES] = limited(dx[PUSHES]);
-    dy[PUSHES] = limited(dy[PUSHES]);
+    limit(&dx, longest);
+    limit(&dy, longest);
+    move_x = ((dx[0] + dx[4]) + dx[1]) + (dx[2] + dx[3]);
+    move_y = ((dy[0] + dy[4]) + dy[1]) + (dy[2] + dy[3]);
     if (within(t, neighbour)) {
         float *near = t->l->now + neighbour * 2;
         near[0] -= t->l->step * dx[PUSHES];
