@@ -123,7 +123,7 @@ static void *worker_main(void *argument)
 }
 
 /* 0 or an errno. */
-static int start_quiet(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
+static int start_quiet(pthread_t *out, const pthread_attr_t *attributes, void *(*body)(void *), void *argument)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
     sigset_t all, before;
@@ -132,14 +132,14 @@ static int start_quiet(pthread_t *out, const pthread_attr_t *attributes, void *(
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         sigdelset(&all, faults[i]);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    int failed = pthread_create(out, attributes, run, argument);
+    int failed = pthread_create(out, attributes, body, argument);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failed;
 }
 
-deco_status deco_thread_start(pthread_t *out, void *(*run)(void *), void *argument, const char *what)
+deco_status deco_thread_start(pthread_t *out, void *(*body)(void *), void *argument, const char *what)
 {
-    errno = start_quiet(out, NULL, run, argument);
+    errno = start_quiet(out, NULL, body, argument);
     return errno ? deco_fail_errno(DECO_E_MEMORY, "%s cannot be started", what) : DECO_OK;
 }
 

@@ -26,7 +26,7 @@ deco_status deco_pool_run(deco_pool *pool, deco_task task, void *context, int64_
 
 /* A thread of one's own that leaves every signal but faults to the host's threads, so that its handlers run where it expects them; faults stay open,
  * or a debugger's and a sanitizer's handlers would never see them. Fails: MEMORY, saying that `what` cannot be started. */
-deco_status deco_thread_start(pthread_t *out, void *(*run)(void *), void *argument, const char *what);
+deco_status deco_thread_start(pthread_t *out, void *(*body)(void *), void *argument, const char *what);
 
 /* Cores this process may use: affinity and cgroup limit (v1 and v2). */
 int deco_cores_allowed(void);
