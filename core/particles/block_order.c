@@ -5,6 +5,8 @@
 #include <string.h>
 
 static const double block_bytes = 256e6, share_of_memory = 0.75;
+static const double share_of_block =
+    1.0 / 64; /* of the memory, since the eight in use and the eight that are read ahead are there together */
 
 /* Fisher–Yates. */
 static void shuffle(int64_t *x, int64_t n, deco_random *r)
@@ -45,7 +47,9 @@ void deco_block_order(int64_t *order, const int64_t *file_order, int64_t N, int6
 
 int64_t deco_block_for(int64_t images, double bytes)
 {
-    if ((double)images * bytes <= share_of_memory * deco_memory_allowed())
+    double memory = deco_memory_allowed(), block = block_bytes < share_of_block * memory ? block_bytes : share_of_block * memory;
+
+    if ((double)images * bytes <= share_of_memory * memory)
         return 0;
-    return bytes < block_bytes ? (int64_t)(block_bytes / bytes) : 1;
+    return bytes < block ? (int64_t)(block / bytes) : 1;
 }

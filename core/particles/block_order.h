@@ -11,7 +11,7 @@ enum { DECO_BLOCKS_MIXED = 8 };
  * order, and the rows of every DECO_BLOCKS_MIXED of them that follow each other are shuffled together. */
 void deco_block_order(int64_t *order, const int64_t *file_order, int64_t N, int64_t block, deco_random *r);
 
-/* The block for images that take `bytes` each: 0 where all of them fit into three quarters of this process's memory, else blocks of 256 MB. */
+/* The block for images that take `bytes` each: 0 where all of them fit into three quarters of this process's memory, else blocks of 256 MB or a 64th of it. */
 int64_t deco_block_for(int64_t images, double bytes);
 
 #endif
