@@ -33,6 +33,26 @@ static deco_status take_field(deco_table *t, npy_field *f, unsigned char *block,
     return DECO_OK;
 }
 
+/* Clearing new memory takes the kernel longer than filling it from the file: both by several threads. */
+typedef struct rows_to_read {
+    const char *path;
+    int fd;
+    unsigned char *block;
+    size_t bytes;
+    uint64_t at; /* of the rows in the file */
+} rows_to_read;
+
+enum { PIECE = 1 << 23 };
+
+static deco_status read_piece(void *context, int64_t index, int worker)
+{
+    const rows_to_read *r = context;
+    size_t first = (size_t)index * PIECE, n = r->bytes - first < PIECE ? r->bytes - first : PIECE;
+
+    (void)worker;
+    return deco_read_at(r->fd, r->path, r->block + first, n, r->at + first);
+}
+
 deco_status deco_npy_read_table(deco_table **out, const char *path)
 {
     deco_status st = DECO_OK;
@@ -51,9 +71,9 @@ deco_status deco_npy_read_table(deco_table **out, const char *path)
     }
     TRY(deco_table_create(&t, h.count, path));
     bytes = (size_t)h.count * h.row_bytes;
-    TRY(deco_table_block(&block, bytes, path));
+    TRY(deco_table_room(&block, bytes, path));
     TRY(deco_table_take_block(t, block));
-    TRY(deco_read_at(fd, path, block, bytes, h.data));
+    TRY(table_run_pieces(read_piece, &(rows_to_read){path, fd, block, bytes, h.data}, (int64_t)((bytes + PIECE - 1) / PIECE)));
     TRY(deco_table_reserve(t, h.fields));
     for (int64_t i = 0; i < h.fields; i++)
         TRY(take_field(t, &h.field[i], block, h.row_bytes));
