@@ -19,6 +19,10 @@ typedef struct deco_label_score {
 deco_status deco_labels_score(deco_label_score *out, const int32_t *truth, const int32_t *found, int64_t N);
 void deco_label_score_free(deco_label_score *s);
 
+/* The share of the variance of true coordinates [N] that the clusters explain, of those that have one, and how many clusters those are. NaN where there is nothing
+ * to explain. Fails: ARGUMENT (more than 100 000 clusters), MEMORY. */
+deco_status deco_coordinates_score(double *explained, int64_t *clusters, const double *truth, const int32_t *found, int64_t N);
+
 /* The best one-to-one assignment of n <= m rows to columns for a gain [n,m]: column_row [m] is the row of each column, or -1. */
 deco_status deco_assign(int64_t *column_row, const double *gain, int64_t n, int64_t m);
 

@@ -261,6 +261,49 @@ void deco_label_score_free(deco_label_score *s)
     *s = (deco_label_score){0};
 }
 
+typedef struct moments {
+    int64_t n;
+    double mean, squares; /* of deviations */
+} moments;
+
+static void add_value(moments *m, double x) /* Welford's */
+{
+    double d = x - m->mean;
+    m->n++;
+    m->mean += d / (double)m->n;
+    m->squares += d * (x - m->mean);
+}
+
+deco_status deco_coordinates_score(double *explained, int64_t *clusters, const double *truth, const int32_t *found, int64_t N)
+{
+    deco_status st = DECO_OK;
+    moments all = {0}, *of = NULL;
+    int32_t most = -1;
+    double within = 0;
+
+    *explained = NAN;
+    *clusters = 0;
+    for (int64_t i = 0; i < N; i++)
+        most = found[i] > most ? found[i] : most;
+    if (most >= MOST_CLASSES)
+        return deco_fail(DECO_E_ARGUMENT, "labels go up to %d; at most %d clusters are scored", (int)most, MOST_CLASSES);
+    TRY(deco_alloc(&of, (size_t)most + 2, sizeof *of, "clusters"));
+    for (int64_t i = 0; i < N; i++)
+        if (found[i] >= 0) {
+            add_value(&of[found[i]], truth[i]);
+            add_value(&all, truth[i]);
+        }
+    for (int32_t k = 0; k <= most; k++) {
+        within += of[k].squares;
+        *clusters += of[k].n > 0;
+    }
+    if (all.squares > 0)
+        *explained = 1 - within / all.squares;
+out:
+    free(of);
+    return st;
+}
+
 deco_status deco_latents_score(double *purity, double *chance, const float *z, const int32_t *truth, int64_t N, int64_t Z, deco_pool *pool)
 {
     deco_status st = DECO_OK;

@@ -1,6 +1,6 @@
 /* Poses against the truth, in the best global frame. */
 #include "analysis/score.h"
-#include "base/philox.h"
+#include "analysis/score_draws.h"
 #include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
@@ -58,13 +58,11 @@ static double angle_of(const pose_fit *f, const double Q[9], int64_t i)
     return acos(fmin(1, fmax(-1, (trace - 1) / 2))) * 180 / M_PI;
 }
 
-/* The median error over every `step`th particle. */
-static double try_frame(pose_fit *f, const double Q[9], int64_t step)
+/* The median error over some particles; `some` NULL: all, n = N. */
+static double try_frame(pose_fit *f, const double Q[9], const int64_t *some, int64_t n)
 {
-    int64_t n = 0;
-
-    for (int64_t i = 0; i < f->N; i += step)
-        f->error[n++] = angle_of(f, Q, i);
+    for (int64_t i = 0; i < n; i++)
+        f->error[i] = angle_of(f, Q, some ? some[i] : i);
     return median(f->sorted, f->error, n);
 }
 
@@ -114,7 +112,7 @@ static deco_status nearest_orthogonal(double Q[9], const double M[9], double det
 static deco_status refine(double Q[9], pose_fit *f)
 {
     deco_status st = DECO_OK;
-    double before = try_frame(f, Q, 1);
+    double before = try_frame(f, Q, NULL, f->N);
 
     for (int round = 0; round < ROUNDS; round++) {
         double M[9] = {0}, next[9], q[9], width = fmax(2 * before, 0.5), now;
@@ -125,34 +123,38 @@ static deco_status refine(double Q[9], pose_fit *f)
                 M[k] += w * q[k];
         }
         TRY(nearest_orthogonal(next, M, f->mirrored ? -1 : 1));
-        now = try_frame(f, next, 1);
+        now = try_frame(f, next, NULL, f->N);
         if (now > before + 1e-9)
             break;
         before = now;
         memcpy(Q, next, sizeof next);
     }
-    try_frame(f, Q, 1);
+    try_frame(f, Q, NULL, f->N);
 out:
     return st;
 }
 
 static deco_status fit_hand(double Q[9], pose_fit *f)
 {
-    deco_random random = deco_random_at(0, DECO_STREAM_SAMPLE, 0);
-    int64_t step = (f->N + TRIED - 1) / TRIED, proposals = f->N < PROPOSALS ? f->N : PROPOSALS;
+    deco_status st = DECO_OK;
+    score_draws d = score_draws_begin();
+    int64_t tried = f->N < TRIED ? f->N : TRIED, proposals = f->N < PROPOSALS ? f->N : PROPOSALS, some[TRIED], from[PROPOSALS];
     double least = INFINITY, q[9];
 
+    TRY(score_draws_choose(some, &d, f->N, tried));
+    TRY(score_draws_choose(from, &d, f->N, proposals));
     for (int64_t p = 0; p < proposals; p++) {
-        int64_t i = f->N <= PROPOSALS ? p : (int64_t)deco_random_below(&random, (uint64_t)f->N);
         double m;
-        propose(q, f, i);
-        m = try_frame(f, q, step);
+        propose(q, f, from[p]);
+        m = try_frame(f, q, some, tried);
         if (m < least) {
             least = m;
             memcpy(Q, q, sizeof q);
         }
     }
-    return refine(Q, f);
+    TRY(refine(Q, f));
+out:
+    return st;
 }
 
 static double share_within(const double *x, int64_t n, double most)

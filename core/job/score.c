@@ -198,6 +198,30 @@ out:
     return st;
 }
 
+/* Of a continuous set. */
+static deco_status score_coordinates(score_job *j)
+{
+    deco_status st = DECO_OK;
+    deco_npy found = {0};
+    char *directory = NULL;
+    double explained;
+    int64_t clusters;
+    cJSON *to;
+
+    TRY(clustering_of(&directory, j));
+    TRY(read_rows(&found, directory, "labels.npy", 'i', j->N, 1));
+    if (found.item != 4)
+        TRY(deco_fail(DECO_E_FORMAT, "%s/labels.npy: is not of 4-byte whole numbers", directory));
+    TRY(deco_coordinates_score(&explained, &clusters, j->coordinate, found.data, j->N));
+    to = cJSON_AddObjectToObject(j->report, "clusters");
+    cJSON_AddNumberToObject(to, "clusters", (double)clusters);
+    cJSON_AddNumberToObject(to, "coordinate_variance_explained", explained);
+out:
+    free(directory);
+    deco_npy_free(&found);
+    return st;
+}
+
 static deco_status score_rotations(score_job *j)
 {
     deco_status st = DECO_OK;
@@ -355,6 +379,8 @@ deco_status deco_job_score(const deco_options *o, deco_monitor *m, bool *wrote, 
         TRY(score_clusters(&j));
         TRY(score_latents(&j));
     }
+    if (j.coordinate)
+        TRY(score_coordinates(&j));
     if (j.R) {
         TRY(score_rotations(&j));
         TRY(score_shifts(&j));

@@ -185,6 +185,9 @@ def test_maps_are_scored_as_the_judges_script_does(tiny_run, tmp_path, flip):
     for a, b in zip(mine["volumes"]["each"], theirs["volumes"]["each"]):
         assert (a["truth"], a["label"]) == (b["truth"], b["label"]) and abs(a["auc"] - b["auc"]) < 1e-3 and abs(a["corr"] - b["corr"]) < 1e-3
     assert abs(mine["per_image"]["auc_mean"] - theirs["per_image"]["auc_mean"]) < 1e-3
+    assert mine["rotations"]["hand"] == theirs["rotations"]["hand"]
+    for name, value in theirs["rotations"].items():
+        assert name == "hand" or abs(mine["rotations"][name] - value) < 1e-3, name
 
 
 def test_what_does_not_fit_is_refused(run):
