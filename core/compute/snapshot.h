@@ -101,7 +101,7 @@ typedef struct deco_snapshot_kernels {
 static inline size_t deco_orbit_scratch(const deco_orbit_grid *g)
 {
     size_t rows = (size_t)g->half->radius + 1;
-    return DECO_SNAPSHOT_LANES * rows * (4 + 2 * (size_t)g->n);
+    return DECO_SNAPSHOT_LANES * rows * (4 + 4 * (size_t)g->n);
 }
 
 static inline size_t deco_shift_scratch(const deco_half_plane *h) { return 2 * (2 * (size_t)h->radius + 1 + DECO_HALF_STEP); }
