@@ -69,14 +69,17 @@ static void add_running(inventory *v, const deco_vit *shape, float *running)
 /* What a checkpoint holds: the shapes that its notes tell. */
 typedef struct contents {
     deco_hypervolume h;
-    int64_t N;
+    int64_t N, start_rows;
     bool pose_moments;
     deco_encoder_facts encoder; /* its depth 0: none */
 } contents;
 
-static contents contents_of(const deco_model *m)
+static contents contents_of(const deco_model *m, const deco_position *at)
 {
-    contents c = {.h = m->shape, .N = m->rotations.count ? m->N : 0, .pose_moments = m->rotations.m != NULL};
+    contents c = {.h = m->shape,
+                  .N = m->rotations.count ? m->N : 0,
+                  .start_rows = deco_checkpoint_start_rows(m, at),
+                  .pose_moments = m->rotations.m != NULL};
     if (m->encoder)
         c.encoder = (deco_encoder_facts){m->encoder->shape, m->encoder->first, m->encoder->batches, m->encoder->steps};
     return c;
@@ -96,6 +99,18 @@ static void add_table(inventory *v, const char *name, int64_t N, int64_t width, 
     }
 }
 
+static void add_start(inventory *v, const contents *c, const deco_epoch_start *start)
+{
+    const int64_t six[2] = {c->start_rows, 6}, shift[2] = {c->start_rows, 2}, z[2] = {c->start_rows, c->h.Z};
+
+    if (!c->start_rows)
+        return;
+    if (c->h.Z)
+        add_stored(v, "epoch_start.", "latents", 2, z, start->z);
+    add_stored(v, "epoch_start.", "pose.rotation", 2, six, start->six);
+    add_stored(v, "epoch_start.", "pose.shift", 2, shift, start->shift);
+}
+
 /* Every tensor of a checkpoint, in the order of the file. Without a model: names and shapes alone. */
 static deco_status take_inventory(inventory *v, const contents *c, const deco_model *m)
 {
@@ -105,7 +120,7 @@ static deco_status take_inventory(inventory *v, const contents *c, const deco_mo
     const deco_hypervolume *h = &c->h;
     const deco_vit *vit = &c->encoder.shape;
     const int64_t freqs[2] = {3 * h->pe_dim, 3};
-    int64_t tensors = 4 * deco_hypervolume_tensors(h) + 10 + (vit->depth ? 3 * deco_vit_tensors(vit) + 2 * vit->depth : 0);
+    int64_t tensors = 4 * deco_hypervolume_tensors(h) + 13 + (vit->depth ? 3 * deco_vit_tensors(vit) + 2 * vit->depth : 0);
 
     *v = (inventory){0};
     TRY(deco_alloc(&v->tensor, (size_t)tensors, sizeof *v->tensor, "the list of a checkpoint's tensors"));
@@ -126,6 +141,7 @@ static deco_status take_inventory(inventory *v, const contents *c, const deco_mo
     add_table(v, "latents", c->N, h->Z, &m->latents, !vit->depth);
     add_table(v, "pose.rotation", c->N, 6, &m->rotations, c->pose_moments);
     add_table(v, "pose.shift", c->N, 2, &m->shifts, c->pose_moments);
+    add_start(v, c, &m->start);
 out:
     return st;
 }
@@ -200,7 +216,7 @@ deco_status deco_checkpoint_write(const char *path, deco_model *m, const deco_po
     deco_notes notes = {0};
     float *host = NULL, *next;
 
-    const contents all = contents_of(m);
+    const contents all = contents_of(m, at);
     TRY(take_inventory(&v, &all, m));
     TRY(deco_alloc(&host, (size_t)v.numbers, sizeof *host, "a checkpoint"));
     next = host;
@@ -286,6 +302,10 @@ static deco_status make_room(deco_model **out, deco_device *dev, const contents 
     unsigned holding = what != DECO_READ_ALL ? DECO_HOLD_DECODER : all->pose_moments ? DECO_HOLD_POSE_MOMENTS : DECO_HOLD_TABLES;
 
     TRY(deco_model_allocate(out, dev, &all->h, all->N, holding | (e->shape.depth ? DECO_HOLD_ENCODED : 0U)));
+    if (all->start_rows && what == DECO_READ_ALL) {
+        TRY(deco_epoch_start_make(*out, all->start_rows));
+        (*out)->start.known = true;
+    }
     if (!e->shape.depth || what == DECO_READ_DECODER)
         goto out;
     TRY(deco_encoder_allocate(&(*out)->encoder, dev, &e->shape, e->first, what == DECO_READ_ALL));
@@ -309,6 +329,7 @@ deco_status deco_checkpoint_read(deco_model **out, deco_position *at, deco_devic
     TRY(deco_notes_read(&facts, &all.pose_moments, &all.encoder, at, &notes, t));
     all.h = facts.shape;
     all.N = facts.N;
+    all.start_rows = facts.start.n;
     TRY(take_inventory(&v, &all, NULL));
     TRY(check_tensors(t, &v));
     TRY(check_sum(t, &v, &notes));

@@ -69,6 +69,8 @@ deco_status deco_notes_of(deco_notes *n, const deco_model *m, const deco_positio
     note_whole(n, "latent_steps", m->latent_steps);
     note_whole(n, "poses_trained", m->rotations.m != NULL);
     note_whole(n, "pose_steps", m->pose_steps);
+    if (deco_checkpoint_start_rows(m, at))
+        note_whole(n, "epoch_start_rows", m->start.n);
     if (m->encoder) { /* the image's side and the patch are Cryo-IEF's */
         note_whole(n, "encoder_width", m->encoder->shape.C);
         note_whole(n, "encoder_depth", m->encoder->shape.depth);
@@ -180,6 +182,8 @@ static void read_facts(reader *r, deco_model *f, bool *pose_moments)
     f->latent_steps = next_whole(r, "latent_steps", 0, MOST);
     *pose_moments = next_whole(r, "poses_trained", 0, 1);
     f->pose_steps = next_whole(r, "pose_steps", 0, MOST);
+    if (deco_safetensors_metadata(r->t, "epoch_start_rows")) /* inside an epoch, and not in older ones */
+        f->start.n = next_whole(r, "epoch_start_rows", 1, f->N > 0 ? f->N : 1);
 }
 
 /* There is an encoder when its width is told. */

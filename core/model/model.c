@@ -63,6 +63,31 @@ out:
     return st;
 }
 
+static void release_start(deco_model *m)
+{
+    deco_device_release(m->dev, m->start.six);
+    deco_device_release(m->dev, m->start.shift);
+    deco_device_release(m->dev, m->start.z);
+    m->start = (deco_epoch_start){0};
+}
+
+deco_status deco_epoch_start_make(deco_model *m, int64_t n)
+{
+    deco_status st = DECO_OK;
+    size_t rows = (size_t)n, f = sizeof(float);
+
+    if (m->start.n == n)
+        return DECO_OK;
+    release_start(m);
+    TRY(deco_device_alloc(m->dev, &m->start.six, rows * 6 * f, "changes of poses"));
+    TRY(deco_device_alloc(m->dev, &m->start.shift, rows * 2 * f, "changes of poses"));
+    if (m->shape.Z)
+        TRY(deco_device_alloc(m->dev, &m->start.z, rows * (size_t)m->shape.Z * f, "changes of latents"));
+    m->start.n = n;
+out:
+    return st;
+}
+
 void deco_model_free(deco_model *m)
 {
     if (!m)
@@ -72,6 +97,7 @@ void deco_model_free(deco_model *m)
     release_trained(&m->latents, m->dev);
     release_trained(&m->rotations, m->dev);
     release_trained(&m->shifts, m->dev);
+    release_start(m);
     deco_device_release(m->dev, m->mean);
     deco_device_release(m->dev, m->freqs);
     if (m->owns_device)

@@ -11,6 +11,14 @@ typedef struct deco_trained {
     float *x, *m, *v;
 } deco_trained;
 
+/* Some rows as they were when the epoch at work began, on the device: how far it moved them is told at its end, also by a run that went on
+ * inside it (training/changes.h). */
+typedef struct deco_epoch_start {
+    int64_t n;              /* 0: no memory yet */
+    bool known;             /* taken, or read from a checkpoint */
+    float *six, *shift, *z; /* [n,6], [n,2], [n,Z] as in the tables */
+} deco_epoch_start;
+
 struct deco_model {
     deco_device *dev;
     bool owns_device;
@@ -28,6 +36,7 @@ struct deco_model {
     deco_trained rotations; /* [N·6] two rows of a matrix, made orthonormal by Gram-Schmidt where it is used; the third is e1×e2 */
     deco_trained shifts;    /* [N·2] pixels. Moments of poses only where they are trained */
     int64_t decoder_steps, latent_steps, pose_steps; /* Adam's step counts so far */
+    deco_epoch_start start;
 };
 
 /* Fresh: frequencies N(0, feat_sigma²), weights uniform ±1/sqrt(fan_in), norms 1 and 0, latents 0.1·N(0,1), rotations uniform and shifts
@@ -57,6 +66,9 @@ typedef enum deco_holding {
 
 /* Memory for a model of this shape, all zero: what create and checkpoint_read fill. Fails: ARGUMENT, MEMORY. */
 deco_status deco_model_allocate(deco_model **out, deco_device *dev, const deco_hypervolume *shape, int64_t N, unsigned holding);
+
+/* Memory for the start of an epoch, of n rows, where there is none of that size. Fails: MEMORY. */
+deco_status deco_epoch_start_make(deco_model *m, int64_t n);
 
 /* Poses of `n` rows, on the host: R [n,9], shift [n,2] pixels. Rows row[0..n), or the first n of the table when `row` is NULL.
  * A rotation comes back as Gram-Schmidt makes it. Fails: ARGUMENT (no such rows), MEMORY. */

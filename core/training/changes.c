@@ -1,62 +1,50 @@
 /* How far an epoch moves poses and latents. */
 #include "training/changes.h"
 
+#include "formulas/rotation.h"
 #include <math.h>
 #include <stdlib.h>
 
-/* Poses and latents of the sample at one time. */
-typedef struct snapshot {
-    float *R, *shift, *z; /* [n,9], [n,2], [n,Z] */
-} snapshot;
-
 struct deco_changes {
     deco_model *m;
-    int64_t n, *row; /* [n] */
-    snapshot before, now;
-    double *far; /* [n] */
-    /* On the device, for the latents. */
-    int64_t *dev_row;
+    int64_t n, *row;         /* [n] */
+    float *six, *shift, *z;  /* [n,6], [n,2], [n,Z] the epoch's start, on the host */
+    float *R[2], *now_shift; /* [n,9] before and now, [n,2] */
+    float *now_z;            /* [n,Z] */
+    double *far;             /* [n] */
+    int64_t *dev_row;        /* on the device */
     float *dev_z;
 };
 
-static deco_status make_snapshot(snapshot *s, size_t n, size_t Z)
-{
-    deco_status st = DECO_OK;
-
-    TRY(deco_alloc(&s->R, n, 9 * sizeof *s->R, "changes of poses"));
-    TRY(deco_alloc(&s->shift, n, 2 * sizeof *s->shift, "changes of poses"));
-    TRY(deco_alloc(&s->z, n * Z + 1, sizeof *s->z, "changes of latents"));
-out:
-    return st;
-}
-
-static void release_snapshot(snapshot *s)
-{
-    free(s->R);
-    free(s->shift);
-    free(s->z);
-}
+static const char what[] = "changes of poses and latents";
 
 deco_status deco_changes_create(deco_changes **out, deco_model *m)
 {
     deco_status st = DECO_OK;
     deco_changes *c = NULL;
-    int64_t n = m->N < DECO_CHANGES_MOST ? m->N : DECO_CHANGES_MOST, Z = m->shape.Z;
+    int64_t most = m->N < DECO_CHANGES_MOST ? m->N : DECO_CHANGES_MOST;
+    size_t n = (size_t)most, Z = (size_t)m->shape.Z, f = sizeof(float);
 
     *out = NULL;
-    TRY(deco_alloc(&c, 1, sizeof *c, "changes of poses"));
+    TRY(deco_alloc(&c, 1, sizeof *c, what));
     c->m = m;
-    c->n = n;
-    TRY(deco_alloc(&c->row, (size_t)n, sizeof *c->row, "changes of poses"));
-    TRY(deco_alloc(&c->far, (size_t)n, sizeof *c->far, "changes of poses"));
-    TRY(make_snapshot(&c->before, (size_t)n, (size_t)Z));
-    TRY(make_snapshot(&c->now, (size_t)n, (size_t)Z));
-    for (int64_t i = 0; i < n; i++)
-        c->row[i] = (int64_t)((double)i * (double)m->N / (double)n);
-    TRY(deco_device_alloc(m->dev, &c->dev_row, (size_t)n * sizeof *c->dev_row, "changes of latents"));
-    TRY(deco_device_upload(m->dev, c->dev_row, c->row, (size_t)n * sizeof *c->row));
+    c->n = most;
+    TRY(deco_alloc(&c->row, n, sizeof *c->row, what));
+    TRY(deco_alloc(&c->far, n, sizeof *c->far, what));
+    TRY(deco_alloc(&c->six, n, 6 * f, what));
+    TRY(deco_alloc(&c->shift, n, 2 * f, what));
+    TRY(deco_alloc(&c->z, n * Z + 1, f, what));
+    for (int i = 0; i < 2; i++)
+        TRY(deco_alloc(&c->R[i], n, 9 * f, what));
+    TRY(deco_alloc(&c->now_shift, n, 2 * f, what));
+    TRY(deco_alloc(&c->now_z, n * Z + 1, f, what));
+    for (int64_t i = 0; i < most; i++)
+        c->row[i] = (int64_t)((double)i * (double)m->N / (double)most);
+    TRY(deco_device_alloc(m->dev, &c->dev_row, n * sizeof *c->dev_row, what));
+    TRY(deco_device_upload(m->dev, c->dev_row, c->row, n * sizeof *c->row));
     if (Z)
-        TRY(deco_device_alloc(m->dev, &c->dev_z, (size_t)(n * Z) * sizeof *c->dev_z, "changes of latents"));
+        TRY(deco_device_alloc(m->dev, &c->dev_z, n * Z * f, what));
+    TRY(deco_epoch_start_make(m, most));
     *out = c;
     c = NULL;
 out:
@@ -68,31 +56,61 @@ void deco_changes_free(deco_changes *c)
 {
     if (!c)
         return;
-    free(c->row);
-    free(c->far);
-    release_snapshot(&c->before);
-    release_snapshot(&c->now);
+    void *all[] = {c->row, c->far, c->six, c->shift, c->z, c->R[0], c->R[1], c->now_shift, c->now_z};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
     deco_device_release(c->m->dev, c->dev_row);
     deco_device_release(c->m->dev, c->dev_z);
     free(c);
 }
 
-static deco_status take(deco_changes *c, snapshot *s)
+static deco_array table(const deco_model *m, const deco_trained *t, int64_t width) { return deco_f32_2(t->x, m->N, width); }
+
+deco_status deco_changes_begin(deco_changes *c, bool inside)
 {
     deco_status st = DECO_OK;
     deco_model *m = c->m;
+    deco_epoch_start *to = &m->start;
     int64_t Z = m->shape.Z;
+    deco_array rows = deco_i64_1(c->dev_row, c->n);
 
-    TRY(deco_poses_get(s->R, s->shift, m, c->row, c->n));
-    if (Z) {
-        TRY(deco_rows_gather(m->dev, deco_f32_2(c->dev_z, c->n, Z), deco_f32_2(m->latents.x, m->N, Z), deco_i64_1(c->dev_row, c->n)));
-        TRY(deco_device_download(m->dev, s->z, c->dev_z, (size_t)(c->n * Z) * sizeof *s->z));
-    }
+    if (inside && to->known)
+        return DECO_OK;
+    TRY(deco_rows_gather(m->dev, deco_f32_2(to->six, c->n, 6), table(m, &m->rotations, 6), rows));
+    TRY(deco_rows_gather(m->dev, deco_f32_2(to->shift, c->n, 2), table(m, &m->shifts, 2), rows));
+    if (Z)
+        TRY(deco_rows_gather(m->dev, deco_f32_2(to->z, c->n, Z), table(m, &m->latents, Z), rows));
+    to->known = true;
 out:
     return st;
 }
 
-deco_status deco_changes_begin(deco_changes *c) { return take(c, &c->before); }
+/* The epoch's start and where the sample stands now, on the host. */
+static deco_status take(deco_changes *c)
+{
+    deco_status st = DECO_OK;
+    deco_model *m = c->m;
+    size_t n = (size_t)c->n, Z = (size_t)m->shape.Z, f = sizeof(float);
+
+    TRY(deco_device_download(m->dev, c->six, m->start.six, n * 6 * f));
+    TRY(deco_device_download(m->dev, c->shift, m->start.shift, n * 2 * f));
+    for (int64_t i = 0; i < c->n; i++) { /* as deco_poses_get makes the others */
+        double six[6], matrix[9];
+        for (int k = 0; k < 6; k++)
+            six[k] = c->six[6 * i + k];
+        deco_rotation_from_six(matrix, six);
+        for (int k = 0; k < 9; k++)
+            c->R[0][9 * i + k] = (float)matrix[k];
+    }
+    TRY(deco_poses_get(c->R[1], c->now_shift, m, c->row, c->n));
+    if (!Z)
+        goto out;
+    TRY(deco_device_download(m->dev, c->z, m->start.z, n * Z * f));
+    TRY(deco_rows_gather(m->dev, deco_f32_2(c->dev_z, c->n, m->shape.Z), table(m, &m->latents, m->shape.Z), deco_i64_1(c->dev_row, c->n)));
+    TRY(deco_device_download(m->dev, c->now_z, c->dev_z, n * Z * f));
+out:
+    return st;
+}
 
 static double distance(const float *a, const float *b, int64_t n)
 {
@@ -124,13 +142,13 @@ static double angle_deg(double distance) { return 2 * asin(fmin(1, distance / sq
 
 deco_status deco_changes_end(deco_change *out, deco_changes *c)
 {
-    deco_status st = take(c, &c->now);
+    deco_status st = take(c);
 
     *out = (deco_change){.particles = c->n};
     if (st)
         return st;
-    out->deg = angle_deg(median_distance(c, c->before.R, c->now.R, 9));
-    out->px = median_distance(c, c->before.shift, c->now.shift, 2);
-    out->latents = median_distance(c, c->before.z, c->now.z, c->m->shape.Z);
+    out->deg = angle_deg(median_distance(c, c->R[0], c->R[1], 9));
+    out->px = median_distance(c, c->shift, c->now_shift, 2);
+    out->latents = median_distance(c, c->z, c->now_z, c->m->shape.Z);
     return DECO_OK;
 }

@@ -11,8 +11,8 @@ enum { DECO_CHANGES_MOST = 10000 };
 deco_status deco_changes_create(deco_changes **out, deco_model *m);
 void deco_changes_free(deco_changes *c);
 
-/* Where the sample stands now. */
-deco_status deco_changes_begin(deco_changes *c);
+/* Where the sample stands now; `inside` an epoch that was taken up again: where it stood when that began, as far as its checkpoint knows. */
+deco_status deco_changes_begin(deco_changes *c, bool inside);
 
 typedef struct deco_change {
     int64_t particles; /* of the sample */

@@ -376,7 +376,7 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
     if (t->m->encoder && epoch == 0 && plan.search_batch && !t->at->step)
         TRY(encode_all(t, "encoding all images for the search", r));
     TRY(draw_order(t));
-    TRY(deco_changes_begin(t->changes));
+    TRY(deco_changes_begin(t->changes, t->at->step > 0));
     deco_step_losses_from(t->step, t->at->loss_sum, t->at->images);
     t->told_sum = t->at->loss_sum, t->told_images = t->at->images;
     if (epoch < 0)

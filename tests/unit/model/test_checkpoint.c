@@ -79,6 +79,41 @@ static void same_numbers(const float *a, const float *b, int64_t n)
     free(y);
 }
 
+static void begin_epoch(deco_model *m)
+{
+    assert_int_equal(deco_epoch_start_make(m, 4), DECO_OK);
+    fill(m->start.six, 4 * 6, 11);
+    fill(m->start.shift, 4 * 2, 12);
+    if (m->shape.Z)
+        fill(m->start.z, 4 * m->shape.Z, 13);
+    m->start.known = true;
+}
+
+static void the_start_of_an_epoch_comes_back_from_inside_it_alone(void **state)
+{
+    (void)state;
+    for (int64_t Z = 0; Z < 4; Z += 3) {
+        deco_model *a = make(Z), *b;
+        deco_position at = here;
+        const char *path = scratch("start.safetensors");
+        begin_epoch(a);
+        assert_int_equal(deco_checkpoint_write(path, a, &at), DECO_OK);
+        assert_int_equal(deco_checkpoint_read(&b, &at, dev, path, DECO_READ_ALL), DECO_OK);
+        assert_true(b->start.known && b->start.n == 4);
+        same_numbers(a->start.six, b->start.six, 4 * 6);
+        same_numbers(a->start.shift, b->start.shift, 4 * 2);
+        if (Z)
+            same_numbers(a->start.z, b->start.z, 4 * Z);
+        deco_model_free(b);
+        at.step = 0;
+        assert_int_equal(deco_checkpoint_write(path, a, &at), DECO_OK);
+        assert_int_equal(deco_checkpoint_read(&b, &at, dev, path, DECO_READ_ALL), DECO_OK);
+        assert_true(!b->start.known && !b->start.n);
+        deco_model_free(b);
+        deco_model_free(a);
+    }
+}
+
 static void same_trained(const deco_trained *a, const deco_trained *b)
 {
     assert_int_equal(a->count, b->count);
@@ -337,11 +372,17 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(training_state_comes_back_to_the_bit),   cmocka_unit_test(same_state_is_the_same_bytes),
-        cmocka_unit_test(decimal_comma_of_the_host_does_no_harm), cmocka_unit_test(decoding_alone_takes_no_moments_and_no_table),
-        cmocka_unit_test(any_flipped_bit_is_refused_by_name),     cmocka_unit_test(cut_file_is_refused),
-        cmocka_unit_test(every_missing_tensor_is_named),          cmocka_unit_test(other_safetensors_are_no_checkpoint),
-        cmocka_unit_test(newest_epoch_opens_by_number),           cmocka_unit_test(a_lost_model_is_not_written),
+        cmocka_unit_test(training_state_comes_back_to_the_bit),
+        cmocka_unit_test(the_start_of_an_epoch_comes_back_from_inside_it_alone),
+        cmocka_unit_test(same_state_is_the_same_bytes),
+        cmocka_unit_test(decimal_comma_of_the_host_does_no_harm),
+        cmocka_unit_test(decoding_alone_takes_no_moments_and_no_table),
+        cmocka_unit_test(any_flipped_bit_is_refused_by_name),
+        cmocka_unit_test(cut_file_is_refused),
+        cmocka_unit_test(every_missing_tensor_is_named),
+        cmocka_unit_test(other_safetensors_are_no_checkpoint),
+        cmocka_unit_test(newest_epoch_opens_by_number),
+        cmocka_unit_test(a_lost_model_is_not_written),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

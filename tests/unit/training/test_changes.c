@@ -67,7 +67,7 @@ static void medians_are_those_of_what_moved(void **state)
         deco_changes *c;
         deco_change moved;
         assert_int_equal(deco_changes_create(&c, m), DECO_OK);
-        assert_int_equal(deco_changes_begin(c), DECO_OK);
+        assert_int_equal(deco_changes_begin(c, false), DECO_OK);
         assert_int_equal(deco_changes_end(&moved, c), DECO_OK);
         assert_true(moved.deg == 0 && moved.px == 0 && moved.latents == 0 && moved.particles == 101);
         move(m, by_row, 1.5, 0.25F);
@@ -75,11 +75,11 @@ static void medians_are_those_of_what_moved(void **state)
         assert_true(fabs(moved.deg - 50) < 1e-4);
         assert_true(fabs(moved.px - 1.5) < 1e-6);
         assert_true(fabs(moved.latents - (Z ? 0.25 : 0)) < 1e-6);
-        assert_int_equal(deco_changes_begin(c), DECO_OK);
+        assert_int_equal(deco_changes_begin(c, false), DECO_OK);
         move(m, little, 0, 0);
         assert_int_equal(deco_changes_end(&moved, c), DECO_OK);
         assert_true(fabs(moved.deg - 0.02) < 2e-5); /* entries in f32: a few 1e-8 of 3.5e-4 rad */
-        assert_int_equal(deco_changes_begin(c), DECO_OK);
+        assert_int_equal(deco_changes_begin(c, false), DECO_OK);
         move(m, half_turn, 0, 0);
         assert_int_equal(deco_changes_end(&moved, c), DECO_OK);
         assert_true(moved.deg > 179.9);
@@ -95,11 +95,32 @@ static void of_a_large_set_a_sample_is_taken_from_all_over(void **state)
     deco_change moved;
     (void)state;
     assert_int_equal(deco_changes_create(&c, m), DECO_OK);
-    assert_int_equal(deco_changes_begin(c), DECO_OK);
+    assert_int_equal(deco_changes_begin(c, false), DECO_OK);
     move(m, by_row, 1, 1);
     assert_int_equal(deco_changes_end(&moved, c), DECO_OK);
     assert_int_equal(moved.particles, DECO_CHANGES_MOST);
     assert_true(fabs(moved.deg - 50) <= 2);
+    deco_changes_free(c);
+    deco_model_free(m);
+}
+
+static void an_epoch_taken_up_again_is_measured_from_its_beginning(void **state)
+{
+    deco_model *m = make(101, 2);
+    deco_changes *c;
+    deco_change moved;
+    (void)state;
+    assert_int_equal(deco_changes_create(&c, m), DECO_OK);
+    assert_int_equal(deco_changes_begin(c, true), DECO_OK); /* nothing is known: from here on */
+    move(m, by_row, 1.5, 0.25F);
+    deco_changes_free(c); /* the run ends; its model is what a checkpoint gives back */
+    assert_int_equal(deco_changes_create(&c, m), DECO_OK);
+    assert_int_equal(deco_changes_begin(c, true), DECO_OK);
+    assert_int_equal(deco_changes_end(&moved, c), DECO_OK);
+    assert_true(fabs(moved.deg - 50) < 1e-4 && fabs(moved.px - 1.5) < 1e-6 && fabs(moved.latents - 0.25) < 1e-6);
+    assert_int_equal(deco_changes_begin(c, false), DECO_OK); /* the next epoch */
+    assert_int_equal(deco_changes_end(&moved, c), DECO_OK);
+    assert_true(moved.deg == 0 && moved.px == 0 && moved.latents == 0);
     deco_changes_free(c);
     deco_model_free(m);
 }
@@ -122,6 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(medians_are_those_of_what_moved),
         cmocka_unit_test(of_a_large_set_a_sample_is_taken_from_all_over),
+        cmocka_unit_test(an_epoch_taken_up_again_is_measured_from_its_beginning),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
