@@ -92,7 +92,7 @@ static deco_status add_half(void *context, int64_t half, int worker)
 
     (void)worker;
     for (int64_t i = 0; i < a->in->B; i++)
-        if ((a->in->first + i) % 2 == half)
+        if (a->in->half[i] == half)
             lay_image(a->h, (int)half, a->in, i);
     return DECO_OK;
 }
@@ -100,6 +100,49 @@ static deco_status add_half(void *context, int64_t half, int worker)
 deco_status deco_half_maps_add(deco_half_maps *h, const deco_half_images *in)
 {
     return deco_pool_run(deco_device_pool(h->dev), add_half, &(adding){h, in}, 2);
+}
+
+/* A row of the sample: its image, and its place in the sample. */
+typedef struct drawn {
+    deco_image_ref image;
+    int64_t place;
+} drawn;
+
+static int by_image(const void *a, const void *b)
+{
+    const drawn *x = a, *y = b;
+
+    if (x->image.stack != y->image.stack)
+        return x->image.stack < y->image.stack ? -1 : 1;
+    if (x->image.index != y->image.index)
+        return x->image.index < y->image.index ? -1 : 1;
+    return (x->place > y->place) - (x->place < y->place);
+}
+
+deco_status deco_half_maps_deal(uint8_t *half, const deco_image_ref *image, const int64_t *row, int64_t n)
+{
+    deco_status st = DECO_OK;
+    drawn *sorted = NULL;
+    int64_t *first = NULL, surplus = 0; /* [n] place of the image's first row; images of the first half over those of the second */
+
+    TRY(deco_alloc(&sorted, (size_t)n, sizeof *sorted, "half sets"));
+    TRY(deco_alloc(&first, (size_t)n, sizeof *first, "half sets"));
+    for (int64_t i = 0; i < n; i++)
+        sorted[i] = (drawn){image[row[i]], i};
+    qsort(sorted, (size_t)n, sizeof *sorted, by_image);
+    for (int64_t i = 0; i < n; i++) {
+        const drawn *d = &sorted[i], *before = i ? d - 1 : d;
+        bool same = i && before->image.stack == d->image.stack && before->image.index == d->image.index;
+        first[d->place] = same ? first[before->place] : d->place;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        half[i] = first[i] == i ? surplus > 0 : half[first[i]];
+        surplus += half[i] ? -1 : 1;
+    }
+out:
+    free(sorted);
+    free(first);
+    return st;
 }
 
 /* ---- shells ------------------------------------------------------------------------------------------------------ */
@@ -170,13 +213,14 @@ int64_t deco_followed_radius(const deco_options *o, int64_t resolved, int64_t no
 }
 
 /* The half maps of a sample of the images, drawn for each epoch, at the poses of the moment. */
-static deco_status lay_sample(deco_half_maps *h, trainer *t, int64_t n, float *R, float *shift, deco_ctf_row *ctf)
+static deco_status lay_sample(deco_half_maps *h, trainer *t, int64_t n, uint8_t *half, float *R, float *shift, deco_ctf_row *ctf)
 {
     deco_status st = DECO_OK;
     deco_random draw = deco_random_at(t->at->seed, DECO_STREAM_RESOLUTION, (uint64_t)(t->at->epoch + 2));
     double waited = 0;
 
     deco_random_permutation(&draw, t->order, t->p->N);
+    TRY(deco_half_maps_deal(half, t->p->image, t->order, n));
     TRY(deco_loader_start(t->loader, t->order, n));
     for (int64_t done = 0; done < n;) {
         deco_batch b;
@@ -184,7 +228,7 @@ static deco_status lay_sample(deco_half_maps *h, trainer *t, int64_t n, float *R
         TRY(deco_poses_get(R, shift, t->m, b.row, b.B));
         for (int64_t i = 0; i < b.B; i++)
             ctf[i] = t->p->ctf[b.row[i]];
-        deco_half_images in = {.B = b.B, .first = done, .images = b.images, .R = R, .shift = shift, .ctf = ctf};
+        deco_half_images in = {.B = b.B, .half = half + done, .images = b.images, .R = R, .shift = shift, .ctf = ctf};
         TRY(deco_half_maps_add(h, &in));
         done += b.B;
     }
@@ -213,6 +257,7 @@ deco_status trainer_search_follow(trainer *t)
     double *fsc = NULL;
     float *R = NULL, *shift = NULL;
     deco_ctf_row *ctf = NULL;
+    uint8_t *half = NULL;
     int64_t now = e->search_radius, radius = most_after(now, e->radius),
             n = t->p->N < DECO_RESOLUTION_IMAGES ? t->p->N : DECO_RESOLUTION_IMAGES;
     size_t S = (size_t)e->search_batch;
@@ -224,7 +269,8 @@ deco_status trainer_search_follow(trainer *t)
     TRY(deco_alloc(&R, S, 9 * sizeof *R, "half maps"));
     TRY(deco_alloc(&shift, S, 2 * sizeof *shift, "half maps"));
     TRY(deco_alloc(&ctf, S, sizeof *ctf, "half maps"));
-    TRY(lay_sample(h, t, n, R, shift, ctf));
+    TRY(deco_alloc(&half, (size_t)n, 1, "half maps"));
+    TRY(lay_sample(h, t, n, half, R, shift, ctf));
     TRY(deco_half_maps_fsc(fsc, h));
     int64_t resolved = deco_resolved_radius(fsc, radius);
     t->at->search_radius = deco_followed_radius(t->o, resolved, now, e->radius);
@@ -235,5 +281,6 @@ out:
     free(R);
     free(shift);
     free(ctf);
+    free(half);
     return st;
 }

@@ -9,6 +9,7 @@
 #include "config/options.h"
 #include "formulas/ctf.h"
 #include "geometry/lattice.h"
+#include "particles/particles.h"
 #include "training/voxel_map.h"
 
 /* Images of an epoch that are laid back, at most. */
@@ -31,9 +32,14 @@ void deco_half_maps_free(deco_half_maps *h); /* takes NULL */
 /* Bytes of them, of images on a mask of P points: for the forecast. */
 size_t deco_half_maps_bytes(int64_t P, int64_t radius);
 
-/* B images [B,P] at their poses, R [B,9], shift [B,2] pixels; those of even numbers, counted from `first`, are the first half. */
+/* half [n]: 0 or 1 for each of the rows, dealt by turns in their order; but all rows of one image, as after symmetry expansion, go where its first
+ * one goes, or both maps would have its noise. image [N]: of all particles. Fails: MEMORY. */
+deco_status deco_half_maps_deal(uint8_t *half, const deco_image_ref *image, const int64_t *row, int64_t n);
+
+/* B images [B,P] at their poses, R [B,9], shift [B,2] pixels, and which half each is of. */
 typedef struct deco_half_images {
-    int64_t B, first;
+    int64_t B;
+    const uint8_t *half; /* [B] */
     const float *images, *R, *shift;
     const deco_ctf_row *ctf; /* [B] */
 } deco_half_images;

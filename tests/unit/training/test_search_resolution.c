@@ -95,12 +95,15 @@ static void correlate(double *fsc, const views *v, int threads)
 {
     deco_half_maps *h;
     deco_device *dev;
+    uint8_t half[IMAGES];
 
+    for (int i = 0; i < IMAGES; i++)
+        half[i] = i % 2;
     assert_int_equal(deco_device_create(&dev, "cpu", threads), DECO_OK);
     assert_int_equal(deco_half_maps_create(&h, dev, v->mask, RADIUS), DECO_OK);
     for (int64_t i = 0; i < IMAGES; i += 77) {
         deco_half_images in = {.B = IMAGES - i < 77 ? IMAGES - i : 77,
-                               .first = i,
+                               .half = half + i,
                                .images = v->images + i * v->mask->P,
                                .R = v->R + 9 * i,
                                .shift = v->shift + 2 * i,
@@ -169,6 +172,39 @@ static void the_search_looks_further_by_half_at_most(void **state)
     deco_options_free(o);
 }
 
+/* Without shared images by turns; images with 1 to 7 rows each, shuffled: an image is in one half, and the halves stay even. */
+static void rows_of_one_image_are_in_one_half(void **state)
+{
+    enum { ROWS = 80, SHARED = 24 };
+    deco_image_ref image[ROWS];
+    int64_t row[ROWS];
+    uint8_t half[ROWS], of[SHARED];
+    int count[2] = {0};
+    deco_random r = deco_random_at(1, 1, 1);
+    (void)state;
+    deco_random_permutation(&r, row, ROWS);
+    for (int i = 0; i < ROWS; i++)
+        image[i] = (deco_image_ref){.stack = i % 3, .index = i / 3};
+    assert_int_equal(deco_half_maps_deal(half, image, row, ROWS), DECO_OK);
+    for (int i = 0; i < ROWS; i++)
+        assert_int_equal(half[i], i % 2);
+    for (int i = 0, next = 0, left = 1; i < ROWS; i++, left--) {
+        if (!left)
+            next++, left = 1 + next % 7;
+        image[i] = (deco_image_ref){.stack = next % 2, .index = next / 2};
+    }
+    memset(of, 9, sizeof of);
+    assert_int_equal(deco_half_maps_deal(half, image, row, ROWS), DECO_OK);
+    for (int i = 0; i < ROWS; i++) {
+        int number = 2 * (int)image[row[i]].index + (int)image[row[i]].stack;
+        assert_true(number < SHARED);
+        assert_true(of[number] == 9 || of[number] == half[i]);
+        of[number] = half[i];
+        count[half[i]]++;
+    }
+    assert_in_range(count[0], ROWS / 2 - 7, ROWS / 2 + 7);
+}
+
 /* The memory forecast of an epoch that measures how far to look has the half maps in it, and they take what it says. */
 static void half_maps_are_in_the_forecast_of_memory(void **state)
 {
@@ -204,6 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(signal_is_resolved_as_far_as_it_goes), cmocka_unit_test(one_low_shell_is_passed_over_and_two_are_not),
-        cmocka_unit_test(the_search_looks_further_by_half_at_most), cmocka_unit_test(half_maps_are_in_the_forecast_of_memory)};
+        cmocka_unit_test(the_search_looks_further_by_half_at_most), cmocka_unit_test(half_maps_are_in_the_forecast_of_memory),
+        cmocka_unit_test(rows_of_one_image_are_in_one_half)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
