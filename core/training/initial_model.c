@@ -399,23 +399,48 @@ size_t deco_initial_model_bytes(const deco_options *o, int64_t N, int64_t D)
 
 enum { MEASURED_IMAGES = 64 };
 
-/* Two starts as a rule agree, and of the states that are sought a half stays empty and is not searched. */
-static double searches_of(const deco_options *o, int64_t N)
+/* Seconds that an image's searches take in passes through a list of radii, measured at the middle one: with all shifts in `wide` of the passes,
+ * around those of before in the others. */
+static deco_status seconds_of_passes(double *out, const deco_initial_job *j, const deco_list *radii, int64_t wide)
 {
-    double starts = o->initial_starts < 2 ? 1 : 2, states = 0.5 * (double)(1 + o->initial_states);
-    return (double)images_of(o, N) * (starts * (double)o->initial_radii.count + states * (double)o->initial_state_radii.count);
+    deco_status st = DECO_OK;
+    deco_initial_pass *pass = NULL;
+    double all = 0, around = 0;
+
+    *out = 0;
+    if (!radii->count)
+        return DECO_OK;
+    TRY(deco_initial_pass_create(&pass, j, radius_at(radii, radii->count / 2, j->m->D), 1,
+                                 j->p->N < MEASURED_IMAGES ? j->p->N : MEASURED_IMAGES));
+    if (wide > 0)
+        TRY(deco_initial_pass_seconds(&all, pass, false));
+    if (wide < radii->count)
+        TRY(deco_initial_pass_seconds(&around, pass, true));
+    *out = (double)wide * all + (double)(radii->count - wide) * around;
+out:
+    deco_initial_pass_free(pass);
+    return st;
 }
 
+/* Passes of a start until its poses have settled, and shifts are sought around those of before: as a rule those at its first radius. */
+static int64_t unsettled_passes(const deco_list *radii, int64_t D)
+{
+    int64_t n = 0;
+    while (n < radii->count && radius_at(radii, n, D) == radius_at(radii, 0, D))
+        n++;
+    return n;
+}
+
+/* Two starts as a rule agree, and of the states that are sought a half stays empty and is not searched. */
 deco_status deco_initial_model_seconds(double *out, deco_model *m, const deco_particles *p, const deco_options *o)
 {
     deco_status st = DECO_OK;
     deco_initial_job j = {.m = m, .p = p, .stats = &(deco_image_stats){.std = 1}, .o = o};
-    deco_initial_pass *pass = NULL;
+    double starts = o->initial_starts < 2 ? 1 : 2, states = 0.5 * (double)(1 + o->initial_states), start, state;
 
-    TRY(deco_initial_pass_create(&pass, &j, widest_of(o, m->D), 1, p->N < MEASURED_IMAGES ? p->N : MEASURED_IMAGES));
-    TRY(deco_initial_pass_seconds(out, pass));
-    *out *= searches_of(o, p->N);
+    TRY(seconds_of_passes(&start, &j, &o->initial_radii, unsettled_passes(&o->initial_radii, m->D)));
+    TRY(seconds_of_passes(&state, &j, &o->initial_state_radii, 0));
+    *out = (double)images_of(o, p->N) * (starts * start + states * state);
 out:
-    deco_initial_pass_free(pass);
     return st;
 }

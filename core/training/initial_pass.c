@@ -452,12 +452,16 @@ static float nothing(void *context, const double k[3])
     return (float)(1e-3 * k[0]); /* not a constant: poses differ */
 }
 
-deco_status deco_initial_pass_seconds(double *out, deco_initial_pass *s)
+deco_status deco_initial_pass_seconds(double *out, deco_initial_pass *s, bool around)
 {
     deco_status st = DECO_OK;
     deco_search_input in = {.B = s->batch, .images = s->images, .ctf = s->ctf, .ctf_values = s->ctf_values, .snapshot = s->against};
     deco_search_output found = {.R = s->R, .shift = s->shift, .score = s->score};
 
+    if (s->known) /* zeros, as good as any */
+        in.shift = s->known;
+    else if (around)
+        in.middle = s->middle;
     for (int64_t i = 0; i < s->batch * s->mask->P; i++)
         s->ctf_values[i] = 1;
     TRY(deco_search_sliced_fill(s->engine, 0, NULL, nothing, NULL));

@@ -57,7 +57,7 @@ void deco_initial_pass_free(deco_initial_pass *s);
 deco_status deco_initial_pass_run(deco_initial_record *out, deco_initial_pass *s, deco_initial_state *d, const int64_t *row, int64_t n,
                                   double step);
 
-/* Seconds that an image's search takes here, measured on empty images against an empty density. */
-deco_status deco_initial_pass_seconds(double *out, deco_initial_pass *s);
+/* Seconds that an image's search takes here, measured on empty images against an empty density: with all shifts, or `around` given ones. */
+deco_status deco_initial_pass_seconds(double *out, deco_initial_pass *s, bool around);
 
 #endif
