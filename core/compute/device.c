@@ -4,15 +4,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 deco_status deco_device_create(deco_device **out, const char *name, int threads)
 {
+    deco_status st = DECO_OK;
+
     *out = NULL;
-    if (!strcmp(name, "cpu") || !strcmp(name, "auto"))
-        return cpu_device_create(out, threads);
-    if (!strncmp(name, "cuda", 4))
-        return deco_fail(DECO_E_UNSUPPORTED, "device \"%s\": this version has no GPU code; \"cpu\" runs everything", name);
-    return deco_fail(DECO_E_ARGUMENT, "device \"%s\": no such device; there are \"auto\" and \"cpu\"", name);
+    if (!strcasecmp(name, "auto"))
+        TRY(deco_backend_best(out, threads));
+    else if (strcasecmp(name, "cpu") != 0)
+        return deco_backend_create(out, name, threads);
+    if (!*out)
+        st = cpu_device_create(out, threads);
+out:
+    return st;
 }
 
 void deco_device_free(deco_device *dev)

@@ -7,12 +7,13 @@
 
 typedef struct deco_device deco_device;
 
-/* `name`: "cpu" ("auto" is the CPU where there is no NVIDIA card; "cuda", "cuda:N" need libcryodeco_cuda.so).
- * `threads` 0: the cores this process may use. */
+/* `name`: "cpu"; "cuda", "cuda:N": a card, through its library (compute/backend.h); "auto": a card where there is one, otherwise the CPU.
+ * `threads` 0: the cores this process may use. Fails: ARGUMENT (no such name), DEVICE (a card that is not there or cannot be used: what was
+ * found, what is needed, what to do), MEMORY. */
 deco_status deco_device_create(deco_device **out, const char *name, int threads);
 void deco_device_free(deco_device *dev); /* takes NULL */
 
-const char *deco_device_name(const deco_device *dev);      /* "cpu" */
+const char *deco_device_name(const deco_device *dev);      /* "cpu", "cuda:0" */
 const char *deco_device_libraries(const deco_device *dev); /* "oneDNN 2.6.3 (avx512_core), FFTW 3.3.10" */
 deco_pool *deco_device_pool(deco_device *dev);             /* the host's workers: also for host code */
 

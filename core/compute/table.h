@@ -3,7 +3,7 @@
 #ifndef DECO_COMPUTE_TABLE_H
 #define DECO_COMPUTE_TABLE_H
 
-#include "compute/ops.h"
+#include "compute/backend.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -25,14 +25,7 @@
 enum { DECO_OPS(DECO_OP_ENUM) DECO_OP_COUNT };
 #undef DECO_OP_ENUM
 
-typedef deco_status deco_op_2(deco_device *, deco_array, deco_array);
-typedef deco_status deco_op_3(deco_device *, deco_array, deco_array, deco_array);
-typedef deco_status deco_op_4(deco_device *, deco_array, deco_array, deco_array, deco_array);
-typedef deco_status deco_op_5(deco_device *, deco_array, deco_array, deco_array, deco_array, deco_array);
-typedef deco_status deco_op_6(deco_device *, deco_array, deco_array, deco_array, deco_array, deco_array, deco_array);
-typedef deco_status deco_op_7(deco_device *, deco_array, deco_array, deco_array, deco_array, deco_array, deco_array, deco_array);
-
-typedef struct deco_ops {
+struct deco_ops {
     /* the device itself */
     void (*destroy)(deco_device *dev);
     deco_status (*alloc)(deco_device *dev, void **out, size_t bytes, const char *what);
@@ -103,7 +96,7 @@ typedef struct deco_ops {
     deco_status (*vit_class_attention)(deco_device *, int64_t heads, deco_array y, deco_array x, deco_array params);
     deco_op_5 *vit_mlp;
     deco_op_7 *vit_mlp_backward;
-} deco_ops;
+};
 
 typedef struct deco_op_time {
     atomic_int_fast64_t nanoseconds, calls;
@@ -122,14 +115,5 @@ struct deco_device {
     struct deco_scratch *scratch; /* blocks of deco_scratch_take, in use or waiting */
     atomic_size_t scratch_bytes;  /* of these and of the backend's own buffers: it only grows */
 };
-
-/* What every backend's create and destroy begin and end with. `pool` is taken, also when the call fails. */
-deco_status deco_device_begin(deco_device *dev, const deco_ops *ops, deco_pool *pool, const char *name);
-void deco_device_end(deco_device *dev);
-
-/* Device memory for the length of one call, not cleared. Blocks are kept and lent again, so that a step that has run once does not
- * allocate; calls from several threads get blocks of their own. Give every block back (give takes NULL). */
-deco_status deco_scratch_take(deco_device *dev, void *out_pointer, size_t bytes, const char *what);
-void deco_scratch_give(deco_device *dev, void *p);
 
 #endif

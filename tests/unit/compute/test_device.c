@@ -10,7 +10,7 @@
 
 static deco_device *dev;
 
-static int setup(void **state) { return deco_device_create(&dev, "auto", 2) != DECO_OK; }
+static int setup(void **state) { return deco_device_create(&dev, "cpu", 2) != DECO_OK; }
 static int teardown(void **state)
 {
     deco_device_free(dev);
@@ -27,8 +27,8 @@ static void names_mean_devices(void **state)
     assert_int_equal(deco_device_create(&other, "tpu", 1), DECO_E_ARGUMENT);
     assert_null(other);
     assert_non_null(strstr(deco_error(), "device \"tpu\""));
-    assert_int_equal(deco_device_create(&other, "cuda:1", 1), DECO_E_UNSUPPORTED);
-    assert_non_null(strstr(deco_error(), "\"cpu\" runs everything"));
+    assert_int_equal(deco_device_create(&other, "CPU", 1), DECO_OK);
+    deco_device_free(other);
     deco_device_free(NULL);
 }
 
