@@ -1,0 +1,115 @@
+/* Linear layers: products by the library, biases and the weights' gradient around them. */
+#include "launch.h"
+
+__global__ void bias_kernel(float *y, const float *b, int64_t n, int64_t O, bool relu)
+{
+    int64_t i = grid_thread();
+    if (i >= n)
+        return;
+    float v = b ? y[i] + b[i % O] : y[i];
+    y[i] = relu && v < 0 ? 0 : v;
+}
+
+deco_status cuda_linear(deco_device *dev, deco_array y, deco_array x, deco_array w, deco_array b, deco_activation act)
+{
+    deco_status st = DECO_OK;
+    int64_t M = x.shape[0], I = w.shape[1], O = w.shape[0];
+    cuda_product p = {};
+
+    p.m = M, p.n = O, p.k = I, p.tb = true;
+    p.a = (const float *)x.data, p.b = (const float *)w.data, p.c = (float *)y.data;
+    p.lda = I, p.ldb = I, p.ldc = O;
+    TRY(cuda_enter(dev));
+    TRY(cuda_multiply_matrices(dev, &p));
+    if (b.data || act == DECO_RELU)
+        TRY(LAUNCH(dev, bias_kernel, blocks_of(M * O), THREADS, (float *)y.data, (const float *)b.data, M * O, O, act == DECO_RELU));
+out:
+    return st;
+}
+
+/* ---- backward -------------------------------------------------------------------------------------------------------------- */
+
+/* The weights' gradient is a sum over as many as a million rows: CHUNKS runs in f32, added in double. */
+enum { ROWS = 256, CHUNKS = 16, SHORTEST = 1024 };
+
+__global__ void bias_part_kernel(double *part, const float *dy, int64_t M, int64_t O, int64_t tiles)
+{
+    int64_t i = grid_thread();
+    if (i >= tiles * O)
+        return;
+    int64_t o = i % O, begin = i / O * ROWS, end = begin + ROWS < M ? begin + ROWS : M;
+    double sum = 0;
+    for (int64_t m = begin; m < end; m++)
+        sum += dy[m * O + o];
+    part[i] = sum;
+}
+
+static deco_status bias_gradient(deco_device *dev, float *db, const float *dy, int64_t M, int64_t O)
+{
+    deco_status st = DECO_OK;
+    int64_t tiles = cuda_tiles(M, ROWS);
+    double *part = NULL;
+    TRY(deco_scratch_take(dev, &part, (size_t)(tiles * O) * sizeof *part, "gradients of biases"));
+    TRY(LAUNCH(dev, bias_part_kernel, blocks_of(tiles * O), THREADS, part, dy, M, O, tiles));
+    TRY(cuda_add_parts(dev, db, part, 1, tiles, O));
+out:
+    deco_scratch_give(dev, part);
+    return st;
+}
+
+__global__ void add_chunks_kernel(float *dw, const float *part, int64_t chunks, int64_t n)
+{
+    int64_t i = grid_thread();
+    if (i >= n)
+        return;
+    double sum = 0;
+    for (int64_t c = 0; c < chunks; c++)
+        sum += part[c * n + i];
+    dw[i] = (float)sum;
+}
+
+static deco_status weight_gradient(deco_device *dev, float *dw, const float *dy, const float *x, int64_t M, int64_t I, int64_t O)
+{
+    deco_status st = DECO_OK;
+    int64_t run = cuda_tiles(M, CHUNKS), rows = run > (int64_t)SHORTEST ? run : (int64_t)SHORTEST, whole = M / rows, rest = M % rows;
+    float *part = NULL;
+    cuda_product p = {};
+
+    p.m = O, p.n = I, p.ta = true, p.lda = O, p.ldb = I, p.ldc = I; /* dwᵀ of each run of rows */
+    TRY(deco_scratch_take(dev, &part, (size_t)((whole + 1) * O * I) * sizeof *part, "gradients of weights"));
+    if (whole) {
+        p.k = rows, p.a = dy, p.b = x, p.c = part;
+        p.batch = whole, p.a_step = rows * O, p.b_step = rows * I, p.c_step = O * I;
+        TRY(cuda_multiply_matrices(dev, &p));
+    }
+    if (rest) {
+        p.k = rest, p.a = dy + whole * rows * O, p.b = x + whole * rows * I, p.c = part + whole * O * I;
+        p.batch = 0;
+        TRY(cuda_multiply_matrices(dev, &p));
+    }
+    TRY(LAUNCH(dev, add_chunks_kernel, blocks_of(O * I), THREADS, dw, (const float *)part, whole + (rest > 0), O * I));
+out:
+    deco_scratch_give(dev, part);
+    return st;
+}
+
+deco_status cuda_linear_backward(deco_device *dev, deco_array dx, deco_array dw, deco_array db, deco_array dy, deco_array x, deco_array w)
+{
+    deco_status st = DECO_OK;
+    int64_t M = x.shape[0], I = w.shape[1], O = w.shape[0];
+    const float *g = (const float *)dy.data;
+    cuda_product p = {};
+
+    TRY(cuda_enter(dev));
+    if (dw.data)
+        TRY(weight_gradient(dev, (float *)dw.data, g, (const float *)x.data, M, I, O));
+    if (db.data)
+        TRY(bias_gradient(dev, (float *)db.data, g, M, O));
+    if (!dx.data)
+        goto out;
+    p.m = M, p.n = I, p.k = O, p.a = g, p.b = (const float *)w.data, p.c = (float *)dx.data;
+    p.lda = O, p.ldb = I, p.ldc = I;
+    TRY(cuda_multiply_matrices(dev, &p));
+out:
+    return st;
+}
