@@ -448,15 +448,15 @@ static deco_status call_half(deco_device *dev, const deco_array *a, const vit_ca
         TRY(deco_vit_attention(dev, c->heads, y2, saved, a[4], a[5]));
         TRY(deco_vit_attention_backward(dev, c->heads, a[1], a[2], a[3], saved, a[4], a[5]));
     }
-    if (memcmp(again, a[0].data, (size_t)(M * c->C) * sizeof *again))
+    if (!trial_same(dev, again, a[0].data, (size_t)(M * c->C) * sizeof *again))
         st = deco_fail(DECO_E_DEVICE, "other bits when what backward needs is kept");
-    memcpy(again, a[4].data, (size_t)(M * c->C) * sizeof *again);
+    TRY(trial_copy(dev, again, a[4].data, (size_t)(M * c->C) * sizeof *again));
     if (mlp)
         TRY(c->composed ? composed_vit_mlp(dev, y2, none, y2, a[6], a[5]) : deco_vit_mlp(dev, y2, none, y2, a[6], a[5]));
     else
         TRY(c->composed ? composed_vit_attention(dev, c->heads, y2, none, y2, a[5])
                         : deco_vit_attention(dev, c->heads, y2, none, y2, a[5]));
-    if (memcmp(again, a[0].data, (size_t)(M * c->C) * sizeof *again))
+    if (!trial_same(dev, again, a[0].data, (size_t)(M * c->C) * sizeof *again))
         st = deco_fail(DECO_E_DEVICE, "other bits in place");
 out:
     deco_device_release(dev, kept);

@@ -119,9 +119,15 @@ static decoder decoder_inputs(trial *t, const decoder_case *c, bool slices)
 
 static void decoder_free(decoder *d) { free(d->params_), free(d->freqs_), free(d->x_), free(d->R_), free(d->z_), free(d->values); }
 
+/* Room for what any of the devices keeps. */
 static deco_array saved_of(const decoder_case *c)
 {
-    return deco_array_of(NULL, DECO_U8, 1, (int64_t)deco_hypervolume_saved_bytes(trial_device[0], &c->h, c->B, c->P), 1, 1, 1);
+    size_t most = 0;
+    for (int d = 0; d < trial_devices; d++) {
+        size_t bytes = deco_hypervolume_saved_bytes(trial_device[d], &c->h, c->B, c->P);
+        most = bytes > most ? bytes : most;
+    }
+    return deco_array_of(NULL, DECO_U8, 1, (int64_t)most, 1, 1, 1);
 }
 
 /* What is kept for backward is the backend's own business. */
@@ -156,8 +162,10 @@ static void values_are_those_of_the_method(void **state)
 /* out, saved, dparams, dz, dpose, dout, then the inputs */
 static deco_status call_backward(deco_device *dev, const deco_array *a, const void *extra)
 {
-    deco_status st = deco_hypervolume_values(dev, extra, a[0], a[1], a[6], a[7], a[8], a[9], a[10]);
-    return st ? st : deco_hypervolume_backward(dev, extra, a[2], a[3], a[4], a[5], a[1], a[6], a[7], a[8], a[9], a[10]);
+    deco_array saved = a[1];
+    saved.shape[0] = (int64_t)deco_hypervolume_saved_bytes(dev, extra, a[0].shape[0], a[0].shape[1]);
+    deco_status st = deco_hypervolume_values(dev, extra, a[0], saved, a[6], a[7], a[8], a[9], a[10]);
+    return st ? st : deco_hypervolume_backward(dev, extra, a[2], a[3], a[4], a[5], saved, a[6], a[7], a[8], a[9], a[10]);
 }
 
 static void backward_is_the_gradient(void **state)
