@@ -16,7 +16,7 @@ structure=$here/examples/structures/7cfn.pdb
 
 say "solving them: structure, poses and states from the images alone"
 printf 'watch it in a browser: file://%s/run/out/progress.html\n' "$place"
-"$cryodeco" run --preset quick_look --particles "$place/set/project/J1" --outdir "$place/run" --k_num 2 --seed 1 | tee "$place/where.txt"
+"$cryodeco" run --preset quick_look --particles "$place/set/project/J1" --outdir "$place/run" --k_num 2 --seed 1 ${DEMO_DEVICE:+--device "$DEMO_DEVICE"} | tee "$place/where.txt"
 
 say "against the truth"
 analysis=$(sed -n 's|^plot *\(.*\)/z_pca.png$|\1|p' "$place/where.txt")
