@@ -12,16 +12,18 @@
 #include <strings.h>
 #include <unistd.h>
 
-/* A card is a display controller or accelerator of this vendor. */
+/* A card is a display controller or accelerator of this vendor, or there is its driver's file (in a container, perhaps without a list of
+ * devices). Of what lies behind the file `shared`, the driver alone knows: Windows lends its cards through it. */
 typedef struct known {
     const char *name, *card;
     unsigned vendor;
+    const char *file, *shared;
 } known;
 
-static const known list[] = {{"cuda", "NVIDIA card", 0x10de}};
+static const known list[] = {{"cuda", "NVIDIA card", 0x10de, "nvidiactl", "dxg"}};
 enum { KNOWN = sizeof list / sizeof *list };
 
-const char *deco_pci_devices = "/sys/bus/pci/devices";
+const char *deco_pci_devices = "/sys/bus/pci/devices", *deco_device_files = "/dev";
 
 static const deco_ops composed = {
     .hypervolume_values = composed_hypervolume_values,
@@ -178,14 +180,21 @@ static unsigned read_hex(const char *device, const char *what)
     return value;
 }
 
-/* Display controllers are class 3, processing accelerators class 0x12. */
-static bool has_card(unsigned vendor)
+static bool has_file(const char *name)
 {
-    bool found = false;
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", deco_device_files, name);
+    return !access(path, F_OK);
+}
+
+/* Display controllers are class 3, processing accelerators class 0x12. */
+static bool has_card(const known *k)
+{
+    bool found = has_file(k->file);
     DIR *d = opendir(deco_pci_devices);
     for (struct dirent *e; d && !found && (e = readdir(d));) {
         unsigned class = e->d_name[0] == '.' ? 0 : read_hex(e->d_name, "class") >> 16;
-        found = (class == 0x03 || class == 0x12) && read_hex(e->d_name, "vendor") == vendor;
+        found = (class == 0x03 || class == 0x12) && read_hex(e->d_name, "vendor") == k->vendor;
     }
     if (d)
         closedir(d);
@@ -198,10 +207,13 @@ deco_status deco_backend_best(deco_device **out, int threads)
     for (int i = 0; i < KNOWN; i++) {
         const deco_backend *b = NULL;
         int cards = 0;
+        bool sure = has_card(&list[i]);
+        if (!sure && !has_file(list[i].shared))
+            continue;
         deco_status st = open_library(&b, i);
         if (!st)
             st = b->cards(&cards);
-        if (st && has_card(list[i].vendor))
+        if (st && sure)
             return deco_fail_context(st, "device \"auto\": there is an %s", list[i].card);
         if (st || !cards)
             continue;

@@ -57,10 +57,11 @@ typedef const deco_backend *deco_backend_entry(const deco_backend_host *host);
 
 /* A device by name. `threads` as for deco_device_create. */
 deco_status deco_backend_create(deco_device **out, const char *name, int threads);
-/* "auto": a device on a card where there is one, *out NULL where there is none. Fails where there is one that cannot be used. */
+/* "auto": a device on a card where there is one, *out NULL where there is none. Fails where there is one that cannot be used. Where nothing
+ * speaks of a card, no library is opened: that costs 60 ms with all that it needs. */
 deco_status deco_backend_best(deco_device **out, int threads);
 
-/* Where the system lists its PCI devices; tests name another place. */
-extern const char *deco_pci_devices;
+/* Where the system lists its PCI devices, and its device files; tests name other places. */
+extern const char *deco_pci_devices, *deco_device_files;
 
 #endif

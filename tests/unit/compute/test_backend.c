@@ -38,7 +38,7 @@ static int as_new(void **state)
     long calls = stub->calls;
     *stub = fresh;
     stub->calls = calls;
-    deco_pci_devices = "/sys/bus/pci/devices";
+    deco_pci_devices = deco_device_files = "/nowhere";
     return 0;
 }
 
@@ -69,13 +69,11 @@ static void names_mean_cards(void **state)
 {
     is_named("cuda", "cuda:0");
     is_named("CUDA:2", "cuda:2");
-    is_named("auto", "cuda:0");
     refused("cuda:3", DECO_E_DEVICE, "device \"cuda:3\": there are 3, counted from 0");
     refused("cuda:x", DECO_E_ARGUMENT, "no such device");
     refused("cudas", DECO_E_ARGUMENT, "no such device");
     refused("cuda:", DECO_E_ARGUMENT, "no such device");
     stub->cards = 0;
-    is_named("auto", "cpu");
     refused("cuda", DECO_E_DEVICE, "this process sees no NVIDIA card");
 }
 
@@ -98,6 +96,39 @@ static void list_devices(const char *folder, const char *vendor)
     }
 }
 
+static const char *file_in(const char *folder, const char *name)
+{
+    char path[4096];
+    assert_int_equal(mkdir(folder, 0777), 0);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
+    return folder;
+}
+
+static void auto_takes_a_card_where_something_speaks_of_one(void **state)
+{
+    const char *nvidia = scratch("there"), *driver = file_in(scratch("driver"), "nvidiactl"), *windows = file_in(scratch("windows"), "dxg");
+    list_devices(nvidia, "0x10de\n");
+
+    is_named("auto", "cpu");
+    deco_pci_devices = nvidia;
+    is_named("auto", "cuda:0");
+    stub->cards = 0; /* hidden from this process */
+    is_named("auto", "cpu");
+
+    as_new(state);
+    deco_device_files = driver;
+    is_named("auto", "cuda:0");
+    stub->driver = 12040;
+    refused("auto", DECO_E_DEVICE, "device \"auto\": there is an NVIDIA card: the driver serves CUDA 12.4");
+    deco_device_files = windows; /* whose card may be of another make */
+    is_named("auto", "cpu");
+    stub->driver = 13000;
+    is_named("auto", "cuda:0");
+}
+
 static void a_card_that_cannot_be_used_is_no_silent_cpu(void **state)
 {
     const char *nvidia = scratch("nvidia"), *other = scratch("other");
@@ -112,10 +143,9 @@ static void a_card_that_cannot_be_used_is_no_silent_cpu(void **state)
     refused("auto", DECO_E_DEVICE, "no driver of NVIDIA's was found; CUDA 13 needs one");
     deco_pci_devices = other; /* the library is installed, a card is not */
     is_named("auto", "cpu");
-    deco_pci_devices = "/nowhere";
-    is_named("auto", "cpu");
 
     as_new(state);
+    deco_pci_devices = nvidia;
     stub->major = 6, stub->minor = 1;
     refused("auto", DECO_E_DEVICE, "emulated card has compute capability 6.1, and this build has kernels for 7.5 and newer");
     stub->major = 9;
@@ -255,6 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(names_mean_cards, as_new),
+        cmocka_unit_test_setup(auto_takes_a_card_where_something_speaks_of_one, as_new),
         cmocka_unit_test_setup(a_card_that_cannot_be_used_is_no_silent_cpu, as_new),
         cmocka_unit_test_setup(every_failing_call_is_told_and_leaks_nothing, as_new),
         cmocka_unit_test_setup(memory_of_a_card_runs_out, as_new),
