@@ -289,15 +289,17 @@ static inline deco_status trial_copy(deco_device *dev, void *to, const void *fro
 /* ---- devices ---------------------------------------------------------------------------------------------------- */
 
 /* The CPU with 1, 2 and 3 threads, which must agree bit for bit; up to three cards where there are any, and those of one model must agree as
- * well. The emulated ones (tests/emulation) differ in the order in which they run threads and blocks. */
+ * well. The emulated ones (tests/emulation) differ in the order in which they run threads and blocks. With CRYODECO_NEEDS_CARD set, cards alone
+ * are tried: the first device is still a CPU, whose memory a test can read. */
 static deco_device *trial_device[6];
-static int trial_devices;
+static int trial_devices, trial_first;
 
 static inline bool trial_is_cpu(int d) { return !strcmp(deco_device_name(trial_device[d]), "cpu"); }
 
 static inline int trial_setup(void **state)
 {
-    for (int threads = 1; threads <= 3; threads++)
+    trial_first = getenv("CRYODECO_NEEDS_CARD") ? 1 : 0;
+    for (int threads = 1; threads <= (trial_first ? 1 : 3); threads++)
         assert_int_equal(deco_device_create(&trial_device[trial_devices++], "cpu", threads), DECO_OK);
     for (int card = 0; card < 3; card++) {
         char name[16];
@@ -306,7 +308,7 @@ static inline int trial_setup(void **state)
             break;
         trial_devices++;
     }
-    if (trial_devices == 3 && getenv("CRYODECO_NEEDS_CARD"))
+    if (trial_devices == trial_first)
         fail_msg("no card to test: %s", deco_error());
     return 0;
 }
@@ -329,7 +331,7 @@ static inline void trial_end(trial *t)
     unsigned char *first = NULL;
     int of = 0; /* the device that `first` is of */
     size_t size = 0;
-    for (int d = 0; d < trial_devices; d++) {
+    for (int d = trial_first; d < trial_devices; d++) {
         bool alike = first && trial_alike(d, of);
         unsigned char *mine = trial_once(t, trial_device[d], !alike, &size);
         if (alike && memcmp(first, mine, size))

@@ -21,53 +21,67 @@ struct emulated_thread {
 
 struct emulated_block {
     std::vector<emulated_thread> thread;
-    std::vector<unsigned long long> shown[2]; /* to the warp: two, because one may be at its next exchange while another still reads */
+    std::vector<emulated_warp> shown[2]; /* two, because a thread may be at its next exchange while another still reads */
+    const std::vector<unsigned> *order = nullptr;
+    unsigned next = 0; /* in `order`: who starts next */
+    fibre *running = nullptr;
     const std::function<void()> *kernel = nullptr;
     const char *name = nullptr;
 };
-static thread_local emulated_block block;
+static thread_local emulated_block *block; /* this thread's; a plain pointer, which is read without asking whether it has been made */
 
 [[noreturn]] static void stuck(const char *why)
 {
-    fprintf(stderr, "emulation: %s, block %u: %s\n", block.name, blockIdx.x, why);
+    fprintf(stderr, "emulation: %s, block %u: %s\n", block->name, blockIdx.x, why);
     abort();
 }
 
 void block_meet()
 {
     unsigned me = threadIdx.x;
-    block.thread[me].state = WAITS_FOR_BLOCK;
+    block->thread[me].state = WAITS_FOR_BLOCK;
     fibre_pause();
     threadIdx.x = me;
 }
 
-const unsigned long long *emulated_exchange(unsigned long long bits)
+emulated_warp *emulated_exchange(unsigned long long bits)
 {
     unsigned me = threadIdx.x;
-    emulated_thread &t = block.thread[me];
-    std::vector<unsigned long long> &shown = block.shown[t.exchange++ & 1];
-    shown[me] = bits;
+    emulated_thread &t = block->thread[me];
+    emulated_warp *warp = &block->shown[t.exchange++ & 1][me / WARP];
+    warp->bits[me % WARP] = bits;
+    warp->joined = false;
     t.state = WAITS_FOR_WARP;
     fibre_pause();
     threadIdx.x = me;
-    return &shown[me / WARP * WARP];
+    return warp;
 }
 
 /* ---- a block ------------------------------------------------------------------------------------------------------------------- */
 
-static void run_kernel(void *) { (*block.kernel)(); }
+/* A fibre runs one thread after the other to its end; the first that stops to meet the others keeps it. */
+static void start_threads(void *)
+{
+    fibre *mine = block->running;
+    while (block->next < block->order->size()) {
+        unsigned i = (*block->order)[block->next++];
+        emulated_thread &t = block->thread[i];
+        t.f = mine;
+        t.state = RUNS;
+        threadIdx.x = i;
+        (*block->kernel)();
+        t.state = ENDED;
+    }
+}
 
 static void advance(unsigned i)
 {
-    emulated_thread &t = block.thread[i];
-    if (t.state == WAITS_TO_START)
-        t.f = fibre_take();
-    t.state = RUNS;
+    emulated_thread &t = block->thread[i];
+    fibre *f = t.state == WAITS_TO_START ? fibre_take() : t.f;
+    block->running = f;
     threadIdx.x = i;
-    if (fibre_run(t.f, run_kernel, nullptr)) {
-        t.state = ENDED;
-        fibre_give(t.f);
-    }
+    if (fibre_run(f, start_threads, nullptr))
+        fibre_give(f);
 }
 
 /* Lets those go on that are all there. All threads of [begin, end) must wait for the same. */
@@ -75,27 +89,28 @@ static bool release(unsigned begin, unsigned end, thread_state what)
 {
     unsigned waiting = 0, ended = 0;
     for (unsigned i = begin; i < end; i++) {
-        waiting += block.thread[i].state == what;
-        ended += block.thread[i].state == ENDED;
+        waiting += block->thread[i].state == what;
+        ended += block->thread[i].state == ENDED;
     }
     if (waiting && ended)
         stuck("some threads have ended, others wait for them");
     if (!waiting || waiting < end - begin)
         return false;
     for (unsigned i = begin; i < end; i++)
-        block.thread[i].state = RUNS;
+        block->thread[i].state = RUNS;
     return true;
 }
 
 static void run_block(const std::vector<unsigned> &order)
 {
     unsigned n = (unsigned)order.size();
-    for (emulated_thread &t : block.thread)
+    for (emulated_thread &t : block->thread)
         t = emulated_thread();
+    block->next = 0;
     for (;;) {
         unsigned ended = 0;
         for (unsigned i : order) {
-            emulated_thread &t = block.thread[i];
+            emulated_thread &t = block->thread[i];
             if (t.state == WAITS_TO_START || t.state == RUNS)
                 advance(i);
             ended += t.state == ENDED;
@@ -128,11 +143,15 @@ static std::vector<unsigned> order_of(int card, unsigned n)
 
 static void run_grid(int card, const char *name, unsigned blocks, unsigned threads, const std::function<void()> &kernel)
 {
+    static thread_local emulated_block mine;
     std::vector<unsigned> order = order_of(card, threads), in_turn = order_of(card, blocks);
-    block.thread.resize(threads);
-    block.shown[0].resize(threads), block.shown[1].resize(threads);
-    block.kernel = &kernel;
-    block.name = name;
+    block = &mine;
+    block->thread.resize(threads);
+    for (std::vector<emulated_warp> &shown : block->shown)
+        shown.resize(threads / WARP);
+    block->order = &order;
+    block->kernel = &kernel;
+    block->name = name;
     blockDim.x = threads;
     gridDim.x = blocks;
     for (unsigned b : in_turn) {

@@ -43,22 +43,33 @@ deco_status emulated_call(deco_device *dev, void (*kernel)(P...), const char *na
     ((blocks) > 0 ? emulated_call(dev, kernel, #kernel, blocks, threads, __VA_ARGS__) : DECO_OK)
 
 void block_meet(void);
-const unsigned long long *emulated_exchange(unsigned long long bits);
 
-/* One meeting of the warp; then every lane walks the tree that shuffles would. */
+/* What the lanes of a warp show each other, and what they make of it: the same for all, so the first to go on works it out. */
+typedef struct emulated_warp {
+    unsigned long long bits[WARP], join;
+    bool joined;
+} emulated_warp;
+emulated_warp *emulated_exchange(unsigned long long bits);
+
+/* One meeting of the warp; then the tree that shuffles would walk. */
 template <class T, class Join> static inline T warp_join(T x, Join join)
 {
     unsigned long long bits = 0;
     T all[WARP];
     static_assert(sizeof x <= sizeof bits, "a shuffle moves 4 or 8 bytes");
     __builtin_memcpy(&bits, &x, sizeof x);
-    const unsigned long long *shown = emulated_exchange(bits);
-    for (int i = 0; i < WARP; i++)
-        __builtin_memcpy(&all[i], &shown[i], sizeof x);
-    for (int n = WARP / 2; n; n /= 2)
-        for (int i = 0; i < n; i++)
-            all[i] = join(all[i], all[i + n]);
-    return all[0];
+    emulated_warp *warp = emulated_exchange(bits);
+    if (!warp->joined) {
+        for (int i = 0; i < WARP; i++)
+            __builtin_memcpy(&all[i], &warp->bits[i], sizeof x);
+        for (int n = WARP / 2; n; n /= 2)
+            for (int i = 0; i < n; i++)
+                all[i] = join(all[i], all[i + n]);
+        __builtin_memcpy(&warp->join, &all[0], sizeof x);
+        warp->joined = true;
+    }
+    __builtin_memcpy(&x, &warp->join, sizeof x);
+    return x;
 }
 
 static inline bool first_to_take(int *flag) /* one thread runs at a time */

@@ -24,15 +24,19 @@ struct fibre {
     bool done;
 };
 
-/* One thread's fibres, and the stack that they come back to. */
+/* The stack that this thread's fibres come back to. */
 struct scheduler {
-    std::vector<fibre *> idle;
     jmp_buf home;
-    const void *home_stack = nullptr;
-    size_t home_size = 0;
-    void *home_fake = nullptr;
-    fibre *current = nullptr;
-    ~scheduler()
+    const void *home_stack;
+    size_t home_size;
+    void *home_fake;
+    fibre *current;
+};
+static thread_local scheduler here;
+
+struct fibres {
+    std::vector<fibre *> idle;
+    ~fibres()
     {
         for (fibre *f : idle) {
             free(f->stack);
@@ -40,7 +44,7 @@ struct scheduler {
         }
     }
 };
-static thread_local scheduler here;
+static thread_local fibres kept;
 
 __attribute__((noinline)) static void go_home(fibre *f)
 {
@@ -94,14 +98,14 @@ __attribute__((noinline)) static fibre *make_fibre()
 
 fibre *fibre_take()
 {
-    if (here.idle.empty())
+    if (kept.idle.empty())
         return make_fibre();
-    fibre *f = here.idle.back();
-    here.idle.pop_back();
+    fibre *f = kept.idle.back();
+    kept.idle.pop_back();
     return f;
 }
 
-void fibre_give(fibre *f) { here.idle.push_back(f); }
+void fibre_give(fibre *f) { kept.idle.push_back(f); }
 
 bool fibre_run(fibre *f, void (*work)(void *), void *context)
 {

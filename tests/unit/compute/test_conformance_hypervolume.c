@@ -287,7 +287,7 @@ static void the_fused_loss_is_the_composed_one(void **state)
         trial_in(&t, "target", image, 1);
         decoder d = decoder_inputs(&t, c, true);
         leave_out_kinks(&d, ctf);
-        expect_composed(&t, trial_device[1]);
+        expect_composed(&t, trial_device[0]);
         t.call = call_loss;
         trial_end(&t);
         decoder_free(&d);
