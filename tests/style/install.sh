@@ -21,7 +21,7 @@ find_package(cryodeco REQUIRED)
 add_executable(user ../main.c)
 target_link_libraries(user PRIVATE cryodeco::cryodeco)
 CMAKE
-cmake -S "$place/project" -B "$place/project/build" -DCMAKE_PREFIX_PATH="$place/usr" >/dev/null
+cmake -G Ninja -S "$place/project" -B "$place/project/build" -DCMAKE_PREFIX_PATH="$place/usr" >/dev/null
 cmake --build "$place/project/build" >/dev/null
 "$place/project/build/user"
 for file in share/cryodeco/blueprints/2026-01.yaml share/doc/cryodeco/LICENSE; do
