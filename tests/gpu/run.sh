@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 build=${BUILD:-build/cuda}
-export LD_LIBRARY_PATH=$PWD/$build${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} CRYODECO_NEEDS_CARD=1
+export LD_LIBRARY_PATH=$PWD/$build${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} CRYODECO_NEEDS_CARD=1 CRYODECO_GOLDEN_DEVICE=cuda
 limit=540
 
 command -v nvidia-smi >/dev/null || { echo "gpu/run.sh: no nvidia-smi, so no card's driver here" >&2; exit 2; }
@@ -21,7 +21,7 @@ driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -1)
 
 conformance() {
     local t
-    for t in "$build"/tests/compute_test_conformance_*; do
+    for t in "$build"/tests/compute_test_conformance_* "$build"/tests/*_test_golden_{volume,training,encoder}; do
         echo "-- ${t##*/}"
         timeout $limit "$t" || return 1
     done

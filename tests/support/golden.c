@@ -30,6 +30,12 @@ static cJSON *manifest_part(const char *part)
     return cJSON_GetObjectItemCaseSensitive(manifest, part);
 }
 
+const char *golden_device(void)
+{
+    const char *name = getenv("CRYODECO_GOLDEN_DEVICE");
+    return name ? name : "cpu";
+}
+
 const char *golden_path(const char *name)
 {
     static char buffer[8][4096];

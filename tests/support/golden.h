@@ -15,6 +15,9 @@ typedef struct golden_array {
     float *f; /* the same as floats */
 } golden_array;
 
+/* What to check: CRYODECO_GOLDEN_DEVICE, otherwise the CPU. For tests that read no device's memory. */
+const char *golden_device(void);
+
 const char *golden_path(const char *name);  /* "<set>/<name>", static buffer of 8 rotating */
 golden_array golden_read(const char *name); /* fails the test when it is not there */
 void golden_free(golden_array *a);

@@ -19,8 +19,17 @@ typedef struct golden_case {
     deco_encoder *e;
     int64_t C, depth, heads, Z, B;
     unsigned char *pixels;
-    float *cot, *z, *grad; /* host [B,Z]; device [B,Z], [count - first] */
+    float *cot, *z, *grad; /* device [B,Z], [B,Z], [count - first] */
 } golden_case;
+
+/* A copy on the host; free it. */
+static float *to_host(const golden_case *c, const float *device, int64_t n)
+{
+    float *out = malloc((size_t)n * sizeof *out);
+    assert_non_null(out);
+    assert_int_equal(deco_device_download(c->dev, out, device, (size_t)n * sizeof *out), DECO_OK);
+    return out;
+}
 
 static const char *name_of(const golden_case *c, const char *file)
 {
@@ -45,7 +54,10 @@ static void load_head(const golden_case *c)
         const deco_tensor *from = deco_safetensors_find(t, name);
         assert_non_null(from);
         assert_int_equal(from->count, x.count);
-        assert_int_equal(deco_tensor_floats(c->e->x + x.offset, from, t->path), DECO_OK);
+        float *narrow = malloc((size_t)x.count * sizeof *narrow);
+        assert_int_equal(deco_tensor_floats(narrow, from, t->path), DECO_OK);
+        assert_int_equal(deco_device_upload(c->dev, c->e->x + x.offset, narrow, (size_t)x.count * sizeof *narrow), DECO_OK);
+        free(narrow);
     }
     deco_safetensors_free(t);
 }
@@ -60,7 +72,7 @@ static golden_case begin(const char *folder, const char *strategy, int64_t block
 
     c.C = (int64_t)config.v[0], c.depth = (int64_t)config.v[1], c.heads = (int64_t)config.v[2];
     c.Z = (int64_t)config.v[3], c.B = (int64_t)config.v[4];
-    assert_int_equal(deco_device_create(&c.dev, "cpu", 2), DECO_OK);
+    assert_int_equal(deco_device_create(&c.dev, golden_device(), 2), DECO_OK);
     if (deco_encoder_weights_open(&w, &shape, golden_path(name_of(&c, "checkpoint")), c.heads))
         fail_msg("%s", deco_error());
     assert_int_equal(shape.C, c.C);
@@ -73,8 +85,8 @@ static golden_case begin(const char *folder, const char *strategy, int64_t block
     c.pixels = malloc((size_t)bytes.count);
     for (int64_t i = 0; i < bytes.count; i++)
         c.pixels[i] = (unsigned char)bytes.v[i];
-    c.cot = malloc((size_t)cot.count * sizeof *c.cot);
-    memcpy(c.cot, cot.f, (size_t)cot.count * sizeof *c.cot);
+    assert_int_equal(deco_device_alloc(c.dev, &c.cot, (size_t)cot.count * sizeof *c.cot, "cotangents"), DECO_OK);
+    assert_int_equal(deco_device_upload(c.dev, c.cot, cot.f, (size_t)cot.count * sizeof *c.cot), DECO_OK);
     assert_int_equal(deco_device_alloc(c.dev, &c.z, (size_t)(c.B * c.Z) * sizeof(float), "z"), DECO_OK);
     assert_int_equal(deco_device_alloc(c.dev, &c.grad, (size_t)(c.e->count - c.e->first) * sizeof(float), "gradient"), DECO_OK);
     golden_free(&config), golden_free(&cot), golden_free(&bytes);
@@ -84,17 +96,19 @@ static golden_case begin(const char *folder, const char *strategy, int64_t block
 static void end(golden_case *c)
 {
     deco_encoder_free(c->e);
+    deco_device_release(c->dev, c->cot);
     deco_device_release(c->dev, c->z);
     deco_device_release(c->dev, c->grad);
     deco_device_free(c->dev);
     free(c->pixels);
-    free(c->cot);
 }
 
-static void expect_latents(golden_case *c, deco_encoder_pass *p, const char *file)
+static void expect_latents(golden_case *c, deco_encoder_pass *p, const char *file, int mode)
 {
-    assert_int_equal(deco_encoder_forward(p, c->z, c->pixels, c->B, DECO_ENCODER_EVAL), DECO_OK);
-    golden_expect_f(name_of(c, file), c->z, c->B * c->Z);
+    assert_int_equal(deco_encoder_forward(p, c->z, c->pixels, c->B, mode), DECO_OK);
+    float *z = to_host(c, c->z, c->B * c->Z);
+    golden_expect_f(name_of(c, file), z, c->B * c->Z);
+    free(z);
 }
 
 /* "5e-05·max of each tensor" */
@@ -129,11 +143,13 @@ static void expect_running(golden_case *c)
     deco_tensors *t;
     char name[64];
     assert_int_equal(deco_safetensors_read(&t, golden_path(name_of(c, "train_running.safetensors"))), DECO_OK);
+    float *running = to_host(c, c->e->running, 2 * c->depth * c->C);
     for (int64_t i = 0; i < c->depth; i++)
         for (int k = 0; k < 2; k++) {
             snprintf(name, sizeof name, "blocks.%lld.norm2.running_%s", (long long)i, k ? "var" : "mean");
-            expect_tensor(t, name, c->e->running + (2 * i + k) * c->C, c->C, bound_of(name_of(c, "train_running.safetensors")));
+            expect_tensor(t, name, running + (2 * i + k) * c->C, c->C, bound_of(name_of(c, "train_running.safetensors")));
         }
+    free(running);
     deco_safetensors_free(t);
     assert_int_equal(c->e->batches, 1);
 }
@@ -144,11 +160,13 @@ static void expect_gradients(golden_case *c)
     deco_tensors *t;
     assert_int_equal(deco_safetensors_read(&t, golden_path(name_of(c, "train_grad.safetensors"))), DECO_OK);
     double bound = bound_of(name_of(c, "train_grad.safetensors"));
+    float *grad = to_host(c, c->grad, c->e->count - c->e->first);
     for (int64_t i = 0; i < deco_vit_tensors(&c->e->shape); i++) {
         deco_vit_tensor x = deco_vit_tensor_at(&c->e->shape, i);
         if (x.offset >= c->e->first)
-            expect_tensor(t, x.name, c->grad + x.offset - c->e->first, x.count, bound);
+            expect_tensor(t, x.name, grad + x.offset - c->e->first, x.count, bound);
     }
+    free(grad);
     deco_safetensors_free(t);
 }
 
@@ -157,17 +175,19 @@ static void adam_step(golden_case *c, int64_t step)
     deco_encoder *e = c->e;
     int64_t n = e->count - e->first;
     deco_adam_step h = {.lr = 6e-5, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0, .step = step};
-    deco_array hyper = deco_array_of(&h, DECO_BYTES, 1, 1, 1, 1, 1);
+    deco_array hyper = deco_array_of(NULL, DECO_BYTES, 1, 1, 1, 1, 1);
     hyper.item = sizeof h;
+    assert_int_equal(deco_device_alloc(c->dev, &hyper.data, sizeof h, "step"), DECO_OK);
+    assert_int_equal(deco_device_upload(c->dev, hyper.data, &h, sizeof h), DECO_OK);
     assert_int_equal(
         deco_adam(c->dev, deco_f32_1(e->x + e->first, n), deco_f32_1(c->grad, n), deco_f32_1(e->m, n), deco_f32_1(e->v, n), hyper),
         DECO_OK);
+    deco_device_release(c->dev, hyper.data);
 }
 
 static void train(golden_case *c, deco_encoder_pass *p)
 {
-    assert_int_equal(deco_encoder_forward(p, c->z, c->pixels, c->B, DECO_ENCODER_TRAIN), DECO_OK);
-    golden_expect_f(name_of(c, "train_z.npy"), c->z, c->B * c->Z);
+    expect_latents(c, p, "train_z.npy", DECO_ENCODER_TRAIN);
     assert_int_equal(deco_encoder_backward(p, c->grad, c->cot), DECO_OK);
 }
 
@@ -194,8 +214,10 @@ static void two_more_steps(golden_case *c, deco_encoder_pass *p)
         assert_int_equal(deco_encoder_backward(p, c->grad, c->cot), DECO_OK);
         adam_step(c, step);
         assert_int_equal(deco_encoder_forward(p, c->z, c->pixels, c->B, DECO_ENCODER_EVAL), DECO_OK);
+        float *z = to_host(c, c->z, n);
         for (int64_t i = 0; i < n; i++)
-            got[i] = c->z[i];
+            got[i] = z[i];
+        free(z);
         golden_compare(path, got, (const double *)a.data + (step - 1) * n, n, 0, bound);
     }
     deco_npy_free(&a);
@@ -209,14 +231,14 @@ static void follows_the_reference(const char *folder, bool checkpointing)
     deco_encoder_pass *p;
 
     assert_int_equal(deco_encoder_pass_create(&p, c.e, c.B, true, checkpointing), DECO_OK);
-    expect_latents(&c, p, "eval_z.npy");
+    expect_latents(&c, p, "eval_z.npy", DECO_ENCODER_EVAL);
     assert_int_equal(c.e->batches, 0);
     train(&c, p);
     expect_running(&c);
     expect_gradients(&c);
-    expect_latents(&c, p, "eval_after_z.npy");
+    expect_latents(&c, p, "eval_after_z.npy", DECO_ENCODER_EVAL);
     adam_step(&c, 1);
-    expect_latents(&c, p, "step_z.npy");
+    expect_latents(&c, p, "step_z.npy", DECO_ENCODER_EVAL);
     two_more_steps(&c, p);
     deco_encoder_pass_free(p);
     end(&c);

@@ -75,7 +75,7 @@ static void maps_of_the_ball_are_the_reference_s(void **state)
 
     (void)state;
     assert_true(n > 0);
-    assert_int_equal(deco_device_create(&dev, "cpu", 2), DECO_OK);
+    assert_int_equal(deco_device_create(&dev, golden_device(), 2), DECO_OK);
     for (int i = 0; i < n; i++)
         check_radius(dev, names[i]);
     deco_device_free(dev);

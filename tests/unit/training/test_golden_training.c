@@ -32,7 +32,7 @@ static void begin(run *r)
 
     r->B = (int64_t)c.v[5];
     r->N = (int64_t)c.v[6];
-    assert_int_equal(deco_device_create(&r->dev, "cpu", 2), DECO_OK);
+    assert_int_equal(deco_device_create(&r->dev, golden_device(), 2), DECO_OK);
     assert_int_equal(deco_model_allocate(&r->m, r->dev, &h, r->N, DECO_HOLD_POSE_MOMENTS), DECO_OK);
     r->m->D = h.L - 1;
     r->m->radius = h.L / 2;
