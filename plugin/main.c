@@ -1,6 +1,8 @@
 /* The `cryodeco` command: words in, a job run, an exit code out. Everything it knows stands behind cryodeco.h. */
 #include "cryodeco.h"
 #include "fault.h"
+#include "workers.h"
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,13 +10,14 @@
 #include <unistd.h>
 
 static deco_monitor *running;
-static bool terminal, progress_shown;
+static bool terminal, progress_shown, started; /* started: as a worker, by this program */
 
 /* The first signal asks for a whole checkpoint and the end; a second one of the same kind ends the program as usual. */
 static void on_stop(int number)
 {
     deco_monitor_stop(running);
-    signal(number, SIG_DFL);
+    if (!started) /* of workers the one that started them sees to that */
+        signal(number, SIG_DFL);
 }
 
 static void on_checkpoint(int number)
@@ -112,6 +115,21 @@ static int run_cryosparc(int argc, char **argv)
     return DECO_EXIT_NOT_STARTED;
 }
 
+/* With --workers: true in each of them, false in the process that started them, which then only waits. */
+static bool start_workers(int n, int *code)
+{
+    pid_t pid[WORKERS_MOST];
+    int rank = n > 1 && !getenv("CRYODECO_WORKER") ? workers_start(pid, n) : 0;
+
+    started = getenv("CRYODECO_WORKER") != NULL;
+    if (rank >= 0)
+        return true;
+    if (rank == -2)
+        fprintf(stderr, "error: %d workers cannot be started: %s\n", n, strerror(errno));
+    *code = rank == -1 ? workers_wait(pid, n, DECO_EXIT_FAILED) : DECO_EXIT_FAILED;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : NULL;
@@ -136,6 +154,11 @@ int main(int argc, char **argv)
         deco_monitor_create(&running, print_line, NULL)) {
         deco_options_free(options);
         return fail(DECO_EXIT_BAD_INPUT);
+    }
+    if (!start_workers(deco_workers_wanted(command, options), &code)) {
+        deco_monitor_free(running);
+        deco_options_free(options);
+        return code;
     }
     deco_monitor_set_terminal(running, terminal);
     struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART},

@@ -28,7 +28,7 @@ typedef struct lines {
 
 struct deco_monitor {
     atomic_bool stop, checkpoint;
-    atomic_bool terminal;
+    atomic_bool terminal, mute;
     pthread_mutex_t lock; /* everything below, and the sink's turn */
     deco_log_sink sink;
     void *user;
@@ -61,6 +61,7 @@ deco_status deco_monitor_create(deco_monitor **out, deco_log_sink sink, void *us
     atomic_init(&m->stop, false);
     atomic_init(&m->checkpoint, false);
     atomic_init(&m->terminal, false);
+    atomic_init(&m->mute, false);
     atomic_init(&m->done, 0);
     m->sink = sink;
     m->user = user;
@@ -109,6 +110,12 @@ void deco_monitor_stop(deco_monitor *m)
 {
     if (m)
         atomic_store(&m->stop, true);
+}
+
+void deco_monitor_mute(deco_monitor *m, bool mute)
+{
+    if (m)
+        atomic_store(&m->mute, mute);
 }
 
 bool deco_monitor_stopped(const deco_monitor *m) { return m && atomic_load(&m->stop); }
@@ -177,7 +184,7 @@ void deco_log(deco_monitor *m, deco_level level, const char *format, ...)
     char *text = NULL;
     va_list args;
 
-    if (!m)
+    if (!m || atomic_load(&m->mute))
         return;
     va_start(args, format);
     int n = vasprintf(&text, format, args);
@@ -201,7 +208,7 @@ void deco_log(deco_monitor *m, deco_level level, const char *format, ...)
 void deco_metric(deco_monitor *m, const char *event, cJSON *fields)
 {
     struct timespec t;
-    cJSON *whole = m ? cJSON_CreateObject() : NULL;
+    cJSON *whole = m && !atomic_load(&m->mute) ? cJSON_CreateObject() : NULL;
     char *text = NULL, *line = NULL;
 
     if (!whole)
@@ -341,7 +348,7 @@ static void start_ticker(deco_monitor *m)
 
 void deco_progress_begin(deco_monitor *m, const char *what, int64_t total, const char *unit)
 {
-    if (!m)
+    if (!m || atomic_load(&m->mute))
         return;
     pthread_mutex_lock(&m->lock);
     double now = deco_seconds();

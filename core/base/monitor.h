@@ -25,6 +25,9 @@ void deco_progress_begin(deco_monitor *m, const char *what, int64_t total, const
 void deco_progress_add(deco_monitor *m, int64_t done);
 void deco_progress_end(deco_monitor *m);
 
+/* Nothing is said and kept from now on, or is again: of several workers one speaks. */
+void deco_monitor_mute(deco_monitor *m, bool mute);
+
 bool deco_monitor_stopped(const deco_monitor *m);
 
 /* Was a checkpoint asked for since the last call? */

@@ -1,5 +1,4 @@
 /* Sums, gathers and agreements, all made of one exchange of blocks. */
-#include "base/threads.h"
 #include "compute/comm_parts.h"
 
 #include <stdarg.h>
@@ -10,7 +9,7 @@
 
 int deco_comm_rank(const deco_comm *c) { return c ? c->rank : 0; }
 int deco_comm_size(const deco_comm *c) { return c ? c->size : 1; }
-int deco_comm_threads(const deco_comm *c) { return c ? c->threads : deco_cores_allowed(); }
+int deco_comm_threads(const deco_comm *c) { return c ? c->threads : 0; }
 const char *deco_comm_words(const deco_comm *c) { return c ? c->words : "one worker"; }
 double deco_comm_sent(const deco_comm *c) { return c ? c->sent : 0; }
 
@@ -280,6 +279,7 @@ static void release(deco_comm *c, bool failed)
     if (c->transport)
         c->transport->close(c->transport, failed);
     free(c->room);
+    free(c->host);
     free(c->watch.peer);
     pthread_mutex_destroy(&c->lock);
     free(c);
@@ -298,6 +298,8 @@ deco_status deco_comm_open(deco_comm **out, double silent_s, deco_monitor *m)
     TRY(comm_find(&t, &fd));
     if (!t)
         goto out;
+    if (t->size > DECO_WORKERS_MOST)
+        TRY(deco_fail(DECO_E_UNSUPPORTED, "%d workers; there may be %d", t->size, DECO_WORKERS_MOST));
     TRY(deco_alloc(&c, 1, sizeof *c, "the workers"));
     pthread_mutex_init(&c->lock, NULL);
     c->rank = t->rank, c->size = t->size, c->m = m;

@@ -10,8 +10,10 @@
 #define DECO_COMPUTE_COMM_H
 
 #include "base/monitor.h"
+#include "compute/device.h"
 
 typedef struct deco_comm deco_comm;
+enum { DECO_WORKERS_MOST = 4096 };
 
 /* Joins the workers that the environment names. `silent_s`: a worker without a sign of life for so long is lost; so is one that should work and
  * takes no processor time. A loss is said on `m` at once, by one worker alone, and asks `m` to stop. *out is NULL in a process alone.
@@ -22,7 +24,7 @@ deco_status deco_comm_open(deco_comm **out, double silent_s, deco_monitor *m);
  * all. The first worker does not wait for the others, nor they for it. Takes NULL. */
 void deco_comm_close(deco_comm *c, deco_status st, bool wrote);
 
-/* Taking NULL: 0, 1, 1. */
+/* Taking NULL: 0, 1, and 0 (as many as there are). */
 int deco_comm_rank(const deco_comm *c);
 int deco_comm_size(const deco_comm *c);
 int deco_comm_threads(const deco_comm *c); /* this worker's share of the cores it may use; at least 1 */
@@ -43,6 +45,9 @@ bool deco_comm_wrote(const deco_comm *c);
 deco_status deco_comm_sum(deco_comm *c, float *x, int64_t n, double weight, const char *what);
 deco_status deco_comm_sum_doubles(deco_comm *c, double *x, int64_t n, const char *what); /* for few */
 
+/* The same of numbers on a device. */
+deco_status deco_comm_sum_on(deco_comm *c, deco_device *dev, float *x, int64_t n, double weight, const char *what);
+
 /* Everyone's bits together. */
 deco_status deco_comm_any(deco_comm *c, unsigned *bits, const char *what);
 
@@ -51,6 +56,10 @@ deco_status deco_comm_gather(deco_comm *c, void *x, const size_t *first, const c
 
 /* The first worker's `x` to all. */
 deco_status deco_comm_share(deco_comm *c, void *x, size_t bytes, const char *what);
+
+/* The same of numbers on a device, rows of `width` numbers: worker g has rows first[g] to first[g + 1]. */
+deco_status deco_comm_gather_on(deco_comm *c, deco_device *dev, float *x, const int64_t *first, int64_t width, const char *what);
+deco_status deco_comm_share_on(deco_comm *c, deco_device *dev, float *x, int64_t n, const char *what);
 
 /* Bytes that this worker has sent so far. */
 double deco_comm_sent(const deco_comm *c);

@@ -38,26 +38,26 @@ out:
 
 /* ---- mpirun, srun -------------------------------------------------------------------------------------------------- */
 
-/* What launchers set for each process: how many there are. Slurm's own count is set for `sbatch` scripts too, where the process is one;
- * a step of srun has a number of its own, and MPI only with PMI behind it. */
+static int number_in(const char *name)
+{
+    const char *text = getenv(name);
+    return text ? atoi(text) : 0;
+}
+
+/* What launchers set for each process: how many there are. Slurm's own count stands in batch scripts too, where the process is one; a step that
+ * srun starts can use MPI only with PMI behind it, and the step's tasks are counted apart. */
 static bool is_launched(void)
 {
-    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "PMIX_RANK"};
-
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (getenv(sizes[i]))
-            return true;
-    return false;
+    return number_in("OMPI_COMM_WORLD_SIZE") > 1 || number_in("PMI_SIZE") > 1 ||
+           (getenv("PMIX_RANK") && number_in("SLURM_STEP_NUM_TASKS") > 1);
 }
 
 static deco_status find_mpi(deco_transport **transport)
 {
     char message[256] = "";
-    const char *path = getenv("CRYODECO_MPI"), *count = getenv("OMPI_COMM_WORLD_SIZE");
+    const char *path = getenv("CRYODECO_MPI");
     deco_transport_open *begin = NULL;
 
-    if (count && !strcmp(count, "1"))
-        return DECO_OK;
     void *library = dlopen(path && *path ? path : "libcryodeco_mpi.so", RTLD_NOW | RTLD_GLOBAL);
     void *symbol = library ? dlsym(library, "deco_mpi_open") : NULL;
     if (!symbol)

@@ -50,8 +50,8 @@ struct deco_comm {
     comm_watch watch;
     deco_monitor *m;
     double sent;
-    float *room; /* of a sum */
-    size_t room_size;
+    float *room, *host; /* of a sum; of numbers that a device holds */
+    size_t room_size, host_size;
 
     pthread_mutex_t lock;      /* of what follows */
     char at[120], before[120]; /* what it does; and did before it began to wait */

@@ -82,8 +82,10 @@ static void lose(deco_comm *c, deco_status status, bool speak, bool wrote, const
         c->lost = true;
     }
     pthread_mutex_unlock(&c->lock);
-    if (first && speak)
+    if (first && speak) {
+        deco_monitor_mute(c->m, false);
         deco_log(c->m, DECO_LOG_ERROR, "%s", why);
+    }
     if (first && c->m)
         deco_monitor_stop(c->m); /* whatever it does on its own meanwhile */
 }

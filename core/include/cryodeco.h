@@ -117,6 +117,9 @@ enum {
  * free with deco_text_free). `monitor` may be NULL. */
 DECO_API deco_status deco_command_run(const char *command, const deco_options *o, deco_monitor *monitor, char **out, int *exit_code);
 
+/* How many processes of this machine are to work on the command together (--workers): a program that wants more than 1 starts them. */
+DECO_API int deco_workers_wanted(const char *command, const deco_options *o);
+
 /* One process at a time in a directory. */
 typedef struct deco_lock deco_lock;
 

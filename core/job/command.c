@@ -83,6 +83,12 @@ static const command commands[] = {
     {"plugin", 0, run_plugin},
 };
 
+int deco_workers_wanted(const char *name, const deco_options *o)
+{
+    bool trains = !strcmp(name, "run") && !o->skip_train && !o->dry_run;
+    return trains && o->workers > 1 && !deco_options_check(o, DECO_FOR_RUN) ? (int)o->workers : 1; /* one says what is wrong with them */
+}
+
 static int exit_code_of(deco_status st, bool wrote)
 {
     if (!st)

@@ -179,7 +179,13 @@ deco_status run_job_train(run_job *j)
     j->last_checkpoint = deco_seconds();
     for (;;) {
         deco_progress_page_begin(j->page, &j->at);
+        TRY(run_job_share_model(j));
         st = deco_train(j->model, &j->at, j->particles, &j->stats, j->o, &watch, j->m);
+        if (j->comm)
+            deco_info(j->m, "this worker has sent %.0f bytes so far", deco_comm_sent(j->comm));
+        deco_status lost = deco_comm_check(j->comm);
+        if (lost) /* no checkpoint: the model may be in the middle of a step */
+            return lost;
         if (!st)
             st = keep_record(j, &j->at); /* says so too when the model is lost */
         if (st != DECO_E_DIVERGED)

@@ -66,7 +66,7 @@ static void make_input_absolute(char **path)
 }
 
 /* A resumed run has its rows in out/ind.npy: the user's file may be gone, or hold others by now. */
-static deco_status open_particles(run_job *j, int need)
+deco_status run_job_open_particles(run_job *j, int need)
 {
     deco_status st = DECO_OK;
     const deco_options *o = j->o;
@@ -117,10 +117,10 @@ static deco_status check_input(run_job *j)
     }
     if (!o->dry_run && !j->lock && deco_path_is_directory(o->outdir)) /* a new one is locked when it is made */
         TRY(deco_lock_take(&j->lock, o->outdir, j->m));
-    TRY(deco_device_create(&j->dev, o->device, (int)o->threads));
+    TRY(deco_device_create(&j->dev, o->device, o->threads ? (int)o->threads : deco_comm_threads(j->comm)));
     if (!j->resumed) /* a run that goes on has its encoder in the checkpoint */
         TRY(run_job_open_encoder(j));
-    TRY(open_particles(j, need));
+    TRY(run_job_open_particles(j, need));
     TRY(settle_blocks(j));
     if (o->k_num > j->particles->N)
         TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",
@@ -307,6 +307,16 @@ static void end_page(run_job *j, deco_status st, const char *summary)
     deco_progress_page_free(j->page);
 }
 
+void run_job_absolute_paths(deco_options *o)
+{
+    for (int64_t i = 0; i < o->particles.count; i++)
+        make_input_absolute(&o->particles.items[i]);
+    make_absolute(&o->datadir);
+    make_absolute(&o->cache_dir);
+    make_absolute(&o->ind);
+    make_absolute(&o->pretrained_model_path);
+}
+
 /* Options with all that follows from them. */
 static deco_status resolve_options(run_job *j, const deco_options *given)
 {
@@ -317,12 +327,7 @@ static deco_status resolve_options(run_job *j, const deco_options *given)
     else
         TRY(deco_options_copy(&j->o, given));
     TRY(draw_seed(j->o));
-    for (int64_t i = 0; i < j->o->particles.count; i++)
-        make_input_absolute(&j->o->particles.items[i]);
-    make_absolute(&j->o->datadir);
-    make_absolute(&j->o->cache_dir);
-    make_absolute(&j->o->ind);
-    make_absolute(&j->o->pretrained_model_path);
+    run_job_absolute_paths(j->o);
     if (!(j->stop_file = deco_path_join(j->o->outdir, "STOP")))
         TRY(deco_fail_memory(16, "a file's name"));
     j->stale_stop = deco_path_exists(j->stop_file); /* one that is made from now on is meant for this run */
@@ -370,6 +375,7 @@ static deco_status train_all(run_job *j, bool *wrote)
         tell_resume(j);
     if (!j->model)
         TRY(run_job_begin_model(j));
+    TRY(run_job_tell_workers(j, true));
     TRY(run_job_train(j));
 out:
     return st;
@@ -416,11 +422,17 @@ static deco_status run(run_job *j, const char *resume, bool *wrote, char **summa
         TRY(run_job_open_encoder(j));
     deco_log_head(j->m, j->dev, deco_pool_threads(deco_device_pool(j->dev)), (uint64_t)j->o->seed);
     TRY(deco_stop_watch_begin(&j->watch, j->stop_file, j->o->max_hours, j->m));
-    if (is_trained(j) && !j->o->dry_run)
+    if (j->comm)
+        deco_info(j->m, "%s, this one with %d threads; %s", deco_comm_words(j->comm), deco_pool_threads(deco_device_pool(j->dev)),
+                  j->o->batch_is_global ? "batches are of all together" : "a batch for each, learning rates times their number");
+    if (is_trained(j) && !j->o->dry_run) {
+        TRY(run_job_tell_workers(j, false));
         return finish(j, wrote, summary);
+    }
     TRY(log_plan(j));
     TRY(survey(j, wrote));
     if (j->o->dry_run) {
+        TRY(run_job_tell_workers(j, false));
         *summary = deco_format("The input is sound; nothing was written.\n");
         goto out;
     }
@@ -436,10 +448,22 @@ deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, ch
     run_job j = {.m = m};
     double start = deco_seconds();
 
+    TRY(run_job_join_workers(&j, o));
+    if (deco_comm_rank(j.comm)) {
+        st = run_job_work(&j, o, wrote);
+        goto out;
+    }
     TRY(resolve_options(&j, o));
     TRY(run(&j, deco_options_resume(o), wrote, summary));
     deco_info(m, "done in %s", deco_time_text(deco_seconds() - start));
 out:
+    if (j.comm) {
+        bool said = deco_comm_said(j.comm) || deco_comm_rank(j.comm);
+        *wrote = *wrote || deco_comm_wrote(j.comm);
+        deco_comm_close(j.comm, st, *wrote);
+        if (said)
+            deco_monitor_mute(m, true); /* the failure was said by the one that saw it */
+    }
     deco_stop_watch_end(j.watch);
     if (st == DECO_E_STOPPED && j.lock)
         unlink(j.stop_file); /* it is done, and would stop the run that goes on */

@@ -14,6 +14,7 @@ typedef struct run_job {
     deco_options *o; /* resolved: the seed is in it */
     deco_monitor *m;
     deco_lock *lock; /* on outdir, from when it is there until the end */
+    deco_comm *comm; /* NULL: this process alone */
     deco_device *dev;
     deco_particles *particles;
     deco_image_stats stats;
@@ -42,6 +43,22 @@ deco_status run_job_open_encoder(run_job *j);
 /* From where j->model stands to the end, with checkpoints on the way; a training that diverged goes back to the last of them with half the
  * learning rates. Fails: STOPPED (a whole checkpoint is there), DIVERGED (for the fourth time), FILE, FORMAT, MEMORY, DEVICE. */
 deco_status run_job_train(run_job *j);
+
+/* The workers, as the environment names them; all but the first fall silent. Fails: as deco_comm_open; ARGUMENT (they are not as many as --workers). */
+deco_status run_job_join_workers(run_job *j, const deco_options *o);
+
+/* The life of a worker that is not the first: what is checked, read and made by that one comes from it. Fails: as run_job_train; quietly where
+ * another worker ended the job. */
+deco_status run_job_work(run_job *j, const deco_options *given, bool *wrote);
+
+/* The first worker tells the others to begin, or, before the end, that there is nothing to do; and what a training begins from. */
+deco_status run_job_tell_workers(run_job *j, bool trains);
+deco_status run_job_share_model(run_job *j);
+
+/* Opens the particles; `need`: as of deco_particles_open_input. */
+deco_status run_job_open_particles(run_job *j, int need);
+/* Paths from any directory. */
+void run_job_absolute_paths(deco_options *o);
 
 /* What `given` asks to resume: its options with those of OUTDIR/job.yaml under them, the lock taken. Without such a file `auto` begins a run. */
 deco_status run_job_resume_options(run_job *j, const deco_options *given);

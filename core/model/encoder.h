@@ -4,6 +4,7 @@
 #ifndef DECO_MODEL_ENCODER_H
 #define DECO_MODEL_ENCODER_H
 
+#include "compute/comm.h"
 #include "compute/ops.h"
 #include "geometry/encoder_circle.h"
 
@@ -18,6 +19,8 @@ typedef struct deco_encoder {
     float *running;       /* [depth,2,C] mean and variance of each block's BatchNorm */
     int64_t batches;      /* that have gone into them (num_batches_tracked), and Adam's steps */
     int64_t steps;
+    deco_comm *comm; /* workers whose batches are one: BatchNorm takes the statistics of all. NULL: this process alone */
+    bool blank;      /* this worker's images stand for none, and count nothing in them */
 } deco_encoder;
 
 /* Memory of this shape, all zero; `moments`: it will be trained from `first` on. Fails: ARGUMENT, MEMORY. */

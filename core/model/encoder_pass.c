@@ -5,6 +5,7 @@
 #include "model/encoder.h"
 
 #include "compute/vit_parts.h"
+#include "model/batch_statistics.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -225,7 +226,7 @@ static deco_status forward_block(deco_encoder_pass *p, float **next, float *x, i
     TRY(deco_vit_attention(p->dev, e->shape.heads, tokens(p, x1, B), saves ? attention_saved(p, i, B) : deco_none(), tokens(p, x, B),
                            attention_params(p, e->x, i)));
     if (mode == DECO_ENCODER_TRAIN)
-        TRY(deco_batch_statistics(p->dev, stats_of(p, i), running, rows(p, x1, B), batch_norm_eps, momentum));
+        TRY(deco_batch_statistics_of_all(e, stats_of(p, i), running, rows(p, x1, B), batch_norm_eps, momentum));
     else
         TRY(deco_running_statistics(p->dev, stats_of(p, i), running, batch_norm_eps));
     if (last) {
@@ -302,6 +303,7 @@ static deco_status last_mlp_backward(deco_encoder_pass *p, float *grad, float *x
     TRY(deco_class_token_backward(p->dev, tokens(p, p->c, B), dnormal));
     TRY(deco_batch_norm_backward(p->dev, rows(p, p->a, B), deco_f32_1(d.gamma, C), deco_f32_1(d.beta, C), rows(p, p->c, B), rows(p, x1, B),
                                  stats_of(p, i), deco_f32_1(w.gamma, C)));
+    TRY(deco_batch_gradient_of_all(p->e, rows(p, p->a, B), rows(p, x1, B), stats_of(p, i), w.gamma, d.gamma, d.beta));
     TRY(deco_class_token_backward(p->dev, tokens(p, p->c, B), dcls)); /* past the MLP */
     TRY(deco_add(p->dev, rows(p, p->a, B), rows(p, p->a, B), rows(p, p->c, B)));
 out:
@@ -336,9 +338,12 @@ static deco_status backward_block(deco_encoder_pass *p, float *grad, int64_t i)
         TRY(repeat_block(p, i));
     if (last)
         TRY(last_mlp_backward(p, grad, x1));
-    else
+    else {
+        vit_mlp_parts w = vit_mlp_at(mlp_params(p, e->x, i).data, p->C), d = vit_mlp_at(mlp_params(p, vector, i).data, p->C);
         TRY(deco_vit_mlp_backward(p->dev, tokens(p, p->c, B), mlp_params(p, vector, i), tokens(p, p->a, B), mlp_saved(p, i, B),
                                   tokens(p, x1, B), stats_of(p, i), mlp_params(p, e->x, i)));
+        TRY(deco_batch_gradient_of_all(e, rows(p, p->c, B), rows(p, x1, B), stats_of(p, i), w.gamma, d.gamma, d.beta));
+    }
     TRY(deco_vit_attention_backward(p->dev, e->shape.heads, tokens(p, to, B), attention_params(p, vector, i), tokens(p, from, B),
                                     attention_saved(p, i, B), tokens(p, input_of(p, i), B), attention_params(p, e->x, i)));
     if (last) {

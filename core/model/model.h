@@ -3,6 +3,7 @@
 #define DECO_MODEL_MODEL_H
 
 #include "base/philox.h"
+#include "compute/comm.h"
 #include "model/encoder.h"
 
 /* Parameters and the two moments of Adam, all f32 [count] on the device. */
@@ -22,6 +23,7 @@ typedef struct deco_epoch_start {
 struct deco_model {
     deco_device *dev;
     bool owns_device;
+    deco_comm *comm; /* the workers that train it together, each with all of it; borrowed. NULL: this process alone */
     deco_hypervolume shape;
     int64_t D, radius; /* box; mask radius trained and decoded inside, at most L // 2 */
     double psize_A;
@@ -77,6 +79,11 @@ deco_status deco_poses_put(deco_model *m, const int64_t *row, int64_t n, const f
 
 /* Density map at one latent, [D,D,D] on the host: deco_volume_decode of cryodeco.h. `progress` of a long decode goes to no one. */
 deco_status deco_model_decode(float *out, deco_model *m, const float *z);
+
+/* The first worker's numbers to all; the others have a model of the same shape. */
+deco_status deco_model_share(deco_model *m);
+/* Of these the poses alone. */
+deco_status deco_model_share_poses(deco_model *m);
 
 /* Where training stands; saved with the weights. */
 typedef struct deco_position {

@@ -76,6 +76,7 @@ deco_status deco_encoded_train(deco_encoded *e, const float *dz, double lr)
 
     hyper.item = sizeof adam;
     TRY(deco_encoder_backward(e->pass, e->gradient, dz));
+    TRY(deco_comm_sum_on(e->m->comm, e->m->dev, e->gradient, n, 1, "the encoder's gradient"));
     TRY(deco_device_upload(e->m->dev, e->adam, &adam, sizeof adam));
     TRY(deco_adam(e->m->dev, deco_f32_1(x->x + x->first, n), deco_f32_1(e->gradient, n), deco_f32_1(x->m, n), deco_f32_1(x->v, n), hyper));
 out:

@@ -147,6 +147,15 @@ void deco_epoch_plan_follow(deco_epoch_plan *e, int64_t search_radius)
         e->search_radius = smaller(search_radius, e->radius);
 }
 
+void deco_epoch_plan_share(deco_epoch_plan *e, const deco_options *o, int64_t N, int workers)
+{
+    if (o->batch_is_global || workers == 1)
+        return;
+    e->batch *= workers;
+    if (e->exact && !o->search_batch)
+        e->search_batch = smaller(e->batch, N);
+}
+
 bool deco_trains_poses(const deco_options *o)
 {
     return !o->use_gt_poses && !strcmp(o->pose_refine, "table") && (o->refine_gt_poses || o->epochs_sgd || o->refine_radii.count);

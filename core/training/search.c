@@ -22,8 +22,13 @@ struct trainer_search {
     deco_ctf_row *ctf;
     float *z, *R, *shift, *score; /* [search_batch,Z], [..,9], [..,2], [..] */
     float *old_R, *old_shift;     /* its poses of before, where hps_stop asks */
+    const int64_t *batch_row;     /* [n] rows of its images, of all workers */
+    int64_t n;
+    /* With workers. */
+    int64_t *place, *all_row; /* [search_batch] of this worker's images, their numbers in it; rows of all, worker by worker */
+    float *all;               /* [search_batch,11] R and shift of all, likewise */
     /* One gradient step, gathered from it. */
-    int64_t *turn, *row; /* [search_batch] the order of its images; [batch] */
+    int64_t *turn, *row; /* [search_batch] the order of its images; their rows in that order */
     float *images;       /* [batch,P] */
     uint8_t *pixels;     /* [batch,DECO_ENCODER_PIXELS] with an encoder */
 };
@@ -72,7 +77,12 @@ deco_status trainer_search_create(trainer *t)
     TRY(deco_alloc(&s->old_R, S, 9 * f, "a search batch"));
     TRY(deco_alloc(&s->old_shift, S, 2 * f, "a search batch"));
     TRY(deco_alloc(&s->turn, S, sizeof *s->turn, "a search batch"));
-    TRY(deco_alloc(&s->row, B, sizeof *s->row, "a batch"));
+    TRY(deco_alloc(&s->row, S, sizeof *s->row, "a batch"));
+    if (t->m->comm) {
+        TRY(deco_alloc(&s->place, S, sizeof *s->place, "a search batch"));
+        TRY(deco_alloc(&s->all_row, S, sizeof *s->all_row, "a search batch"));
+        TRY(deco_alloc(&s->all, S, 11 * f, "a search batch"));
+    }
     TRY(deco_alloc(&s->images, B * (size_t)t->mask->P, f, "a batch of images"));
     if (t->m->encoder)
         TRY(deco_alloc(&s->pixels, B, DECO_ENCODER_PIXELS, "a batch of images"));
@@ -89,12 +99,97 @@ void trainer_search_free(trainer *t)
     deco_search_exact_free(s->exact);
     deco_search_exact_free(s->judge);
     deco_search_sliced_free(s->engine);
-    void *all[] = {s->old_R, s->old_shift, s->table, s->centroids, s->ctf,    s->z,     s->R,
-                   s->shift, s->score,     s->turn,  s->row,       s->images, s->pixels};
+    void *all[] = {s->old_R, s->old_shift, s->table, s->centroids, s->ctf,    s->z,     s->R,       s->shift,
+                   s->score, s->turn,      s->row,   s->images,    s->pixels, s->place, s->all_row, s->all};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(s);
     t->search = NULL;
+}
+
+/* ---- workers ----------------------------------------------------------------------------------------------------- */
+
+int64_t trainer_search_share(const trainer *t, int rank, int64_t n)
+{
+    int64_t sum = 0, from, each = t->plan.batch;
+
+    for (int64_t at = 0; at < n; at += each)
+        sum += deco_comm_part(&from, t->m->comm, rank, n - at < each ? n - at : each, each);
+    return sum;
+}
+
+/* The order in which the search batch is trained on: a function of seed, epoch and number alone. */
+static deco_status draw_turn(const trainer *t, int64_t step, const int64_t *row, int64_t n)
+{
+    deco_random draw = deco_random_at(t->at->seed, DECO_STREAM_MINIBATCH, (uint64_t)(t->at->epoch + 1) << 32 | (uint64_t)step);
+
+    deco_random_permutation(&draw, t->search->turn, n);
+    return deco_held_out_last(t->search->turn, row, n, t->at->seed, t->o->hold_out);
+}
+
+/* Numbers of a worker's images in a search batch of n, in the order in which it trains on them. `turn` is drawn. */
+static int64_t list_images(int64_t *out, const trainer *t, int rank, int64_t n)
+{
+    int64_t count = 0, from, each = t->plan.batch;
+
+    for (int64_t at = 0; at < n; at += each) {
+        int64_t some = deco_comm_part(&from, t->m->comm, rank, n - at < each ? n - at : each, each);
+        memcpy(out + count, t->search->turn + at + from, (size_t)some * sizeof *out);
+        count += some;
+    }
+    return count;
+}
+
+/* Each worker reads and searches the images that it will train on. */
+static deco_status choose_images(trainer *t, int64_t *count)
+{
+    deco_status st = DECO_OK;
+    struct trainer_search *s = t->search;
+    int64_t each = t->plan.search_batch;
+
+    *count = 0;
+    for (int64_t step = t->at->step; step * each < t->plan.images; step++) {
+        int64_t left = t->plan.images - step * each, n = left < each ? left : each;
+        const int64_t *row = t->order + step * each;
+        TRY(draw_turn(t, step, row, n));
+        int64_t mine = list_images(s->place, t, deco_comm_rank(t->m->comm), n);
+        for (int64_t i = 0; i < mine; i++)
+            t->mine[(*count)++] = row[s->place[i]];
+    }
+out:
+    return st;
+}
+
+/* Poses of all images of the search batch, from those who searched them. */
+static deco_status join_poses(trainer *t)
+{
+    deco_status st = DECO_OK;
+    struct trainer_search *s = t->search;
+    deco_comm *c = t->m->comm;
+    int64_t bounds[DECO_WORKERS_MOST + 1] = {0}, *number = s->row, first = 0;
+    size_t bytes[DECO_WORKERS_MOST + 1];
+
+    for (int g = 0; g < deco_comm_size(c); g++) {
+        int64_t n = list_images(number, t, g, s->n);
+        for (int64_t i = 0; i < n; i++)
+            s->all_row[bounds[g] + i] = s->batch_row[number[i]];
+        bounds[g + 1] = bounds[g] + n;
+    }
+    for (int g = 0; g <= deco_comm_size(c); g++)
+        bytes[g] = (size_t)bounds[g] * 11 * sizeof *s->all;
+    first = bounds[deco_comm_rank(c)];
+    for (int64_t i = 0; i < bounds[deco_comm_rank(c) + 1] - first; i++) {
+        memcpy(s->all + 11 * (first + i), s->R + 9 * i, 9 * sizeof *s->all);
+        memcpy(s->all + 11 * (first + i) + 9, s->shift + 2 * i, 2 * sizeof *s->all);
+    }
+    TRY(deco_comm_gather(c, s->all, bytes, "the poses of a search batch"));
+    for (int64_t i = 0; i < s->n; i++) { /* apart again: this worker's own are written for the last time */
+        memcpy(s->old_R + 9 * i, s->all + 11 * i, 9 * sizeof *s->all);
+        memcpy(s->old_shift + 2 * i, s->all + 11 * i + 9, 2 * sizeof *s->all);
+    }
+    TRY(deco_poses_put(t->m, s->all_row, s->n, s->old_R, s->old_shift));
+out:
+    return st;
 }
 
 /* ---- poses ------------------------------------------------------------------------------------------------------- */
@@ -132,6 +227,22 @@ static deco_status find_poses(const trainer *t, const deco_search_input *in, con
     return deco_search_sliced_run(s->engine, in, out, NULL);
 }
 
+/* hps_stop: of the whole batch. */
+static deco_status count_still(trainer *t, int64_t B)
+{
+    deco_status st = DECO_OK;
+    const struct trainer_search *s = t->search;
+    deco_position here = {0};
+
+    deco_search_stop_count(&here, t->o, B, s->old_R, s->old_shift, s->R, s->shift);
+    double sums[2] = {(double)here.turned_little, (double)here.moved_little};
+    TRY(deco_comm_sum_doubles(t->m->comm, sums, 2, "how many poses rest"));
+    t->at->turned_little += (int64_t)sums[0];
+    t->at->moved_little += (int64_t)sums[1];
+out:
+    return st;
+}
+
 static deco_status search_poses(trainer *t, const deco_batch *b)
 {
     deco_status st = DECO_OK;
@@ -150,10 +261,11 @@ static deco_status search_poses(trainer *t, const deco_batch *b)
         in.shift = s->shift;
     memcpy(s->old_R, s->R, 9 * (size_t)b->B * sizeof *s->R);
     memcpy(s->old_shift, s->shift, 2 * (size_t)b->B * sizeof *s->shift);
-    TRY(find_poses(t, &in, &out));
+    if (b->B)
+        TRY(find_poses(t, &in, &out));
     if (t->plan.kind == DECO_EPOCH_SEARCH && t->o->hps_stop > 0)
-        deco_search_stop_count(t->at, t->o, b->B, s->old_R, s->old_shift, s->R, s->shift);
-    TRY(deco_poses_put(t->m, b->row, b->B, s->R, s->shift));
+        TRY(count_still(t, b->B));
+    TRY(t->m->comm ? join_poses(t) : deco_poses_put(t->m, b->row, b->B, s->R, s->shift));
 out:
     return st;
 }
@@ -161,6 +273,60 @@ out:
 /* ---- the sample that is searched exactly too --------------------------------------------------------------------- */
 
 static bool is_sampled(const trainer *t) { return t->plan.kind == DECO_EPOCH_SEARCH && !t->plan.exact; }
+
+/* Of the first `most` images of the batch those that this worker has, put together at the front of `images` [most,P], their numbers in `which`. */
+static int64_t pick_sample(const trainer *t, const deco_batch *b, int64_t most, float *images, int64_t *which)
+{
+    const struct trainer_search *s = t->search;
+    int64_t n = 0, P = t->mask->P;
+
+    for (int64_t i = 0; i < b->B; i++)
+        if (s->place[i] < most) {
+            memcpy(images + n * P, b->images + i * P, (size_t)P * sizeof *images);
+            which[n++] = i;
+        }
+    return n;
+}
+
+/* With workers, each judges those of the sample that it has. */
+static deco_status sample_of_workers(trainer *t, const deco_batch *b, int64_t most, double points)
+{
+    deco_status st = DECO_OK;
+    struct trainer_search *s = t->search;
+    deco_search_grid grid = grid_of(t);
+    size_t Z = (size_t)t->m->shape.Z, P = (size_t)t->mask->P;
+    float R[9 * DECO_SAMPLE_MOST], found[9 * DECO_SAMPLE_MOST], shift[2 * DECO_SAMPLE_MOST], score[DECO_SAMPLE_MOST], *images = NULL, *z;
+    float known[2 * DECO_SAMPLE_MOST];
+    deco_ctf_row ctf[DECO_SAMPLE_MOST];
+    int64_t which[DECO_SAMPLE_MOST];
+    deco_position here = {0};
+
+    TRY(deco_alloc(&images, DECO_SAMPLE_MOST, (P + Z) * sizeof *images, "a sample of images"));
+    z = images + DECO_SAMPLE_MOST * P;
+    int64_t n = pick_sample(t, b, most, images, which);
+    for (int64_t i = 0; i < n; i++) {
+        ctf[i] = s->ctf[which[i]];
+        memcpy(z + i * (int64_t)Z, s->z + which[i] * (int64_t)Z, Z * sizeof *z);
+        memcpy(found + 9 * i, s->R + 9 * which[i], 9 * sizeof *found);
+        memcpy(known + 2 * i, s->shift + 2 * which[i], 2 * sizeof *known);
+    }
+    const deco_search_input in = {.B = n, .images = images, .ctf = ctf, .z = Z ? z : NULL, .shift = t->o->use_gt_trans ? known : NULL};
+    const deco_search_output out = {.R = R, .shift = shift, .score = score};
+    if (n) {
+        if (!s->judge)
+            TRY(deco_search_exact_create(&s->judge, t->m, t->mask, &grid, DECO_SAMPLE_MOST));
+        TRY(deco_search_exact_run(s->judge, &in, &out, NULL));
+        deco_agreement_count(&here, R, found, n);
+    }
+    double sums[2] = {(double)here.sampled, (double)here.sampled_alike};
+    TRY(deco_comm_sum_doubles(t->m->comm, sums, 2, "the sample that is searched exactly too"));
+    t->at->sampled += (int64_t)sums[0];
+    t->at->sampled_alike += (int64_t)sums[1];
+    t->at->sample_work += (double)most * points;
+out:
+    free(images);
+    return st;
+}
 
 /* The first images of a batch, whose order is drawn anew each epoch. */
 static deco_status sample(trainer *t, const deco_batch *b)
@@ -170,12 +336,14 @@ static deco_status sample(trainer *t, const deco_batch *b)
     deco_search_grid grid = grid_of(t);
     float R[9 * DECO_SAMPLE_MOST], shift[2 * DECO_SAMPLE_MOST], score[DECO_SAMPLE_MOST];
     double points = deco_exact_points(&grid, t->m->shape.L);
-    int64_t n = deco_agreement_sample(t->at, points, b->B);
+    int64_t n = deco_agreement_sample(t->at, points, s->n);
     deco_search_input in = {.B = n, .images = b->images, .ctf = s->ctf, .z = t->m->shape.Z ? s->z : NULL};
     deco_search_output out = {.R = R, .shift = shift, .score = score};
 
     if (!n)
         return DECO_OK;
+    if (t->m->comm)
+        return sample_of_workers(t, b, n, points);
     if (t->o->use_gt_trans)
         in.shift = s->shift;
     if (!s->judge)
@@ -234,26 +402,44 @@ void trainer_search_judge(trainer *t)
 
 /* ---- training on a search batch ---------------------------------------------------------------------------------- */
 
+/* The images of a gradient step, gathered from those of the search batch. */
+static deco_batch gather(trainer *t, const deco_batch *b, int64_t at, int64_t n)
+{
+    struct trainer_search *s = t->search;
+    int64_t P = t->mask->P;
+
+    for (int64_t i = 0; i < n && b->images; i++) {
+        int64_t from = s->turn[at + i];
+        memcpy(s->images + i * P, b->images + from * P, (size_t)P * sizeof *s->images);
+        if (s->pixels)
+            memcpy(s->pixels + i * DECO_ENCODER_PIXELS, b->pixels + from * DECO_ENCODER_PIXELS, DECO_ENCODER_PIXELS);
+    }
+    return (deco_batch){n, s->row + at, s->images, s->pixels};
+}
+
+/* Workers have read theirs in the order in which they train on them. */
+static deco_batch next_part(const trainer *t, const deco_batch *b, int64_t *used, int64_t n)
+{
+    int64_t first = *used;
+
+    *used += n;
+    return (deco_batch){n, b->row + first, b->images + first * t->mask->P, b->pixels ? b->pixels + first * DECO_ENCODER_PIXELS : NULL};
+}
+
 static deco_status train_on(trainer *t, const deco_batch *b, double first, double share, deco_epoch_record *r)
 {
     deco_status st = DECO_OK;
     struct trainer_search *s = t->search;
-    int64_t P = t->mask->P;
-    deco_random draw = deco_random_at(t->at->seed, DECO_STREAM_MINIBATCH, piece_of(t));
+    int64_t used = 0, from;
 
-    deco_random_permutation(&draw, s->turn, b->B);
-    TRY(deco_held_out_last(s->turn, b->row, b->B, t->at->seed, t->o->hold_out));
-    for (int64_t at = 0; at < b->B; at += t->plan.batch) {
-        int64_t n = b->B - at < t->plan.batch ? b->B - at : t->plan.batch;
-        for (int64_t i = 0; i < n; i++) {
-            int64_t from = s->turn[at + i];
-            s->row[i] = b->row[from];
-            memcpy(s->images + i * P, b->images + from * P, (size_t)P * sizeof *s->images);
-            if (s->pixels)
-                memcpy(s->pixels + i * DECO_ENCODER_PIXELS, b->pixels + from * DECO_ENCODER_PIXELS, DECO_ENCODER_PIXELS);
-        }
-        const deco_batch some = {n, s->row, s->images, s->pixels};
-        TRY(trainer_step(t, &some, NULL, first + share * (double)at / (double)b->B, r));
+    TRY(draw_turn(t, t->at->step, s->batch_row, s->n));
+    for (int64_t i = 0; i < s->n; i++)
+        s->row[i] = s->batch_row[s->turn[i]];
+    for (int64_t at = 0; at < s->n; at += t->plan.batch) {
+        int64_t n = s->n - at < t->plan.batch ? s->n - at : t->plan.batch;
+        const deco_batch some = t->m->comm ? next_part(t, b, &used, trainer_part(&from, t, n, t->plan.batch)) : gather(t, b, at, n);
+        const whole_batch all = {s->row + at, n};
+        TRY(trainer_step(t, &some, &all, NULL, first + share * (double)at / (double)s->n, r));
     }
 out:
     return st;
@@ -262,8 +448,13 @@ out:
 static deco_status run_batch(trainer *t, const deco_batch *b, double first, double share, deco_epoch_record *r)
 {
     deco_status st = DECO_OK;
+    struct trainer_search *s = t->search;
     double start = deco_seconds(), snapshots, searched;
 
+    if (t->m->comm) { /* of this batch, for who has which image */
+        TRY(draw_turn(t, t->at->step, s->batch_row, s->n));
+        list_images(s->place, t, deco_comm_rank(t->m->comm), s->n);
+    }
     TRY(renew(t));
     snapshots = deco_seconds();
     TRY(search_poses(t, b));
@@ -272,11 +463,11 @@ static deco_status run_batch(trainer *t, const deco_batch *b, double first, doub
     searched = deco_seconds();
     TRY(train_on(t, b, first, share, r));
     if (is_sampled(t))
-        t->at->work += (double)b->B * points_each(t);
+        t->at->work += (double)s->n * points_each(t);
     r->seconds_snapshots += snapshots - start;
     r->seconds_search += searched - snapshots;
     r->seconds_step += deco_seconds() - searched;
-    deco_progress_add(t->mon, b->B);
+    deco_progress_add(t->mon, s->n);
 out:
     return st;
 }
@@ -284,14 +475,24 @@ out:
 deco_status trainer_search_run(trainer *t, deco_epoch_record *r)
 {
     deco_status st = DECO_OK;
+    struct trainer_search *s = t->search;
     int64_t each = t->plan.search_batch, batches = (t->plan.images + each - 1) / each, done = t->at->step;
+    int64_t count = t->plan.images - done * each;
+    const int64_t *order = t->order + done * each;
 
-    if (done < batches)
-        TRY(deco_loader_start(t->loader, t->order + done * each, t->plan.images - done * each));
+    if (t->m->comm && done < batches) {
+        TRY(choose_images(t, &count));
+        order = t->mine;
+    }
+    if (done < batches && count)
+        TRY(deco_loader_start(t->loader, order, count));
     for (; t->at->step < batches; t->at->step++) {
-        deco_batch b;
+        deco_batch b = {0};
+        s->batch_row = t->order + t->at->step * each;
+        s->n = t->plan.images - t->at->step * each < each ? t->plan.images - t->at->step * each : each;
         TRY(trainer_between(t, batches));
-        TRY(deco_loader_next(t->loader, &b, &r->seconds_waiting));
+        if (!t->m->comm || trainer_search_share(t, deco_comm_rank(t->m->comm), s->n))
+            TRY(deco_loader_next(t->loader, &b, &r->seconds_waiting));
         TRY(run_batch(t, &b, (double)t->at->step / (double)batches, 1 / (double)batches, r));
     }
 out:

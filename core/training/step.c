@@ -13,7 +13,7 @@ static const double loss_most = 100; /* times the images' power */
 struct deco_step {
     deco_model *m;
     deco_device *dev;
-    int64_t P, Z, batch;
+    int64_t P, Z, batch, most; /* of one worker; of all together */
     bool want_pose;
     deco_encoded *encoded; /* NULL: latents are the table's */
     unsigned char *block;  /* all of the device memory below */
@@ -21,12 +21,18 @@ struct deco_step {
     float *k;                                         /* [P,2] */
     float *images, *target, *ctf_values, *dpredicted; /* [batch,P] */
     deco_ctf_row *ctf;                                /* [batch] */
-    float *R, *six, *shift, *z;                       /* [batch,9], [batch,6], [batch,2], [batch,Z] */
-    int64_t *row;                                     /* [batch] */
-    float *dparams, *dz, *dR, *dsix, *dshift, *minus; /* minus [batch,2]: -1 */
+    float *R, *six, *shift, *z;                       /* [batch,9], [batch,6], [batch,2], [most,Z] */
+    int64_t *row;                                     /* [most] */
+    float *dparams, *dz, *dR, *dsix, *dshift, *minus; /* [most,...] what the tables need of all; minus [batch,2]: -1 */
     deco_adam_step *adam;                             /* [3]: decoder, latents, poses */
     float *blend;                                     /* [1]: weight of the newest decoder in its mean */
     double *loss;                                     /* [LOSSES], one slot a step */
+
+    /* With workers. */
+    float *exchanged, *blank; /* 2 [most,Z+8] rows on their way, [at least P] zeros: both on the host */
+    bool is_blank;            /* no image is left for this worker: it works on an empty one that counts nothing */
+    int64_t all;              /* images of the whole step */
+    double share;             /* this worker's part of them */
 
     int64_t B;                         /* of the last step */
     bool pose_gradients, six_gradient; /* has it worked them out? */
@@ -45,10 +51,10 @@ typedef struct piece {
 
 enum { PIECES = 20 };
 
-static void list_pieces(piece out[PIECES], deco_step *s, const deco_hypervolume *h, int64_t P, int64_t batch)
+static void list_pieces(piece out[PIECES], deco_step *s, const deco_hypervolume *h, int64_t P, int64_t batch, int64_t most)
 {
     const size_t f = sizeof(float);
-    int64_t BP = batch * P, BZ = batch * h->Z;
+    int64_t BP = batch * P, BZ = most * h->Z;
     const piece list[PIECES] = {
         {&s->k, 2 * P, f},
         {&s->images, BP, f},
@@ -60,12 +66,12 @@ static void list_pieces(piece out[PIECES], deco_step *s, const deco_hypervolume 
         {&s->six, 6 * batch, f},
         {&s->shift, 2 * batch, f},
         {&s->z, BZ, f},
-        {&s->row, batch, sizeof(int64_t)},
+        {&s->row, most, sizeof(int64_t)},
         {&s->dparams, deco_hypervolume_parameters(h), f},
         {&s->dz, BZ, f},
         {&s->dR, 9 * batch, f},
-        {&s->dsix, 6 * batch, f},
-        {&s->dshift, 2 * batch, f},
+        {&s->dsix, 6 * most, f},
+        {&s->dshift, 2 * most, f},
         {&s->minus, 2 * batch, f},
         {&s->adam, ADAMS, sizeof(deco_adam_step)},
         {&s->blend, 1, f},
@@ -76,17 +82,19 @@ static void list_pieces(piece out[PIECES], deco_step *s, const deco_hypervolume 
 
 static size_t piece_bytes(const piece *p) { return ((size_t)p->count * p->item + 63) & ~(size_t)63; }
 
-size_t deco_step_bytes(const deco_hypervolume *h, int64_t P, int64_t batch)
+static size_t step_bytes(const deco_hypervolume *h, int64_t P, int64_t batch, int64_t most)
 {
     deco_step none;
     piece list[PIECES];
     size_t sum = 0;
 
-    list_pieces(list, &none, h, P, batch);
+    list_pieces(list, &none, h, P, batch, most);
     for (int i = 0; i < PIECES; i++)
         sum += piece_bytes(&list[i]);
     return sum;
 }
+
+size_t deco_step_bytes(const deco_hypervolume *h, int64_t P, int64_t batch) { return step_bytes(h, P, batch, batch); }
 
 deco_status deco_step_create(deco_step **out, deco_model *m, const deco_mask *mask, int64_t batch)
 {
@@ -105,8 +113,9 @@ deco_status deco_step_create(deco_step **out, deco_model *m, const deco_mask *ma
     s->P = mask->P;
     s->Z = m->shape.Z;
     s->batch = batch;
-    TRY(deco_device_alloc(s->dev, &s->block, deco_step_bytes(&m->shape, s->P, batch), "a training step"));
-    list_pieces(list, s, &m->shape, s->P, batch);
+    s->most = batch * deco_comm_size(m->comm);
+    TRY(deco_device_alloc(s->dev, &s->block, step_bytes(&m->shape, s->P, batch, s->most), "a training step"));
+    list_pieces(list, s, &m->shape, s->P, batch, s->most);
     unsigned char *next = s->block;
     for (int i = 0; i < PIECES; i++) {
         memcpy(list[i].pointer, &next, sizeof next); /* pointers to numbers of several types, through one list */
@@ -117,6 +126,10 @@ deco_status deco_step_create(deco_step **out, deco_model *m, const deco_mask *ma
     for (int64_t i = 0; i < 2 * batch; i++)
         minus[i] = -1;
     TRY(deco_device_upload(s->dev, s->minus, minus, (size_t)(2 * batch) * sizeof *minus));
+    if (m->comm) {
+        TRY(deco_alloc(&s->exchanged, (size_t)s->most, 2 * (size_t)(s->Z + 8) * sizeof *s->exchanged, "rows of the workers"));
+        TRY(deco_alloc(&s->blank, (size_t)s->P + DECO_ENCODER_PIXELS, sizeof *s->blank, "an empty image"));
+    }
     *out = s;
     s = NULL;
 out:
@@ -131,6 +144,8 @@ void deco_step_free(deco_step *s)
         return;
     deco_encoded_free(s->encoded);
     deco_device_release(s->dev, s->block);
+    free(s->exchanged);
+    free(s->blank);
     free(s);
 }
 
@@ -165,7 +180,7 @@ static bool trains_encoder(const deco_step *s, const deco_step_input *in)
 }
 static bool trains_poses(const deco_step_input *in) { return in->train_rotations || in->train_shifts; }
 
-static deco_status check_input(const deco_step *s, const deco_step_input *in)
+static deco_status check_batch(const deco_step *s, const deco_step_input *in)
 {
     if (in->B < 1 || in->B > s->batch)
         return deco_fail(DECO_E_ARGUMENT, "a batch of %lld images; this step takes 1 to %lld", (long long)in->B, (long long)s->batch);
@@ -180,6 +195,14 @@ static deco_status check_input(const deco_step *s, const deco_step_input *in)
             return deco_fail(DECO_E_ARGUMENT, "image %lld of a batch is row %lld; the tables have %lld rows", (long long)i,
                              (long long)in->row[i], (long long)s->m->N);
     return DECO_OK;
+}
+
+static deco_status check_input(const deco_step *s, const deco_step_input *in)
+{
+    if (!in->bounds != !s->m->comm || (in->bounds && in->bounds[deco_comm_size(s->m->comm)] > s->most))
+        return deco_fail(DECO_E_ARGUMENT, "a step of several workers needs the whole batch, of at most %lld, and a step of one has none",
+                         (long long)s->most);
+    return check_batch(s, in);
 }
 
 /* Given, or of the table; trained or not. */
@@ -206,7 +229,8 @@ static deco_status encode(deco_step *s, const uint8_t *pixels, deco_encoder_mode
     deco_status st = DECO_OK;
 
     TRY(deco_encoded_run(s->encoded, s->z, pixels, s->B, mode));
-    TRY(deco_rows_put(s->dev, table(s, s->m->latents.x, s->Z), latents(s, s->z), rows(s)));
+    if (!s->m->comm) /* those of all workers are put there together */
+        TRY(deco_rows_put(s->dev, table(s, s->m->latents.x, s->Z), latents(s, s->z), rows(s)));
 out:
     return st;
 }
@@ -216,10 +240,12 @@ deco_status deco_step_encode(deco_step *s, const int64_t *row, const uint8_t *pi
     deco_status st = DECO_OK;
     const deco_step_input in = {.B = B, .row = row, .pixels = pixels};
 
-    TRY(check_input(s, &in));
+    TRY(check_batch(s, &in));
     s->B = B;
     TRY(deco_device_upload(s->dev, s->row, row, (size_t)B * sizeof *s->row));
     TRY(encode(s, pixels, DECO_ENCODER_EVAL));
+    if (s->m->comm)
+        TRY(deco_rows_put(s->dev, table(s, s->m->latents.x, s->Z), latents(s, s->z), rows(s)));
 out:
     return st;
 }
@@ -279,7 +305,7 @@ static deco_status forward_and_backward(deco_step *s, const deco_step_input *in)
                         deco_f32_1(m->decoder.x, m->decoder.count), deco_f32_2(m->freqs, 3 * m->shape.pe_dim, 3), lattice(s),
                         rotations(s, s->R), latents(s, s->z), per_point(s, s->ctf_values), per_point(s, s->target)));
     s->power[s->losses] = power_of(in->images, s->B * s->P);
-    s->loss_images[s->losses++] = s->B;
+    s->loss_images[s->losses++] = s->is_blank ? 0 : s->B;
     if (s->pose_gradients) { /* the image is on the other side of the difference: its gradient is -dpredicted */
         TRY(deco_shift_backward(s->dev, shifts(s, s->dshift), dpredicted, per_point(s, s->images), shifts(s, s->shift), lattice(s)));
         TRY(deco_multiply(s->dev, shifts(s, s->dshift), shifts(s, s->dshift), shifts(s, s->minus)));
@@ -310,11 +336,11 @@ static deco_status update_mean(deco_step *s)
     return deco_blend(s->dev, deco_f32_1(m->mean, m->decoder.count), deco_f32_1(m->decoder.x, m->decoder.count), deco_f32_1(s->blend, 1));
 }
 
-/* Adam on a dense table: a row outside the batch has zero gradient and still moves by its old moments. */
-static deco_status update_table(deco_step *s, deco_trained *t, deco_array gradient, int adam)
+/* Adam on a dense table: a row outside the batch has zero gradient and still moves by its old moments. Gradients are those of all workers. */
+static deco_status update_table(deco_step *s, deco_trained *t, float *of_all, int64_t width, int adam)
 {
-    int64_t width = gradient.shape[1];
-    return deco_adam_rows(s->dev, table(s, t->x, width), gradient, rows(s), table(s, t->m, width), table(s, t->v, width),
+    deco_array gradient = deco_f32_2(of_all, s->all, width);
+    return deco_adam_rows(s->dev, table(s, t->x, width), gradient, deco_i64_1(s->row, s->all), table(s, t->m, width), table(s, t->v, width),
                           records(&s->adam[adam], 1, sizeof *s->adam));
 }
 
@@ -322,12 +348,10 @@ static deco_status update_poses(deco_step *s, const deco_step_input *in)
 {
     deco_status st = DECO_OK;
 
-    if (in->train_rotations) {
-        TRY(deco_six_rotations_backward(s->dev, sixes(s, s->dsix), rotations(s, s->dR), sixes(s, s->six)));
-        TRY(update_table(s, &s->m->rotations, sixes(s, s->dsix), ADAM_POSES));
-    }
+    if (in->train_rotations)
+        TRY(update_table(s, &s->m->rotations, s->dsix, 6, ADAM_POSES));
     if (in->train_shifts)
-        TRY(update_table(s, &s->m->shifts, shifts(s, s->dshift), ADAM_POSES));
+        TRY(update_table(s, &s->m->shifts, s->dshift, 2, ADAM_POSES));
 out:
     return st;
 }
@@ -354,11 +378,106 @@ static deco_status load_rates(deco_step *s, const deco_step_input *in)
     return st ? st : deco_device_upload(s->dev, s->adam, all, sizeof all);
 }
 
+/* ---- workers ----------------------------------------------------------------------------------------------------- */
+
+/* A worker that no image is left for takes part in all that is added up, with an empty image that counts nothing. */
+static deco_step_input stand_in(deco_step *s, const deco_step_input *in)
+{
+    deco_step_input blank = *in;
+
+    blank.B = 1;
+    blank.row = in->all_rows;
+    blank.images = blank.ctf_values = s->blank;
+    blank.z = in->z ? s->blank : NULL;
+    blank.pixels = s->encoded ? (const uint8_t *)s->blank : NULL;
+    return blank;
+}
+
+/* One piece of a row for the others: from the device, times its weight, into column `at` of what is exchanged. */
+static deco_status lay_out(deco_step *s, const float *from, int64_t width, int64_t at, int64_t whole, int64_t first, double weight)
+{
+    deco_status st = DECO_OK;
+    float *room = s->exchanged + s->most * whole; /* behind the rows */
+
+    TRY(deco_device_download(s->dev, room, from, (size_t)(s->B * width) * sizeof *room));
+    for (int64_t i = 0; i < s->B && !s->is_blank; i++)
+        for (int64_t k = 0; k < width; k++)
+            s->exchanged[(first + i) * whole + at + k] = (float)(weight * (double)room[i * width + k]);
+out:
+    return st;
+}
+
+/* And back: all rows of it, on the device. */
+static deco_status take_in(deco_step *s, float *to, int64_t width, int64_t at, int64_t whole)
+{
+    float *room = s->exchanged + s->most * whole;
+
+    for (int64_t i = 0; i < s->all; i++)
+        for (int64_t k = 0; k < width; k++)
+            room[i * width + k] = s->exchanged[i * whole + at + k];
+    return deco_device_upload(s->dev, to, room, (size_t)(s->all * width) * sizeof *room);
+}
+
+/* The decoder's gradient added up; of each image what the tables need of it, from the worker that has it to all. */
+static deco_status join_workers(deco_step *s, const deco_step_input *in)
+{
+    deco_status st = DECO_OK;
+    deco_comm *c = s->m->comm;
+    bool z = takes_latents(s, in) && s->encoded, dz = trains_latents(s, in);
+    int64_t six = in->train_rotations ? 6 : 0, shift = in->train_shifts ? 2 : 0, first = in->bounds[deco_comm_rank(c)];
+    int64_t Z = z || dz ? s->Z : 0, whole = Z + six + shift;
+
+    if (!in->decoder_frozen)
+        TRY(deco_comm_sum_on(c, s->dev, s->dparams, s->m->decoder.count, s->share, "the decoder's gradient"));
+    if (!whole)
+        return DECO_OK;
+    if (Z)
+        TRY(lay_out(s, z ? s->z : s->dz, Z, 0, whole, first, z ? 1 : s->share));
+    if (six)
+        TRY(lay_out(s, s->dsix, 6, Z, whole, first, s->share));
+    if (shift)
+        TRY(lay_out(s, s->dshift, 2, Z + six, whole, first, s->share));
+    size_t bounds[DECO_WORKERS_MOST + 1];
+    for (int g = 0; g <= deco_comm_size(c); g++)
+        bounds[g] = (size_t)(in->bounds[g] * whole) * sizeof *s->exchanged;
+    TRY(deco_comm_gather(c, s->exchanged, bounds, "the rows of a batch"));
+    if (dz)
+        TRY(take_in(s, s->dz, Z, 0, whole));
+    if (six)
+        TRY(take_in(s, s->dsix, 6, Z, whole));
+    if (shift)
+        TRY(take_in(s, s->dshift, 2, Z + six, whole));
+    TRY(deco_device_upload(s->dev, s->row, in->all_rows, (size_t)s->all * sizeof *s->row));
+    if (z) {
+        TRY(take_in(s, s->z, Z, 0, whole));
+        TRY(deco_rows_put(s->dev, table(s, s->m->latents.x, Z), deco_f32_2(s->z, s->all, Z), deco_i64_1(s->row, s->all)));
+    }
+out:
+    return st;
+}
+
+/* Its gradient is that of the mean over this worker's images: the encoder's is added up of parts of the whole mean. */
+static deco_status train_encoder(deco_step *s, const deco_step_input *in)
+{
+    deco_status st = DECO_OK;
+
+    if (s->m->comm) {
+        size_t n = (size_t)(s->B * s->Z);
+        TRY(deco_device_download(s->dev, s->exchanged, s->dz, n * sizeof *s->dz));
+        for (size_t i = 0; i < n; i++)
+            s->exchanged[i] = (float)(s->share * (double)s->exchanged[i]);
+        TRY(deco_device_upload(s->dev, s->dz, s->exchanged, n * sizeof *s->dz));
+    }
+    TRY(deco_encoded_train(s->encoded, s->dz, in->lr_encoder));
+out:
+    return st;
+}
+
 /* Reads the losses of the steps since the last look. */
 static deco_status read_losses(deco_step *s)
 {
     deco_status st = DECO_OK;
-    double loss[LOSSES], sum = 0, power = 0;
+    double loss[LOSSES], sums[3] = {0}; /* of losses, of the images' power, of images */
     int n = s->losses;
 
     s->losses = 0;
@@ -366,41 +485,65 @@ static deco_status read_losses(deco_step *s)
         return DECO_OK;
     TRY(deco_device_download(s->dev, loss, s->loss, (size_t)n * sizeof *loss));
     for (int i = 0; i < n; i++) {
-        if (!isfinite(loss[i])) {
+        if (!isfinite(loss[i]) && !s->m->comm) {
             st = deco_fail(DECO_E_DIVERGED, "the loss became %g in step %lld of the decoder", loss[i],
                            (long long)s->m->decoder_steps - n + 1 + i);
             goto out;
         }
-        s->loss_sum += loss[i] * (double)s->loss_images[i];
-        s->images_seen += s->loss_images[i];
-        sum += loss[i] * (double)s->loss_images[i];
-        power += s->power[i] * (double)s->loss_images[i];
+        sums[0] += loss[i] * (double)s->loss_images[i];
+        sums[1] += s->power[i] * (double)s->loss_images[i];
+        sums[2] += (double)s->loss_images[i];
+        if (!s->m->comm)
+            s->loss_sum += loss[i] * (double)s->loss_images[i];
     }
-    if (power > 0 && sum > loss_most * power)
+    if (s->m->comm) {
+        TRY(deco_comm_sum_doubles(s->m->comm, sums, 3, "the losses"));
+        if (!isfinite(sums[0]))
+            TRY(deco_fail(DECO_E_DIVERGED, "the loss became %g in the last %d steps up to %lld of the decoder", sums[0], n,
+                          (long long)s->m->decoder_steps));
+        s->loss_sum += sums[0];
+    }
+    s->images_seen += (int64_t)sums[2];
+    if (sums[1] > 0 && sums[0] > loss_most * sums[1])
         st = deco_fail(DECO_E_DIVERGED, "the loss is %.3g times that of an empty map, in the last %d steps up to %lld of the decoder",
-                       sum / power, n, (long long)s->m->decoder_steps);
+                       sums[0] / sums[1], n, (long long)s->m->decoder_steps);
 out:
     return st;
 }
 
-deco_status deco_step_run(deco_step *s, const deco_step_input *in)
+deco_status deco_step_run(deco_step *s, const deco_step_input *asked)
 {
     deco_status st = DECO_OK;
+    deco_step_input blank;
+    const deco_step_input *in = asked;
 
+    s->is_blank = s->m->comm && asked->bounds && !asked->B;
+    if (s->is_blank) {
+        blank = stand_in(s, asked);
+        in = &blank;
+    }
     TRY(check_input(s, in));
+    s->all = in->bounds ? in->bounds[deco_comm_size(s->m->comm)] : in->B;
+    s->share = (double)asked->B / (double)s->all;
+    if (s->encoded)
+        s->m->encoder->blank = s->is_blank;
     if (s->losses == LOSSES)
         TRY(read_losses(s));
     TRY(load_batch(s, in));
     TRY(forward_and_backward(s, in));
     TRY(load_rates(s, in));
+    if (in->train_rotations)
+        TRY(deco_six_rotations_backward(s->dev, sixes(s, s->dsix), rotations(s, s->dR), sixes(s, s->six)));
+    if (s->m->comm)
+        TRY(join_workers(s, in));
     if (!in->decoder_frozen) {
         TRY(update_decoder(s));
         TRY(update_mean(s));
     }
     if (trains_latents(s, in))
-        TRY(update_table(s, &s->m->latents, latents(s, s->dz), ADAM_LATENTS));
+        TRY(update_table(s, &s->m->latents, s->dz, s->Z, ADAM_LATENTS));
     if (trains_encoder(s, in))
-        TRY(deco_encoded_train(s->encoded, s->dz, in->lr_encoder));
+        TRY(train_encoder(s, in));
     TRY(update_poses(s, in));
 out:
     return st;

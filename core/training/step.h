@@ -7,7 +7,7 @@
 
 typedef struct deco_step deco_step;
 
-/* Device memory for batches of up to `batch` images inside `mask`; a step itself allocates nothing. */
+/* Device memory for batches of up to `batch` images inside `mask`, of each of the model's workers; a step itself allocates nothing. */
 deco_status deco_step_create(deco_step **out, deco_model *m, const deco_mask *mask, int64_t batch);
 void deco_step_free(deco_step *s);
 void deco_step_take_encoder(deco_step *s, deco_encoded *e);                  /* owned from here: latents then come from it */
@@ -29,6 +29,9 @@ typedef struct deco_step_input {
     double lr_decoder, lr_latents, lr_poses, decay;     /* decay: AdamW's, of the decoder */
     double lr_encoder;
     int64_t mean_steps; /* length of the decoder's running mean; 0: the last weights alone */
+    /* With workers (m->comm), which make the step together: the rows of the whole batch, of which worker g has bounds[g] to bounds[g + 1],
+     * [workers + 1]; B of them this one, and it may be 0. Learning rates are those of the whole. */
+    const int64_t *all_rows, *bounds;
 } deco_step_input;
 
 /* Forward, backward and the optimisers. Gradients stay readable until the next step (deco_step_gradients: tests).
@@ -38,7 +41,7 @@ deco_status deco_step_run(deco_step *s, const deco_step_input *in);
 /* The encoder's view of images, in evaluation mode, into their rows of the table of latents. At most as many as a batch. */
 deco_status deco_step_encode(deco_step *s, const int64_t *row, const uint8_t *pixels, int64_t B);
 
-/* Sum over the images of all steps so far of their losses, and how many they are; waits for the steps. Fails: DIVERGED when a loss is not
+/* Sum over the images of all steps so far, of all workers, of their losses, and how many they are; waits for the steps. Fails: DIVERGED when a loss is not
  * finite, or when those since the last look are on average over 100 times what an empty map would have: a decoder that predicts nothing
  * has the images' own power for its loss, so no training that works comes anywhere near. */
 deco_status deco_step_losses(deco_step *s, double *sum, int64_t *images);

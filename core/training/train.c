@@ -37,6 +37,13 @@ static bool same_needs(const deco_epoch_plan *a, const deco_epoch_plan *b)
            a->search_radius == b->search_radius && a->n_iter == b->n_iter && a->mended == b->mended;
 }
 
+/* Of the workers the first has no fewer than the others. */
+int64_t trainer_share(const trainer *t, int64_t whole)
+{
+    int64_t from, n = deco_comm_part(&from, t->m->comm, 0, whole, whole);
+    return n > 0 ? n : 1;
+}
+
 static deco_status phase_begin(trainer *t, const deco_epoch_plan *plan)
 {
     deco_status st = DECO_OK;
@@ -50,13 +57,17 @@ static deco_status phase_begin(trainer *t, const deco_epoch_plan *plan)
     phase_end(t);
     t->plan = *plan;
     t->m->radius = plan->radius;
+    int64_t from, share = trainer_share(t, plan->batch), read = trainer_part(&from, t, plan->batch, plan->batch);
+    if (plan->search_batch)
+        read = trainer_search_share(t, deco_comm_rank(t->m->comm), plan->search_batch);
+    read = read > 0 ? read : 1;
     TRY(deco_mask_create(&t->mask, t->m->shape.L, plan->radius));
-    TRY(deco_step_create(&t->step, t->m, t->mask, plan->batch));
+    TRY(deco_step_create(&t->step, t->m, t->mask, share));
     if (t->m->encoder) {
-        TRY(deco_encoded_create(&encoded, t->m, plan->batch, plan->kind != DECO_EPOCH_PRETRAIN, t->o->gradient_checkpointing));
+        TRY(deco_encoded_create(&encoded, t->m, share, plan->kind != DECO_EPOCH_PRETRAIN, t->o->gradient_checkpointing));
         deco_step_take_encoder(t->step, encoded);
     }
-    TRY(deco_loader_create(&t->loader, t->p, t->mask, t->stats, t->m->dev, plan->search_batch ? plan->search_batch : plan->batch,
+    TRY(deco_loader_create(&t->loader, t->p, t->mask, t->stats, t->m->dev, read,
                            plan->search_batch ? SEARCH_BATCHES_AHEAD : (int)t->o->prefetch));
     TRY(deco_alloc(&t->ctf, B, sizeof *t->ctf, "a batch"));
     TRY(deco_alloc(&t->z, B, (size_t)(t->m->shape.Z + 1) * sizeof *t->z, "a batch"));
@@ -71,7 +82,8 @@ static void set_rates(deco_step_input *in, const trainer *t, double fraction, de
 {
     const deco_options *o = t->o;
     int64_t epoch = t->at->epoch + 1;
-    double rate = ldexp(1, -(int)t->at->halvings), e = (double)deco_scheduled_epoch(epoch, t->at->skipped) + fraction;
+    double rate = ldexp(t->o->batch_is_global ? 1 : deco_comm_size(t->m->comm), -(int)t->at->halvings),
+           e = (double)deco_scheduled_epoch(epoch, t->at->skipped) + fraction;
 
     in->lr_decoder = rate * t->plan.lr;
     in->lr_poses = rate * t->plan.lr_poses;
@@ -105,10 +117,30 @@ static deco_status tell_losses(trainer *t, const deco_epoch_record *r)
     return st;
 }
 
-/* Images `from` … of a batch, all held out of the decoder's training or none. */
-static deco_status step_part(trainer *t, const deco_batch *b, int64_t from, int64_t n, bool held, const float *z, double fraction,
-                             deco_epoch_record *r)
+/* Part of a batch, all held out of the decoder's training or none: images `from` … of this worker's, those between `first` and `end` of all. */
+typedef struct batch_part {
+    int64_t from, n, first, end;
+    bool held;
+} batch_part;
+
+/* Where each worker's images of a part are among those of all. */
+static void bounds_of(int64_t *bounds, const trainer *t, const whole_batch *all, const batch_part *part)
 {
+    int size = deco_comm_size(t->m->comm);
+
+    for (int g = 0; g <= size; g++) {
+        int64_t at = all->n;
+        if (g < size)
+            deco_comm_part(&at, t->m->comm, g, all->n, t->plan.batch);
+        bounds[g] = (at < part->first ? part->first : at < part->end ? at : part->end) - part->first;
+    }
+}
+
+static deco_status step_part(trainer *t, const deco_batch *b, const whole_batch *all, const batch_part *part, const float *z,
+                             double fraction, deco_epoch_record *r)
+{
+    int64_t from = part->from, n = part->n, bounds[DECO_WORKERS_MOST + 1];
+    bool held = part->held;
     deco_status st = DECO_OK;
     bool table = t->plan.kind == DECO_EPOCH_TABLE;
     deco_step_input in = {.B = n,
@@ -125,6 +157,11 @@ static deco_status step_part(trainer *t, const deco_batch *b, int64_t from, int6
                           .decay = t->o->wd,
                           .mean_steps = t->o->decoder_mean_steps};
 
+    if (t->m->comm) {
+        bounds_of(bounds, t, all, part);
+        in.all_rows = all->row + part->first;
+        in.bounds = bounds;
+    }
     for (int64_t i = 0; i < n; i++)
         t->ctf[i] = t->p->ctf[in.row[i]];
     set_rates(&in, t, fraction, r);
@@ -136,42 +173,53 @@ out:
 }
 
 /* Those held out stand behind the others in a batch, as in an epoch: one batch has both. */
-deco_status trainer_step(trainer *t, const deco_batch *b, const float *z, double fraction, deco_epoch_record *r)
+deco_status trainer_step(trainer *t, const deco_batch *b, const whole_batch *all, const float *z, double fraction, deco_epoch_record *r)
 {
     deco_status st = DECO_OK;
-    int64_t kept = 0;
+    int64_t kept = 0, begin, n = trainer_part(&begin, t, all->n, t->plan.batch);
 
-    while (kept < b->B && !deco_is_held_out(t->at->seed, b->row[kept], t->o->hold_out))
+    if (n != b->B)
+        return deco_fail(DECO_E_ARGUMENT, "a worker has %lld images of a batch where %lld are its part", (long long)b->B, (long long)n);
+    while (kept < all->n && !deco_is_held_out(t->at->seed, all->row[kept], t->o->hold_out))
         kept++;
+    int64_t mine = kept < begin ? 0 : kept > begin + n ? n : kept - begin;
+    const batch_part trained = {0, mine, 0, kept, false}, held = {mine, n - mine, kept, all->n, true};
     if (kept)
-        TRY(step_part(t, b, 0, kept, false, z, fraction, r));
-    if (kept < b->B)
-        TRY(step_part(t, b, kept, b->B - kept, true, z, fraction, r));
+        TRY(step_part(t, b, all, &trained, z, fraction, r));
+    if (kept < all->n)
+        TRY(step_part(t, b, all, &held, z, fraction, r));
 out:
     return st;
 }
 
 /* Pretraining draws a fresh latent an image and leaves the table alone; an encoder gives them, in evaluation mode. */
-static deco_status train_batch(trainer *t, const deco_batch *b, double fraction, deco_epoch_record *r)
+static deco_status train_batch(trainer *t, const deco_batch *b, const whole_batch *all, double fraction, deco_epoch_record *r)
 {
     int64_t Z = t->m->shape.Z;
     bool pretraining = t->plan.kind == DECO_EPOCH_PRETRAIN && !t->m->encoder;
 
     for (int64_t i = 0; pretraining && i < b->B; i++)
         deco_latent_draw(t->z + Z * i, Z, t->at->seed, DECO_STREAM_PRETRAIN, b->row[i]);
-    return trainer_step(t, b, pretraining ? t->z : NULL, fraction, r);
+    return trainer_step(t, b, all, pretraining ? t->z : NULL, fraction, r);
 }
 
 deco_status trainer_between(trainer *t, int64_t batches)
 {
     deco_status st = DECO_OK;
     const deco_watch *w = t->watch;
+    enum { CHECKPOINT = 1, STOP = 2 };
+    unsigned asked = w->wants_checkpoint && w->wants_checkpoint(w->context) ? CHECKPOINT : 0;
 
-    if (w->wants_checkpoint && w->wants_checkpoint(w->context)) {
+    deco_comm_at(t->m->comm, "epoch %lld, batch %lld", (long long)t->at->epoch + 1, (long long)t->at->step);
+    if (t->m->comm && deco_monitor_stopped(t->mon))
+        asked |= STOP;
+    TRY(deco_comm_any(t->m->comm, &asked, "whether to stop"));
+    if (asked & CHECKPOINT) {
         TRY(deco_step_losses(t->step, &t->at->loss_sum, &t->at->images)); /* a lost model must not take the place of a sound one */
-        TRY(w->checkpoint(w->context, t->at));
+        if (w->checkpoint)
+            TRY(w->checkpoint(w->context, t->at));
     }
-    if (deco_monitor_stopped(t->mon))
+    if (asked & STOP || (!t->m->comm && deco_monitor_stopped(t->mon)))
         TRY(deco_fail(DECO_E_STOPPED, "stopped on request in epoch %lld, after batch %lld of %lld", (long long)t->at->epoch + 1,
                       (long long)t->at->step, (long long)batches));
 out:
@@ -191,8 +239,14 @@ static double seconds_in_slices(const deco_device *dev)
     }
 }
 
-static deco_status check_position(const trainer *t, int64_t batches, int64_t each)
+/* Another number of workers may have begun the epoch, in batches of another size: then its images tell what is done. */
+static deco_status check_position(trainer *t, int64_t batches, int64_t each)
 {
+    t->begun = t->at->step * each;
+    if (t->at->step && !t->plan.search_batch && t->at->images && t->at->images != t->begun) {
+        t->begun = t->at->images;
+        return DECO_OK;
+    }
     if (t->at->step > batches)
         return deco_fail(
             DECO_E_ARGUMENT,
@@ -205,99 +259,29 @@ static deco_status check_position(const trainer *t, int64_t batches, int64_t eac
 static deco_status run_batches(trainer *t, deco_epoch_record *r)
 {
     deco_status st = DECO_OK;
-    int64_t each = t->plan.batch, batches = (t->plan.images + each - 1) / each, done = t->at->step;
+    int64_t each = t->plan.batch, done = t->begun, left = t->plan.images - done, batches = t->at->step + (left + each - 1) / each;
+    int64_t mine = t->m->comm ? 0 : left, from;
 
-    if (done < batches)
-        TRY(deco_loader_start(t->loader, t->order + done * each, t->plan.images - done * each));
-    for (; t->at->step < batches; t->at->step++) {
-        deco_batch b;
+    for (int64_t at = 0; t->m->comm && at < left; at += each) {
+        int64_t n = trainer_part(&from, t, left - at < each ? left - at : each, each);
+        memcpy(t->mine + mine, t->order + done + at + from, (size_t)n * sizeof *t->mine);
+        mine += n;
+    }
+    if (mine)
+        TRY(deco_loader_start(t->loader, t->m->comm ? t->mine : t->order + done, mine));
+    for (int64_t at = 0; t->at->step < batches; t->at->step++, at += each) {
+        const whole_batch all = {t->order + done + at, left - at < each ? left - at : each};
+        deco_batch b = {0};
         TRY(trainer_between(t, batches));
-        TRY(deco_loader_next(t->loader, &b, &r->seconds_waiting));
+        if (trainer_part(&from, t, all.n, each))
+            TRY(deco_loader_next(t->loader, &b, &r->seconds_waiting));
         double start = deco_seconds();
-        TRY(train_batch(t, &b, (double)t->at->step / (double)batches, r));
+        TRY(train_batch(t, &b, &all, (double)t->at->step / (double)batches, r));
         r->seconds_step += deco_seconds() - start;
-        deco_progress_add(t->mon, b.B);
+        deco_progress_add(t->mon, all.n);
     }
 out:
     return st;
-}
-
-/* What an epoch was, for the log and metrics.jsonl. */
-static const char *kind_name(deco_epoch_kind kind)
-{
-    static const char *const name[] = {"pretraining", "training", "search", "refinement", "pose table"};
-    return name[kind];
-}
-
-static bool moves_poses(deco_epoch_kind kind) { return kind == DECO_EPOCH_SEARCH || kind == DECO_EPOCH_REFINE || kind == DECO_EPOCH_TABLE; }
-
-/* What an epoch can have changed, and how far. */
-static void describe_change(char *out, size_t size, const trainer *t, const deco_epoch_record *r)
-{
-    size_t used = 0;
-
-    *out = 0;
-    if (moves_poses(r->kind))
-        used += (size_t)snprintf(out, size, "; poses moved %.*f deg and %.2f px", r->moved.deg < 1 ? 2 : 1, r->moved.deg, r->moved.px);
-    if (t->m->shape.Z && r->kind != DECO_EPOCH_PRETRAIN)
-        used += (size_t)snprintf(out + used, size - used, "%s latents %s%.2g", used ? "," : ";", used ? "" : "moved ", r->moved.latents);
-    if (used)
-        snprintf(out + used, size - used, " (medians)");
-}
-
-static void log_epoch(const trainer *t, const deco_epoch_record *r, double rate)
-{
-    char moved[128];
-
-    describe_change(moved, sizeof moved, t, r);
-    if (r->kind == DECO_EPOCH_SEARCH || r->kind == DECO_EPOCH_REFINE)
-        deco_info(
-            t->mon,
-            "epoch %lld: loss %.6f, %s to radius %lld, %.0f images/s, %.1f s: %.1f reading, %.1f snapshots, %.1f poses, %.1f training%s",
-            (long long)r->epoch, r->loss, kind_name(r->kind), (long long)r->radius, rate, r->seconds, r->seconds_waiting,
-            r->seconds_snapshots, r->seconds_search, r->seconds_step, moved);
-    else
-        deco_info(t->mon,
-                  "epoch %lld: loss %.6f, %s to radius %lld, %.0f images/s, %.1f s: %.1f reading, %.1f decoding and backward, %.1f the "
-                  "rest of the steps%s",
-                  (long long)r->epoch, r->loss, kind_name(r->kind), (long long)r->radius, rate, r->seconds, r->seconds_waiting,
-                  r->seconds_slices, r->seconds_step - r->seconds_slices, moved);
-}
-
-static void tell(trainer *t, const deco_epoch_record *r)
-{
-    double rate = r->seconds > 0 ? (double)(r->images - r->images_before) / r->seconds : 0;
-    cJSON *fields = cJSON_CreateObject();
-
-    log_epoch(t, r, rate);
-    cJSON_AddNumberToObject(fields, "epoch", (double)r->epoch);
-    cJSON_AddStringToObject(fields, "kind", kind_name(r->kind));
-    cJSON_AddNumberToObject(fields, "loss", r->loss);
-    cJSON_AddNumberToObject(fields, "images", (double)r->images);
-    if (r->images_before)
-        cJSON_AddNumberToObject(fields, "images_before", (double)r->images_before);
-    cJSON_AddNumberToObject(fields, "radius", (double)r->radius);
-    cJSON_AddNumberToObject(fields, "images_per_s", rate);
-    cJSON_AddNumberToObject(fields, "seconds", r->seconds);
-    cJSON_AddNumberToObject(fields, "seconds_reading", r->seconds_waiting);
-    cJSON_AddNumberToObject(fields, "seconds_slices", r->seconds_slices);
-    cJSON_AddNumberToObject(fields, "seconds_steps", r->seconds_step);
-    cJSON_AddNumberToObject(fields, "lr_decoder", r->lr_decoder);
-    cJSON_AddNumberToObject(fields, "lr_latents", r->lr_latents);
-    cJSON_AddNumberToObject(fields, "lr_poses", r->lr_poses);
-    if (r->kind == DECO_EPOCH_SEARCH || r->kind == DECO_EPOCH_REFINE) {
-        cJSON_AddNumberToObject(fields, "seconds_snapshots", r->seconds_snapshots);
-        cJSON_AddNumberToObject(fields, "seconds_search", r->seconds_search);
-    }
-    if (moves_poses(r->kind)) {
-        cJSON_AddNumberToObject(fields, "moved_deg", r->moved.deg);
-        cJSON_AddNumberToObject(fields, "moved_px", r->moved.px);
-    }
-    if (t->m->shape.Z && r->kind != DECO_EPOCH_PRETRAIN)
-        cJSON_AddNumberToObject(fields, "moved_latents", r->moved.latents);
-    if (r->moved.particles < t->p->N)
-        cJSON_AddNumberToObject(fields, "moved_sample", (double)r->moved.particles);
-    deco_metric(t->mon, "epoch", fields);
 }
 
 /* What is asked of whoever reads that the loss is not a number any more. */
@@ -318,27 +302,42 @@ static deco_status draw_order(trainer *t)
 }
 
 /* Every particle's latent, by the encoder as it is now, in evaluation mode: before a search asks the table, and behind the last epoch. */
+/* Each worker does a run of the rows; then all have all. */
 static deco_status encode_all(trainer *t, const char *why, deco_epoch_record *r)
 {
     deco_status st = DECO_OK;
-    deco_batch b;
+    deco_comm *c = t->m->comm;
+    int64_t N = t->p->N, Z = t->m->shape.Z, from, n = trainer_part(&from, t, N, N), share = trainer_share(t, t->plan.batch);
+    int64_t bounds[DECO_WORKERS_MOST + 1];
+    unsigned stop = 0;
+    deco_batch b = {0};
 
-    for (int64_t i = 0; i < t->p->N; i++)
+    deco_comm_at(c, "%s", why);
+    for (int64_t i = 0; i < N; i++)
         t->order[i] = i;
-    deco_progress_begin(t->mon, why, t->p->N, "images");
-    TRY(deco_loader_start(t->loader, t->order, t->p->N));
-    for (;;) {
-        if (deco_monitor_stopped(t->mon))
-            TRY(deco_fail(DECO_E_STOPPED, "stopped on request while %s, which the run that goes on begins anew", why));
-        TRY(deco_loader_next(t->loader, &b, &r->seconds_waiting));
-        if (!b.B)
+    deco_progress_begin(t->mon, why, n, "images");
+    if (n)
+        TRY(deco_loader_start(t->loader, t->order + from, n));
+    for (int64_t done = 0; done < n && !stop; done += b.B) {
+        stop = deco_monitor_stopped(t->mon);
+        if (stop)
             break;
-        for (int64_t i = 0; i < b.B; i += t->plan.batch) { /* a search reads more at once */
-            int64_t n = b.B - i < t->plan.batch ? b.B - i : t->plan.batch;
-            TRY(deco_step_encode(t->step, b.row + i, b.pixels + i * DECO_ENCODER_PIXELS, n));
+        TRY(deco_loader_next(t->loader, &b, &r->seconds_waiting));
+        for (int64_t i = 0; i < b.B; i += share) { /* a search reads more at once */
+            int64_t some = b.B - i < share ? b.B - i : share;
+            TRY(deco_step_encode(t->step, b.row + i, b.pixels + i * DECO_ENCODER_PIXELS, some));
         }
         deco_progress_add(t->mon, b.B);
     }
+    TRY(deco_comm_any(c, &stop, "whether to stop"));
+    if (stop)
+        TRY(deco_fail(DECO_E_STOPPED, "stopped on request while %s, which the run that goes on begins anew", why));
+    for (int g = 0; g <= deco_comm_size(c); g++) {
+        bounds[g] = N;
+        if (g < deco_comm_size(c))
+            deco_comm_part(&bounds[g], c, g, N, N);
+    }
+    TRY(deco_comm_gather_on(c, t->m->dev, t->m->latents.x, bounds, Z, "the latents of all images"));
 out:
     deco_progress_end(t->mon);
     return st;
@@ -356,6 +355,30 @@ static deco_status make_initial_model(trainer *t)
     return st;
 }
 
+/* By the first worker, for all: the others wait for its poses. */
+static deco_status begin_with_poses(trainer *t)
+{
+    deco_status st = DECO_OK;
+    int stopped = 0;
+
+    deco_comm_at(t->m->comm, "the initial model");
+    if (!deco_comm_rank(t->m->comm)) {
+        st = make_initial_model(t);
+        stopped = st == DECO_E_STOPPED;
+        if (st && (!stopped || !t->m->comm))
+            goto out;
+        st = DECO_OK;
+    }
+    TRY(deco_comm_share(t->m->comm, &stopped, sizeof stopped, "the initial model of the first worker"));
+    if (stopped)
+        TRY(deco_fail(DECO_E_STOPPED, "stopped on request in the initial model, which the run that goes on begins anew"));
+    if (t->m->comm)
+        TRY(deco_model_share_poses(t->m));
+    TRY(deco_comm_share(t->m->comm, &t->at->agreement, sizeof t->at->agreement, "how far the starts agree"));
+out:
+    return st;
+}
+
 static const char last_encoding[] = "encoding all images once more, with the encoder at rest";
 
 static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
@@ -366,12 +389,13 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
     double start = deco_seconds(), slices = seconds_in_slices(t->m->dev);
     deco_epoch_plan_mend(&plan, t->o, t->p->N, t->at->mended);
     deco_epoch_plan_follow(&plan, t->at->search_radius);
+    deco_epoch_plan_share(&plan, t->o, t->p->N, deco_comm_size(t->m->comm));
     int64_t each = plan.search_batch ? plan.search_batch : plan.batch;
 
     *r = (deco_epoch_record){.epoch = epoch, .kind = plan.kind, .radius = plan.radius, .images_before = t->at->images};
     TRY(check_position(t, (plan.images + each - 1) / each, each));
     if (epoch < 0 && plan.initial_model && !t->at->step)
-        TRY(make_initial_model(t));
+        TRY(begin_with_poses(t));
     TRY(phase_begin(t, &plan));
     if (t->m->encoder && epoch == 0 && plan.search_batch && !t->at->step)
         TRY(encode_all(t, "encoding all images for the search", r));
@@ -383,7 +407,7 @@ static deco_status run_epoch(trainer *t, int64_t epoch, deco_epoch_record *r)
         snprintf(what, sizeof what, "pretraining");
     else
         snprintf(what, sizeof what, "epoch %lld of 0-%lld", (long long)epoch, (long long)(t->schedule.total - t->at->skipped) - 1);
-    deco_progress_begin(t->mon, what, plan.images - t->at->step * each, "images");
+    deco_progress_begin(t->mon, what, plan.images - t->begun, "images");
     st = plan.search_batch ? trainer_search_run(t, r) : run_batches(t, r);
     deco_progress_end(t->mon);
     if (!st && t->m->encoder && epoch + 1 + t->at->skipped == t->schedule.total) /* part of the epoch: one stopped in it is not over */
@@ -412,43 +436,6 @@ static deco_status check(const trainer *t)
     if (t->m->encoder && !t->stats->encoder)
         return deco_fail(DECO_E_ARGUMENT, "%s: the model has an encoder, but its view of the images was not asked for", t->p->source);
     return DECO_OK;
-}
-
-static void announce_search(const trainer *t, const deco_epoch_plan *first, const deco_epoch_plan *last)
-{
-    deco_info(t->mon, "epochs 0 to %lld: pose search to radius %lld ... %lld, %lld images %s, training in batches of %lld",
-              (long long)t->schedule.search_epochs - 1, (long long)first->search_radius, (long long)last->search_radius,
-              (long long)first->search_batch, first->exact ? "through the decoder at once" : "on the same snapshots",
-              (long long)first->batch);
-    if (t->o->hps_stop > 0)
-        deco_info(t->mon, "hps_stop: the search ends after %d epochs running whose median pose moved by less than %g deg and %g px",
-                  DECO_STOP_EPOCHS, t->o->hps_stop, deco_stop_px);
-}
-
-static void announce_after(const trainer *t, const deco_epoch_plan *first, const deco_epoch_plan *last)
-{
-    deco_info(t->mon, "epochs %lld to %lld: %s to radius %lld ... %lld in batches of %lld", (long long)t->schedule.search_epochs,
-              (long long)t->schedule.total - 1, kind_name(last->kind), (long long)first->radius, (long long)last->radius,
-              (long long)last->batch);
-}
-
-static void announce(const trainer *t, bool resumed)
-{
-    const deco_schedule *s = &t->schedule;
-    if (resumed)
-        deco_info(t->mon, "going on in epoch %lld after its batch %lld", (long long)t->at->epoch + 1, (long long)t->at->step);
-    if (t->at->epoch < -1)
-        deco_info(t->mon, "epoch -1: pretraining the decoder on %lld images in batches of %lld", (long long)s->pretrain_images,
-                  (long long)s->pretrain_batch);
-    if (t->o->use_gt_poses)
-        deco_info(t->mon, "epochs 0 to %lld: known poses in batches of %lld, decoder and latents (Z = %lld)", (long long)s->total - 1,
-                  (long long)t->o->batch_size_known_poses, (long long)t->m->shape.Z);
-    for (int phase = 0; !t->o->use_gt_poses && phase < 2; phase++) { /* the search, and what comes after it */
-        int64_t from = phase ? s->search_epochs : 0, to = phase ? s->total : s->search_epochs;
-        deco_epoch_plan first = deco_epoch_plan_of(t->o, t->p->N, t->p->D, from), last = deco_epoch_plan_of(t->o, t->p->N, t->p->D, to - 1);
-        if (from < to)
-            (phase ? announce_after : announce_search)(t, &first, &last);
-    }
 }
 
 /* The next epoch begins. */
@@ -481,20 +468,25 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
     if (at->epoch < -1 && !t.schedule.pretrain_images)
         at->epoch = -1;
     TRY(deco_alloc(&t.order, (size_t)p->N, sizeof *t.order, "the order of an epoch"));
+    if (m->comm)
+        TRY(deco_alloc(&t.mine, (size_t)p->N, sizeof *t.mine, "a worker's order of an epoch"));
+    if (m->encoder)
+        m->encoder->comm = m->comm;
     if (o->shuffle_block)
         TRY(file_order_rows(&t.in_files, p));
     TRY(deco_changes_create(&t.changes, m));
-    announce(&t, resumed);
+    trainer_announce(&t, resumed);
     while (at->epoch + 1 + at->skipped < t.schedule.total) {
         TRY(run_epoch(&t, at->epoch + 1, &r));
         bool stopped = r.kind == DECO_EPOCH_SEARCH && deco_search_stop(at, o, p->N, t.schedule.search_epochs - (r.epoch + 1) - at->skipped);
         trainer_search_judge(&t);
-        if (!stopped)
+        if (!stopped && !deco_comm_rank(m->comm))
             TRY(trainer_search_follow(&t));
+        TRY(deco_comm_share(m->comm, &at->search_radius, sizeof at->search_radius, "how far the next search looks"));
         if (stopped && m->encoder && at->epoch + 2 + at->skipped == t.schedule.total)
             TRY(encode_all(&t, last_encoding, &r));
         turn_epoch(at);
-        tell(&t, &r);
+        trainer_tell(&t, &r);
         if (stopped)
             deco_info(mon, "poses have stopped moving (under %g deg and %g px for %d epochs: hps_stop); %lld search epochs are left out",
                       o->hps_stop, deco_stop_px, DECO_STOP_EPOCHS, (long long)at->skipped);
@@ -504,6 +496,7 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
 out:
     phase_end(&t);
     deco_changes_free(t.changes);
+    free(t.mine);
     free(t.order);
     free(t.in_files);
     return st;

@@ -48,6 +48,9 @@ void deco_epoch_plan_mend(deco_epoch_plan *e, const deco_options *o, int64_t N, 
 /* The same where the search looks to this radius, unless it is 0: training/search_resolution.h. */
 void deco_epoch_plan_follow(deco_epoch_plan *e, int64_t search_radius);
 
+/* The same with so many workers: batches are of all together, each with one of its own unless batch_is_global. */
+void deco_epoch_plan_share(deco_epoch_plan *e, const deco_options *o, int64_t N, int workers);
+
 /* Does a run with these options train its pose table? Then its model holds moments for it. */
 bool deco_trains_poses(const deco_options *o);
 
@@ -87,7 +90,8 @@ typedef struct deco_watch {
 } deco_watch;
 
 /* From at->epoch + 1 to the end; poses change in the model's table. The model's radius becomes that of the epoch, so that maps hold no shell
- * that was not trained. Fails: STOPPED (the model is whole, *at says where), DIVERGED, FILE, FORMAT, DEVICE. */
+ * that was not trained. With workers (m->comm) all of them call this, with the same model and position; `watch` is asked at the first.
+ * Fails: STOPPED (the model is whole, *at says where), DIVERGED, FILE, FORMAT, DEVICE. */
 deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p, const deco_image_stats *stats, const deco_options *o,
                        const deco_watch *watch, deco_monitor *mon);
 
