@@ -30,11 +30,11 @@ static bool nothing_stands(const deco_validation *v)
     return v->K > 0;
 }
 
-deco_answer deco_answer_of(const deco_validation *v, const deco_stability *s)
+deco_answer deco_answer_of(const deco_validation *v, const deco_stability *s, bool crossed)
 {
     if (nothing_stands(v))
         return DECO_ANSWER_NOTHING;
-    if (s->groups > 1)
+    if (s->groups > 1 && !crossed)
         return DECO_ANSWER_STATES;
     if (s->K < 2)
         return DECO_ANSWER_NONE;
@@ -82,7 +82,7 @@ static deco_status say_answer(deco_words *w, const deco_answers *a)
     return DECO_OK;
 }
 
-static deco_status say_stability(deco_words *w, const deco_stability *s)
+static deco_status say_stability(deco_words *w, const deco_stability *s, bool crossed)
 {
     deco_status st = DECO_OK;
 
@@ -94,7 +94,7 @@ static deco_status say_stability(deco_words *w, const deco_stability *s)
     for (int64_t k = 0; k < s->K; k++)
         if (s->jaccard[k] < refit_alike)
             TRY(deco_words_add(w, true, "cluster %lld comes apart when refitted (Jaccard %.2f)", (long long)k, s->jaccard[k]));
-    if (s->groups > 1 && s->groups < s->K)
+    if (!crossed && s->groups > 1 && s->groups < s->K)
         for (int64_t a = 0; a < s->K; a++)
             for (int64_t b = a + 1; b < s->K; b++)
                 if (s->group[a] == s->group[b])
@@ -102,6 +102,17 @@ static deco_status say_stability(deco_words *w, const deco_stability *s)
                                        (long long)a, (long long)b, s->gap[a * s->K + b]));
 out:
     return st;
+}
+
+static deco_status say_crossed(deco_words *w, const deco_answers *a)
+{
+    if (!a->crossed)
+        return DECO_OK;
+    return deco_words_add(
+        w, false,
+        "The gaps seen between %lld clusters (parting gap %.2f) are not there in finer cuts, whose pieces lead across: they come of the "
+        "number of clusters",
+        (long long)a->stability.K, a->stability.parting_gap);
 }
 
 static deco_status say_count(deco_words *w, const deco_cluster_count *c)
@@ -209,6 +220,10 @@ static deco_status find_all(deco_answers *a, const char *directory, const deco_a
                                                                        .seed = c->seed,
                                                                        .pool = pool,
                                                                        .m = m}));
+    bool borne_out = in->count.parted;
+    if (a->stability.groups > 1 && !borne_out)
+        TRY(deco_groups_borne_out(&borne_out, 2, c->K, in->x, c->particles->N, in->dims, in->o, c->seed, pool, m));
+    a->crossed = a->stability.groups > 1 && !borne_out;
 out:
     return st;
 }
@@ -223,12 +238,13 @@ deco_status deco_answers_write(deco_answers *out, const char *directory, const d
     if (!path)
         TRY(deco_fail_memory(strlen(directory), "a file's name"));
     TRY(find_all(&a, directory, in, m));
-    a.answer = deco_answer_of(&a.validation, &a.stability);
+    a.answer = deco_answer_of(&a.validation, &a.stability, a.crossed);
     TRY(say_answer(&a.words, &a));
+    TRY(say_crossed(&a.words, &a));
     TRY(say_count(&a.words, &in->count));
     a.moved = in->latents_moved > 0 && in->latents_spread > 0 ? in->latents_moved / in->latents_spread : NAN;
     TRY(say_latents(&a.words, a.moved));
-    TRY(say_stability(&a.words, &a.stability));
+    TRY(say_stability(&a.words, &a.stability, a.crossed));
     if (in->check.label)
         TRY(deco_nuisance_tell(&a.nuisance, directory, &a.words));
     if (a.validation.K)

@@ -19,6 +19,7 @@ typedef struct deco_answers {
     deco_validation validation; /* K = 0: not made */
     deco_nuisance nuisance;
     deco_stability stability; /* K = 0: not made (one state) */
+    bool crossed;             /* are its gaps of the number of clusters? deco_groups_borne_out */
     deco_answer answer;
     double moved; /* latents_moved over latents_spread; NAN: not known */
     deco_words words;
@@ -44,6 +45,6 @@ void deco_answers_free(deco_answers *a);
 const char *deco_answer_name(deco_answer a);
 
 /* From what was found, by the table of docs/validation.md. */
-deco_answer deco_answer_of(const deco_validation *v, const deco_stability *s);
+deco_answer deco_answer_of(const deco_validation *v, const deco_stability *s, bool crossed);
 
 #endif

@@ -9,6 +9,9 @@
 static const char file_name[] = "k_num.json";
 
 enum { FINEST = DECO_MOST_CLUSTERS + 2, WITNESSES = 2 };
+enum {
+    MOST_CROSSED = 4
+}; /* ways cut finer have no gaps by themselves (test_answers.c), and few rows cut still finer have none between states */
 
 typedef struct counting {
     float *x; /* [n,Z] */
@@ -43,31 +46,65 @@ static bool borne_out(const counting *c, int64_t K)
     return witnesses >= WITNESSES;
 }
 
+/* Cuts the rows into K, and notes the groups. */
+static deco_status cut(deco_stability *s, counting *c, int64_t K)
+{
+    deco_status st = DECO_OK;
+    deco_clustering found = {0};
+
+    c->o->k_num = K;
+    TRY(deco_clustering_find(&found, c->x, NULL, c->n, c->Z, c->o, c->seed, c->pool, NULL));
+    TRY(deco_stability_find(s, &(deco_stability_input){.x = c->x,
+                                                       .N = c->n,
+                                                       .Z = c->Z,
+                                                       .label = found.found.label,
+                                                       .K = found.found.K,
+                                                       .o = c->o,
+                                                       .seed = c->seed,
+                                                       .pool = c->pool,
+                                                       .m = c->m,
+                                                       .gaps_only = true}));
+    c->groups[K] = s->groups;
+out:
+    deco_clustering_free(&found);
+    return st;
+}
+
 /* Do gaps part K clusters from one another? All finer cuts have been tried. */
 static deco_status try_count(deco_cluster_count *out, counting *c, int64_t K)
 {
     deco_status st = DECO_OK;
-    deco_clustering found = {0};
     deco_stability s = {0};
 
-    c->o->k_num = K;
-    TRY(deco_clustering_find(&found, c->x, NULL, c->n, c->Z, c->o, c->seed, c->pool, NULL));
-    TRY(deco_stability_find(&s, &(deco_stability_input){.x = c->x,
-                                                        .N = c->n,
-                                                        .Z = c->Z,
-                                                        .label = found.found.label,
-                                                        .K = found.found.K,
-                                                        .o = c->o,
-                                                        .seed = c->seed,
-                                                        .pool = c->pool,
-                                                        .m = c->m,
-                                                        .gaps_only = true}));
-    c->groups[K] = s.groups;
+    TRY(cut(&s, c, K));
     if (K <= DECO_MOST_CLUSTERS && s.K == K && s.groups == K && borne_out(c, K))
         *out = (deco_cluster_count){K, true, s.parting_gap, s.gap_by_chance};
 out:
     deco_stability_free(&s);
-    deco_clustering_free(&found);
+    return st;
+}
+
+deco_status deco_groups_borne_out(bool *out, int64_t groups, int64_t K, const float *x, int64_t N, int64_t Z, const deco_options *o,
+                                  uint64_t seed, deco_pool *pool, deco_monitor *m)
+{
+    deco_status st = DECO_OK;
+    counting c = {.Z = Z, .seed = seed, .pool = pool, .m = m};
+    deco_stability s = {0};
+    int witnesses = 0;
+
+    *out = K > MOST_CROSSED;
+    TRY(deco_options_copy(&c.o, o));
+    TRY(take_rows(&c, x, N));
+    for (int64_t finer = K + 1; finer <= DECO_CUTS && finer <= c.n && !*out; finer++) {
+        TRY(cut(&s, &c, finer));
+        witnesses += s.groups >= groups;
+        deco_stability_free(&s);
+        *out = witnesses >= WITNESSES;
+    }
+out:
+    deco_stability_free(&s);
+    deco_options_free(c.o);
+    free(c.x);
     return st;
 }
 

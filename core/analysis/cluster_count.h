@@ -20,6 +20,11 @@ typedef struct deco_cluster_count {
 deco_status deco_cluster_count_find(deco_cluster_count *out, const float *x, int64_t N, int64_t Z, const deco_options *o, uint64_t seed,
                                     deco_pool *pool, deco_monitor *m);
 
+/* Do two cuts of x finer than K, up to DECO_CUTS, fall into at least as many groups? Else gaps between the K clusters come of their number: the pieces of
+ * a finer cut lead from one to the next. Of more than four clusters nothing is asked: true. Fails: STOPPED, MEMORY. */
+deco_status deco_groups_borne_out(bool *out, int64_t groups, int64_t K, const float *x, int64_t N, int64_t Z, const deco_options *o,
+                                  uint64_t seed, deco_pool *pool, deco_monitor *m);
+
 /* k_num.json of an analysis. Fails: FILE, MEMORY. */
 deco_status deco_cluster_count_write(const deco_cluster_count *c, const char *analysis);
 

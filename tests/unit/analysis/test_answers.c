@@ -1,5 +1,6 @@
 /* Error rates of what an analysis says of its latents: gaps between clusters, stability, and what goes with the microscope. On generated latents, two seeds
  * unless CRYODECO_LONG is 1. The rates stand in docs/validation.md. */
+#include "analysis/cluster_count.h"
 #include "analysis/nuisance.h"
 #include "analysis/stability.h"
 #include "unit/particles/toy_job.h"
@@ -125,6 +126,54 @@ static void noise_has_no_groups(void **state) { assert_true(found_groups(0, 1, 1
 static void a_long_cloud_has_no_groups(void **state) { assert_true(found_groups(0, 4, 1) >= seeds() - allowed()); }
 static void planted_clusters_are_groups(void **state) { assert_true(found_groups(7, 1, 3) >= seeds() - allowed()); }
 
+/* In how many seeds the groups of clusters, cut into `K`, are borne out by finer cuts; seeds without groups count as not. */
+static int borne_out(double apart, double arc, const char *cut)
+{
+    deco_pool *pool = NULL;
+    int count = 0, grouped = 0;
+
+    toy_ok(deco_pool_create(&pool, 0, NULL));
+    for (int seed = 0; seed < seeds(); seed++) {
+        made m;
+        deco_options *o = NULL;
+        deco_clustering c;
+        deco_stability s;
+        bool yes = false;
+        deco_random r = random_of(seed, 3);
+        make_particles(&m, seed);
+        for (int i = 0; i < N; i++)
+            m.truth[i] = i % 3;
+        make_latents(&m, seed, apart, 1);
+        for (int i = 0; i < N && arc > 0; i++) { /* along an arc, evenly */
+            double t = arc * M_PI * deco_random_uniform(&r);
+            m.x[i * Z] += (float)(10 * cos(t));
+            m.x[i * Z + 1] += (float)(10 * sin(t));
+        }
+        toy_ok(deco_options_create(&o));
+        toy_ok(deco_options_set(o, "k_num", cut));
+        toy_ok(deco_clustering_find(&c, m.x, NULL, N, Z, o, (uint64_t)seed, pool, NULL));
+        toy_ok(deco_stability_find(
+            &s, &(deco_stability_input){
+                    .x = m.x, .N = N, .Z = Z, .label = c.found.label, .K = c.found.K, .o = o, .seed = (uint64_t)seed, .pool = pool}));
+        grouped += s.groups > 1;
+        if (s.groups > 1)
+            toy_ok(deco_groups_borne_out(&yes, 2, c.found.K, m.x, N, Z, o, (uint64_t)seed, pool, NULL));
+        count += yes;
+        deco_stability_free(&s);
+        deco_clustering_free(&c);
+        deco_options_free(o);
+        forget(&m);
+    }
+    print_message("clouds %.1f apart, arc of %.1f pi, cut into %s: groups in %d, borne out in %d of %d\n", apart, arc, cut, grouped, count,
+                  seeds());
+    deco_pool_free(pool);
+    return count;
+}
+
+/* Of 40 such cuts (arcs of 1 to 1.9 pi, 2 to 5 clusters, two seeds) 13 had gaps, and two were still borne out with cuts up to 14. */
+static void a_way_cut_in_two_has_no_states(void **state) { assert_true(borne_out(0, 1.3, "2") <= allowed()); }
+static void planted_states_are_borne_out(void **state) { assert_true(borne_out(7, 0, "3") >= seeds() - allowed()); }
+
 typedef enum planted { CLEAN, DEFOCUS, EXPOSURE, POSITION } planted;
 
 /* Labels from what they shall go with: thirds of a number, pairs of groups, rings about the micrograph's middle. */
@@ -229,6 +278,8 @@ int main(void)
         cmocka_unit_test(noise_has_no_groups),
         cmocka_unit_test(a_long_cloud_has_no_groups),
         cmocka_unit_test(planted_clusters_are_groups),
+        cmocka_unit_test(a_way_cut_in_two_has_no_states),
+        cmocka_unit_test(planted_states_are_borne_out),
         cmocka_unit_test(threads_do_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

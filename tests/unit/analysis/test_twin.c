@@ -222,16 +222,17 @@ static void answers_follow_the_table(void **state)
 
     check[0].curve = curve[0];
     check[1].curve = curve[1];
-    assert_int_equal(deco_answer_of(&v, &s), DECO_ANSWER_NONE);
-    assert_int_equal(deco_answer_of(&none, &s), DECO_ANSWER_OPEN);
-    assert_int_equal(deco_answer_of(&none, &one), DECO_ANSWER_NONE);
+    assert_int_equal(deco_answer_of(&v, &s, false), DECO_ANSWER_NONE);
+    assert_int_equal(deco_answer_of(&none, &s, false), DECO_ANSWER_OPEN);
+    assert_int_equal(deco_answer_of(&none, &one, false), DECO_ANSWER_NONE);
     v.difference = 0.8;
-    assert_int_equal(deco_answer_of(&v, &s), DECO_ANSWER_CONTINUOUS);
+    assert_int_equal(deco_answer_of(&v, &s, false), DECO_ANSWER_CONTINUOUS);
     s.groups = 2;
-    assert_int_equal(deco_answer_of(&v, &s), DECO_ANSWER_STATES);
+    assert_int_equal(deco_answer_of(&v, &s, false), DECO_ANSWER_STATES);
+    assert_int_equal(deco_answer_of(&v, &s, true), DECO_ANSWER_CONTINUOUS);
     v.poses_given = false; /* found with all shells: nothing confirms */
     v.pose_radius = 16;
-    assert_int_equal(deco_answer_of(&v, &s), DECO_ANSWER_NOTHING);
+    assert_int_equal(deco_answer_of(&v, &s, false), DECO_ANSWER_NOTHING);
 }
 
 int main(void)
