@@ -51,8 +51,19 @@ deco_status deco_comm_check(deco_comm *c)
     return st;
 }
 
-bool deco_comm_said(const deco_comm *c) { return c && c->lost && c->said; }
-bool deco_comm_wrote(const deco_comm *c) { return c && c->lost && c->wrote; }
+/* One of the watch's words; it may be writing them. */
+static bool is_known(deco_comm *c, const bool *what)
+{
+    if (!c)
+        return false;
+    pthread_mutex_lock(&c->lock);
+    bool known = c->lost && *what;
+    pthread_mutex_unlock(&c->lock);
+    return known;
+}
+
+bool deco_comm_said(deco_comm *c) { return is_known(c, c ? &c->said : NULL); }
+bool deco_comm_wrote(deco_comm *c) { return is_known(c, c ? &c->wrote : NULL); }
 
 static bool is_over(void *context)
 {

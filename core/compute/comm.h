@@ -37,9 +37,9 @@ void deco_comm_at(deco_comm *c, const char *format, ...) __attribute__((format(p
 
 /* Is a worker lost, or did one end the job? Then the failure as every call gives it; and was it said already? */
 deco_status deco_comm_check(deco_comm *c);
-bool deco_comm_said(const deco_comm *c);
+bool deco_comm_said(deco_comm *c);
 /* Did the first worker's failure end it, after it wrote something? */
-bool deco_comm_wrote(const deco_comm *c);
+bool deco_comm_wrote(deco_comm *c);
 
 /* x [n] becomes Σ weight·x over the workers, each with its own weight: products in double, added in the order of the workers, rounded once. */
 deco_status deco_comm_sum(deco_comm *c, float *x, int64_t n, double weight, const char *what);
