@@ -42,3 +42,7 @@ def test_a_run_on_a_card_is_the_cpus(tmp_path, job, card, words):
     there = losses(job, tmp_path / "card", card, words)
     assert len(cpu) == (4 if words is KNOWN else 3)
     assert there == pytest.approx(cpu, rel=1e-4)
+    if words is KNOWN:  # threads and blocks in another order: the same bits, as twice on one card
+        losses(job, tmp_path / "again", "cuda:2", words)
+        for name in ("conf.2.npy", "weights.2.safetensors", "reconstruct.2.mrc"):
+            assert (tmp_path / "card/out" / name).read_bytes() == (tmp_path / "again/out" / name).read_bytes(), name
