@@ -1,11 +1,14 @@
-/* Cores and memory this process may use: the affinity mask and the machine's memory, cut by the control groups' limits. */
+/* Cores and memory this process may use: the affinity mask and the machine's memory, cut by limits of its control groups and its own. */
 #include "base/cores.h"
 #include "base/file.h"
 #include "base/threads.h"
 
+#include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static int cores_by_affinity(void)
@@ -134,5 +137,28 @@ double deco_memory_allowed(void)
     double machine = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     double group = deco_memory_by_group("/proc/self/cgroup", "/sys/fs/cgroup");
 
-    return group > 0 && group < machine ? group : machine;
+    double least = group > 0 && group < machine ? group : machine;
+    const int own[] = {RLIMIT_DATA, RLIMIT_AS};
+
+    for (int i = 0; i < 2; i++) {
+        struct rlimit limit;
+        if (!getrlimit(own[i], &limit) && limit.rlim_cur != RLIM_INFINITY && (double)limit.rlim_cur < least)
+            least = (double)limit.rlim_cur;
+    }
+    return least;
+}
+
+double deco_memory_held(void)
+{
+    char text[128];
+    long long all, resident, shared;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = 0;
+    if (sscanf(text, "%lld %lld %lld", &all, &resident, &shared) != 3)
+        return 0;
+    return (double)(resident - shared) * (double)sysconf(_SC_PAGESIZE);
 }

@@ -9,7 +9,10 @@ int deco_cores_by_quota(const char *list, const char *mount);
 /* Likewise bytes of memory; 0 when there is no limit. */
 double deco_memory_by_group(const char *list, const char *mount);
 
-/* Bytes of memory that this process may use: the machine's, or its groups' where they have less. */
+/* Bytes of memory that this process may use: the machine's, or its groups' or its own limits (RLIMIT_DATA, RLIMIT_AS) where they are less. */
 double deco_memory_allowed(void);
+
+/* Bytes of it that this process holds now and that are no file's; 0 where the system does not say. */
+double deco_memory_held(void);
 
 #endif

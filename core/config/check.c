@@ -145,6 +145,20 @@ static deco_status check_input(const deco_options *o)
     return st;
 }
 
+/* What a training needs, wherever it is written. */
+static deco_status check_training(const deco_options *o)
+{
+    deco_status st = DECO_OK;
+
+    TRY(check_device(o));
+    TRY(check_input(o));
+    TRY(check_decay(o));
+    TRY(check_meaning(o));
+    TRY(check_ability(o));
+out:
+    return st;
+}
+
 static deco_status check_run(const deco_options *o)
 {
     deco_status st = DECO_OK;
@@ -161,10 +175,7 @@ static deco_status check_run(const deco_options *o)
                          "particles is not given: name a CryoSPARC job directory, a .cs, .csg or .star file with --particles PATH");
     if (deco_option_given(o, DECO_OPT_epoch))
         return deco_fail(DECO_E_ARGUMENT, "epoch names a checkpoint to analyse, with --skip_train True; the length of a run is epochs_sgd");
-    TRY(check_input(o));
-    TRY(check_decay(o));
-    TRY(check_meaning(o));
-    TRY(check_ability(o));
+    TRY(check_training(o));
 out:
     return st;
 }
@@ -325,7 +336,7 @@ deco_status deco_options_check(const deco_options *o, int command)
     case DECO_FOR_INFO:
         if (!o->particles.count)
             return deco_fail(DECO_E_ARGUMENT, "info needs what to look at: a CryoSPARC job directory, a .cs, .csg or .star file");
-        return check_input(o);
+        return o->forecast ? check_training(o) : check_input(o);
     case DECO_FOR_BENCH: return check_device(o);
     case DECO_FOR_CACHE: return check_cache(o);
     case DECO_FOR_SCORE: return check_score(o);

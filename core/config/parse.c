@@ -137,6 +137,16 @@ out:
     return st;
 }
 
+/* A forecast is one of a run, with the run's options. */
+static bool asks_for_forecast(int argc, char *const *argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (!strncmp(argv[i], "--", 2) && strcspn(argv[i] + 2, "=") == strlen("forecast") &&
+            !strncmp(argv[i] + 2, "forecast", strlen("forecast")))
+            return true;
+    return false;
+}
+
 deco_status deco_options_parse(deco_options *o, const char *command, int argc, char *const *argv)
 {
     deco_status st = DECO_OK;
@@ -144,6 +154,8 @@ deco_status deco_options_parse(deco_options *o, const char *command, int argc, c
     bool only_plain = false;
 
     TRY(find_command(&w, command));
+    if (w.bit == DECO_FOR_INFO && asks_for_forecast(argc, argv))
+        w.bit |= DECO_FOR_RUN;
     while (w.at < argc) {
         const char *word = argv[w.at];
         if (!only_plain && !strcmp(word, "--")) {

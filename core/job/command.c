@@ -25,7 +25,7 @@ static deco_status run_job(const deco_options *o, deco_monitor *m, bool *wrote, 
 static deco_status run_info(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
 {
     (void)wrote;
-    return deco_particles_info(out, o, m);
+    return o->forecast ? deco_job_forecast(out, o, m) : deco_particles_info(out, o, m);
 }
 
 static deco_status run_cache(const deco_options *o, deco_monitor *m, bool *wrote, char **out)

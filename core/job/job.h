@@ -10,6 +10,9 @@
 /* `cryodeco run`. *wrote becomes true once something is written (exit code 1 instead of 2 from there on); *summary is for stdout. */
 deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, char **summary);
 
+/* `cryodeco info JOB --forecast`: what a run with these options would take here, as text or JSON. Writes nothing. */
+deco_status deco_job_forecast(char **out, const deco_options *o, deco_monitor *m);
+
 /* `cryodeco analyze OUTDIR`, and run with skip_train: the analysis alone, of a run's newest or given epoch. */
 deco_status deco_job_analyze(const deco_options *o, deco_monitor *m, bool *wrote, char **summary);
 

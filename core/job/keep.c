@@ -83,6 +83,12 @@ static deco_status keep_record(run_job *j, const deco_position *at)
     return st;
 }
 
+static void batch_done(void *context, const deco_batch_record *b)
+{
+    run_job *j = context;
+    deco_phases_batch(j->phases, b);
+}
+
 static deco_status epoch_done(void *context, const deco_epoch_record *r, const deco_position *at)
 {
     run_job *j = context;
@@ -91,8 +97,11 @@ static deco_status epoch_done(void *context, const deco_epoch_record *r, const d
     deco_progress_page_epoch(j->page, j->model, at); /* first: behind a checkpoint nothing of its epoch is missing */
     if (deco_scheduled_epoch(at->epoch + 1, at->skipped) == deco_schedule_of(j->o, j->particles->N).total)
         return DECO_OK; /* the end, which has to be kept */
-    if (kind_of(j, at->epoch, at->skipped) != kind_of(j, at->epoch + 1, at->skipped))
-        return go_on_without(j, keep_record(j, at));
+    if (kind_of(j, at->epoch, at->skipped) != kind_of(j, at->epoch + 1, at->skipped)) {
+        deco_status st = go_on_without(j, keep_record(j, at));
+        deco_phases_phase_done(j->phases);
+        return st;
+    }
     if (j->o->checkpoint_minutes == 0 || is_due(j, deco_seconds()))
         return checkpoint(j, at);
     return DECO_OK;
@@ -133,6 +142,7 @@ static deco_status roll_back(run_job *j)
     else
         TRY(run_job_begin_model(j));
     j->at.halvings = halvings;
+    deco_phases_restart(j->phases);
     j->back = j->at;
     j->rolled_back = true;
     TRY(deco_outdir_leave_behind(j->o->outdir, j->at.epoch, j->at.step, j->m));
@@ -140,7 +150,7 @@ static deco_status roll_back(run_job *j)
     TRY(deco_monitor_attach(j->m, j->o->outdir)); /* to the metrics as they are now, and a page that reads them from their beginning */
     deco_progress_page_free(j->page);
     j->page = NULL;
-    TRY(deco_progress_page_create(&j->page, j->o, j->particles, j->forecast, j->m));
+    TRY(deco_progress_page_create(&j->page, j->o, j->particles, j->forecast.seconds, j->m));
     deco_warn(j->m, "going back to epoch %" PRId64 ", batch %" PRId64 ", with learning rates of 1/%.0f (the %s of at most %d times)",
               j->at.epoch + 1, j->at.step, ldexp(1, (int)halvings),
               halvings == 1   ? "first"
@@ -174,7 +184,8 @@ static deco_status keep_stopped(run_job *j)
 deco_status run_job_train(run_job *j)
 {
     deco_status st = DECO_OK;
-    const deco_watch watch = {.context = j, .epoch_done = epoch_done, .wants_checkpoint = wants_checkpoint, .checkpoint = checkpoint};
+    const deco_watch watch = {
+        .context = j, .batch_done = batch_done, .epoch_done = epoch_done, .wants_checkpoint = wants_checkpoint, .checkpoint = checkpoint};
 
     j->last_checkpoint = deco_seconds();
     for (;;) {
@@ -188,6 +199,8 @@ deco_status run_job_train(run_job *j)
             return lost;
         if (!st)
             st = keep_record(j, &j->at); /* says so too when the model is lost */
+        if (!st)
+            deco_phases_phase_done(j->phases);
         if (st != DECO_E_DIVERGED)
             break;
         TRY(roll_back(j));

@@ -72,7 +72,8 @@ deco_status run_job_open_particles(run_job *j, int need)
     const deco_options *o = j->o;
     deco_record_paths path = {0};
 
-    TRY(deco_record_paths_of(&path, o->outdir, 0));
+    if (j->resumed)
+        TRY(deco_record_paths_of(&path, o->outdir, 0));
     bool given = o->origin[DECO_OPT_ind] == DECO_FROM_COMMAND || o->origin[DECO_OPT_min_score] == DECO_FROM_COMMAND;
     bool kept = j->resumed && !given && (o->ind || o->min_score) && deco_path_exists(path.ind);
     deco_input in = deco_input_of(o);
@@ -102,21 +103,13 @@ static deco_status settle_blocks(run_job *j)
     return deco_options_put(j->o, "shuffle_block", text, DECO_FROM_COMMAND);
 }
 
-/* All that can be said without reading pixels. */
-static deco_status check_input(run_job *j)
+deco_status run_job_open_input(run_job *j)
 {
     deco_status st = DECO_OK;
     const deco_options *o = j->o;
     bool poses = !deco_searches_poses(o);
     int need = DECO_NEED_STACKS | (poses ? DECO_NEED_POSES : 0) | (poses || o->use_gt_trans ? DECO_NEED_SHIFTS : 0);
 
-    for (int64_t i = 0; i < o->particles.count; i++) { /* that there is one, the option table's check has seen */
-        TRY(deco_outdir_check(o->outdir, o->particles.items[i]));
-        if (o->cache_dir)
-            TRY(deco_cache_dir_check(o->cache_dir, o->particles.items[i]));
-    }
-    if (!o->dry_run && !j->lock && deco_path_is_directory(o->outdir)) /* a new one is locked when it is made */
-        TRY(deco_lock_take(&j->lock, o->outdir, j->m));
     TRY(deco_device_create(&j->dev, o->device, o->threads ? (int)o->threads : deco_comm_threads(j->comm)));
     if (!j->resumed) /* a run that goes on has its encoder in the checkpoint */
         TRY(run_job_open_encoder(j));
@@ -129,6 +122,23 @@ out:
     return st;
 }
 
+static deco_status check_input(run_job *j)
+{
+    deco_status st = DECO_OK;
+    const deco_options *o = j->o;
+
+    for (int64_t i = 0; i < o->particles.count; i++) { /* that there is one, the option table's check has seen */
+        TRY(deco_outdir_check(o->outdir, o->particles.items[i]));
+        if (o->cache_dir)
+            TRY(deco_cache_dir_check(o->cache_dir, o->particles.items[i]));
+    }
+    if (!o->dry_run && !j->lock && deco_path_is_directory(o->outdir)) /* a new one is locked when it is made */
+        TRY(deco_lock_take(&j->lock, o->outdir, j->m));
+    TRY(run_job_open_input(j));
+out:
+    return st;
+}
+
 /* What will be done and what it will take. */
 static deco_status log_plan(run_job *j)
 {
@@ -136,7 +146,7 @@ static deco_status log_plan(run_job *j)
     const deco_particles *p = j->particles;
     const deco_options *o = j->o;
     deco_schedule s = deco_schedule_of(o, p->N);
-    deco_forecast f;
+    deco_forecast *f = &j->forecast;
 
     if (p->input_row && o->ind && !o->min_score)
         deco_info(j->m, "%s: only the %" PRId64 " rows of %s, in its order", p->source, p->N, o->ind);
@@ -157,12 +167,13 @@ static deco_status log_plan(run_job *j)
                   s.total, o->n_imgs_pose_search, s.search_epochs, p->N, s.sgd_epochs, s.sgd_epochs + 2);
     else
         deco_info(j->m, "%" PRId64 " epochs: 2, and epochs_sgd adds %" PRId64, s.total, s.sgd_epochs);
+    TRY(deco_forecast_sizes(f, o, p, j->encoder.depth ? &j->encoder : NULL, j->dev));
+    TRY(deco_forecast_check(f, o, p));
     if (j->model) /* a forecast of the whole says little of what is left */
         goto out;
-    TRY(deco_forecast_measure(&f, o, p, j->encoder.depth ? &j->encoder : NULL, j->dev));
-    j->forecast = f.seconds;
-    deco_info(j->m, "forecast: %s for %" PRId64 " training images, %s of memory, %s on disk", deco_time_text(f.seconds), f.images,
-              deco_size_text(f.memory_bytes), deco_size_text(f.disk_bytes));
+    TRY(deco_forecast_times(f, o, p, j->encoder.depth ? &j->encoder : NULL, j->dev));
+    deco_info(j->m, "forecast: %s for %" PRId64 " training images, %s of memory, %s on disk", deco_time_text(f->seconds), f->images,
+              deco_size_text(f->memory_bytes), deco_size_text(f->disk_bytes));
 out:
     return st;
 }
@@ -201,7 +212,9 @@ static deco_status begin_output(run_job *j)
     TRY(write_options(j));
     TRY(deco_monitor_attach(j->m, outdir));
     TRY(deco_record_uids(outdir, j->particles));
-    TRY(deco_progress_page_create(&j->page, j->o, j->particles, j->forecast, j->m));
+    TRY(deco_phases_create(&j->phases, j->o, j->particles, &j->forecast, j->encoder.depth ? &j->encoder : NULL,
+                           deco_pool_threads(deco_device_pool(j->dev)), j->m));
+    TRY(deco_progress_page_create(&j->page, j->o, j->particles, j->forecast.seconds, j->m));
     if (j->stale_stop && !unlink(j->stop_file))
         deco_info(j->m, "%s was there before the run began, and is removed", j->stop_file);
 out:
@@ -281,11 +294,13 @@ static deco_status analyse(run_job *j, char **summary)
     char *directory = deco_analysis_directory(j->o->outdir, j->at.epoch, j->o);
 
     deco_progress_page_analysis(j->page);
+    deco_phases_restart(j->phases);
     if (!directory)
         TRY(deco_fail_memory(64, "a folder's name"));
     TRY(deco_job_analyze_model(summary, directory, true, j->model, &j->at, j->particles, j->o, j->m));
     if (deco_searches_poses(j->o))
         tell_convergence(j, summary);
+    deco_phases_end(j->phases);
 out:
     free(directory);
     return st;
@@ -468,6 +483,7 @@ out:
     if (st == DECO_E_STOPPED && j.lock)
         unlink(j.stop_file); /* it is done, and would stop the run that goes on */
     end_page(&j, st, *summary);
+    deco_phases_free(j.phases);
     deco_model_free(j.model);
     deco_encoder_weights_free(j.weights);
     deco_images_close(&j.stats);

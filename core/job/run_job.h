@@ -4,7 +4,9 @@
 
 #include "base/monitor.h"
 #include "config/options.h"
+#include "job/forecast.h"
 #include "job/lock.h"
+#include "job/phases.h"
 #include "job/progress_page.h"
 #include "job/stop_watch.h"
 #include "model/model.h"
@@ -22,8 +24,9 @@ typedef struct run_job {
     deco_encoder_weights *weights; /* what it starts from; NULL: drawn, or in the checkpoint */
     deco_model *model;
     deco_position at;
-    bool resumed;    /* outdir holds this run's job.yaml, from now or before */
-    double forecast; /* seconds of training; 0: not measured */
+    bool resumed;           /* outdir holds this run's job.yaml, from now or before */
+    deco_forecast forecast; /* its seconds 0: not measured */
+    deco_phases *phases;
     deco_progress_page *page;
     char *stop_file;        /* OUTDIR/STOP */
     deco_stop_watch *watch; /* for it, and for the end of the time */
@@ -32,6 +35,9 @@ typedef struct run_job {
     deco_position back;     /* ... and went on from here */
     double last_checkpoint; /* deco_seconds() */
 } run_job;
+
+/* Device, encoder and particles, with all that can be said of them without reading pixels. */
+deco_status run_job_open_input(run_job *j);
 
 /* A fresh model and its position. */
 deco_status run_job_begin_model(run_job *j);

@@ -4,6 +4,7 @@
 #include "particles/cache_parts.h"
 #include "particles/network.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -85,9 +86,12 @@ static deco_status check_room(const cache_plan *c, deco_monitor *m)
         deco_warn(m, "%s is on a network file system (%s): a cache is meant for a disk of this machine; give one with --cache_dir",
                   c->directory, network);
     if (needed > room)
-        return deco_fail(DECO_E_FILE,
-                         "%s: the cache needs %.3g GB more, and %.3g GB are free; give --cache_dir on a larger disk, or --cache none",
-                         c->directory, needed / 1e9, room / 1e9);
+        return deco_fail(
+            DECO_E_FILE,
+            "%s: the cache needs %.3g GB more, and %.3g GB are free, enough for %.0f of %lld images; give --cache_dir on a larger "
+            "disk, or --cache none",
+            c->directory, needed / 1e9, room / 1e9, floor((c->bytes - needed + room) / c->bytes * (double)c->images.count),
+            (long long)c->images.count);
     return DECO_OK;
 }
 

@@ -40,6 +40,9 @@ deco_status cache_reader_stretch(uintptr_t *begin, size_t *bytes, cache_reader *
 int64_t deco_cache_number(const deco_cache *c, int64_t row); /* of its image, below deco_cache_images() */
 int64_t deco_cache_images(const deco_cache *c);
 
+/* Bytes on disk of the cache of `p`, made or not. Fails: MEMORY. */
+deco_status deco_cache_bytes(double *out, const deco_particles *p, bool float32, bool encoder);
+
 /* `cryodeco cache build|info|verify|remove`. */
 deco_status deco_cache_command(char **out, const deco_options *o, deco_monitor *m, bool *wrote);
 

@@ -77,3 +77,13 @@ deco_status cache_plan_check_stamps(const cache_plan *c)
     }
     return DECO_OK;
 }
+
+deco_status deco_cache_bytes(double *out, const deco_particles *p, bool float32, bool encoder)
+{
+    distinct_images images = {0};
+    deco_status st = file_order_distinct(&images, p);
+
+    *out = st ? 0 : cache_env_bytes(images.count, record_layout_of(p->D, float32, encoder).bytes);
+    distinct_images_free(&images);
+    return st;
+}

@@ -92,15 +92,8 @@ static void forecast(findings *f, const deco_options *o)
 
 static deco_status forecast_cache(findings *f, bool float32)
 {
-    deco_status st = DECO_OK;
-    distinct_images images = {0};
-
-    TRY(file_order_distinct(&images, f->p));
-    for (int encoder = 0; encoder < 2; encoder++)
-        f->cache_bytes[encoder] = cache_env_bytes(images.count, record_layout_of(f->p->D, float32, encoder).bytes);
-out:
-    distinct_images_free(&images);
-    return st;
+    deco_status st = deco_cache_bytes(&f->cache_bytes[0], f->p, float32, false);
+    return st ? st : deco_cache_bytes(&f->cache_bytes[1], f->p, float32, true);
 }
 
 /* The stacks, and what is known of the images without or with them. */

@@ -494,6 +494,8 @@ deco_status trainer_search_run(trainer *t, deco_epoch_record *r)
         if (!t->m->comm || trainer_search_share(t, deco_comm_rank(t->m->comm), s->n))
             TRY(deco_loader_next(t->loader, &b, &r->seconds_waiting));
         TRY(run_batch(t, &b, (double)t->at->step / (double)batches, 1 / (double)batches, r));
+        int64_t through = t->at->step * each + s->n;
+        trainer_batch_done(t, r, through - done * each, t->plan.images - through);
     }
 out:
     return st;

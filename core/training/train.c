@@ -226,6 +226,14 @@ out:
     return st;
 }
 
+void trainer_batch_done(const trainer *t, const deco_epoch_record *r, int64_t images, int64_t left)
+{
+    const deco_batch_record b = {.so_far = r, .plan = &t->plan, .at = t->at, .images = images, .left = left};
+
+    if (t->watch->batch_done)
+        t->watch->batch_done(t->watch->context, &b);
+}
+
 static double seconds_in_slices(const deco_device *dev)
 {
     double seconds = 0;
@@ -279,6 +287,7 @@ static deco_status run_batches(trainer *t, deco_epoch_record *r)
         TRY(train_batch(t, &b, &all, (double)t->at->step / (double)batches, r));
         r->seconds_step += deco_seconds() - start;
         deco_progress_add(t->mon, all.n);
+        trainer_batch_done(t, r, at + all.n, left - at - all.n);
     }
 out:
     return st;
@@ -502,9 +511,8 @@ out:
     return st;
 }
 
-/* What an epoch holds beside the model. */
-static size_t epoch_bytes(const deco_options *o, const deco_epoch_plan *e, const deco_hypervolume *h, const deco_vit *encoder, int64_t N,
-                          int64_t D, int threads)
+size_t deco_epoch_bytes(const deco_options *o, const deco_epoch_plan *e, const deco_hypervolume *h, const deco_vit *encoder, int64_t N,
+                        int64_t D, int threads)
 {
     int64_t side = 2 * e->radius + 1, P = side * side; /* the square around the mask */
     int64_t loaded = e->search_batch ? e->search_batch : e->batch;
@@ -540,7 +548,7 @@ size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, const 
         deco_epoch_plan e = deco_epoch_plan_of(o, N, D, i);
         if (deco_search_follows(o)) /* at most so far */
             deco_epoch_plan_follow(&e, e.radius);
-        size_t bytes = epoch_bytes(o, &e, h, encoder, N, D, threads);
+        size_t bytes = deco_epoch_bytes(o, &e, h, encoder, N, D, threads);
         if (e.initial_model) /* before the epoch's own memory is taken */
             epoch = deco_initial_model_bytes(o, N, D) > epoch ? deco_initial_model_bytes(o, N, D) : epoch;
         epoch = bytes > epoch ? bytes : epoch;

@@ -77,12 +77,21 @@ typedef struct deco_epoch_record {
     deco_change moved; /* since the epoch before */
 } deco_epoch_record;
 
+/* Between two batches: the epoch so far. */
+typedef struct deco_batch_record {
+    const deco_epoch_record *so_far; /* its seconds; loss and images are not worked out */
+    const deco_epoch_plan *plan;
+    const deco_position *at; /* its epoch and step are those before this batch */
+    int64_t images, left;    /* of the epoch: done since it was taken up, and still to be done */
+} deco_batch_record;
+
 /* Called after each epoch, with the model at rest (for checkpoints and maps). */
 typedef deco_status (*deco_epoch_done)(void *context, const deco_epoch_record *r, const deco_position *at);
 
 /* Who watches a training; any function may be NULL. A failure of one ends the training with it. */
 typedef struct deco_watch {
     void *context;
+    void (*batch_done)(void *context, const deco_batch_record *b);
     deco_epoch_done epoch_done;
     bool (*wants_checkpoint)(void *context); /* asked between two batches, so it has to be quick */
     /* Then called, with the model at rest and its losses seen to be sound. */
@@ -98,6 +107,10 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
 /* What the search (or refinement) of an epoch takes on this machine, measured on empty images: seconds of new snapshots, and of an image. For the forecast. */
 deco_status deco_search_seconds(double *snapshots, double *image, deco_model *m, const deco_particles *p, const deco_options *o,
                                 const deco_epoch_plan *e);
+
+/* What an epoch holds beside the model; one of two may come to less than is said, but their difference is what the larger takes more. */
+size_t deco_epoch_bytes(const deco_options *o, const deco_epoch_plan *e, const deco_hypervolume *h, const deco_vit *encoder, int64_t N,
+                        int64_t D, int threads);
 
 /* Bytes of host memory that training takes, for the forecast; `encoder` NULL: none. */
 size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, const deco_vit *encoder, int64_t N, int64_t D, int threads);

@@ -56,6 +56,9 @@ deco_status trainer_between(trainer *t, int64_t batches);
 void trainer_announce(const trainer *t, bool resumed);
 void trainer_tell(const trainer *t, const deco_epoch_record *r);
 
+/* After each of them: images of the epoch done by now since it was taken up, and still to be done. */
+void trainer_batch_done(const trainer *t, const deco_epoch_record *r, int64_t images, int64_t left);
+
 /* What the epochs of t->plan need; the batches of one that are still to be done, at->step counting search batches. */
 deco_status trainer_search_create(trainer *t);
 /* Of a search batch of n images, those of a worker: its parts of the batches that it is trained in. */

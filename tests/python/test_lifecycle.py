@@ -4,6 +4,7 @@ import os
 import pathlib
 import random
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -174,6 +175,35 @@ def test_info_says_what_is_there():
         assert word in text, text
     facts = json.loads(cryodeco("info", JOB, "--json").stdout)
     assert 1000 in facts.values()
+
+
+def test_info_forecasts_a_run_with_its_options_and_says_what_would_fit():
+    settings = ("--use_gt_poses", "True", "--use_conf_encoder", "False", "--epochs_sgd", "1", "--n_imgs_pose_search", "0")
+    said = json.loads(cryodeco("info", JOB, "--forecast", "--json", *settings).stdout)
+    assert said["fits"] and [(x["name"], x["epochs"]) for x in said["phases"]] == [("pretraining", 1), ("training", 3)]
+    assert abs(sum(x["seconds"] for x in said["phases"]) / said["seconds"] - 1) < 1e-6 and said["memory_bytes"] < said["memory_allowed_bytes"]
+    text = cryodeco("info", JOB, "--forecast", *settings).stdout
+    assert "training: 3 epochs" in text and "memory" in text and "disk" in text
+    r = cryodeco("info", JOB, "--epochs_sgd", "1", check=False)  # without the word it is an option of run alone
+    assert r.returncode == 2 and "epochs_sgd" in r.stderr
+
+
+def test_a_run_that_memory_cannot_hold_is_refused_with_the_number_that_fits(tmp_path):
+    settings = ("--use_gt_poses", "True", "--use_conf_encoder", "False", "--threads", "1", "--batch_size_known_poses", "4096")
+
+    def small(megabytes):
+        return lambda: resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
+
+    def forecast(megabytes):
+        return json.loads(cryodeco("info", JOB, "--forecast", "--json", *settings, preexec_fn=small(megabytes)).stdout)
+
+    none = forecast(60)  # less than its decoder alone
+    assert not none["fits"] and none["particles_that_fit"] == 0 and "no number of particles" in none["why_not"]
+    limit = (none["memory_bytes"] >> 20) - 8
+    said = forecast(limit)
+    assert not said["fits"] and said["batch_that_fits"] == 2048 and "batches of at most 2048" in said["why_not"]
+    r = cryodeco("run", "--particles", JOB, "--outdir", tmp_path / "results", *settings, check=False, preexec_fn=small(limit))
+    assert r.returncode == 2 and "batches of at most" in r.stderr and not (tmp_path / "results").exists()
 
 
 def test_help_options_version_and_plugin():
