@@ -165,7 +165,8 @@ int main(int argc, char **argv)
                      checkpoint = {.sa_handler = on_checkpoint, .sa_flags = SA_RESTART};
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
-    sigaction(SIGUSR1, &checkpoint, NULL);
+    sigaction(SIGUSR1, &stop, NULL); /* what Slurm is asked to warn with */
+    sigaction(SIGUSR2, &checkpoint, NULL);
     fault_watch();
 
     deco_command_run(command, options, running, &text, &code); /* a failure is logged through the monitor */

@@ -105,7 +105,8 @@ static void print_foot(FILE *f)
           ".TP\n.B CRYODECO_BLUEPRINTS\nThe folder of the presets, where it is not beside the program.\n"
           ".TP\n.B CRYODECO_PYTHON\nThe Python of \\fBcryodeco cryosparc\\fR; python3 unless given.\n"
           ".TP\n.B TMPDIR\nWhere \\fBcryodeco selftest\\fR works without \\-\\-cache_dir.\n"
-          ".SH SIGNALS\nSIGTERM and SIGINT stop a run with a whole checkpoint (exit status 75); SIGUSR1 writes one and the run goes on.\n"
+          ".SH SIGNALS\nSIGTERM, SIGINT and SIGUSR1 stop a run with a whole checkpoint (exit status 75); SIGUSR2 writes one and the run "
+          "goes on.\n"
           ".SH SEE ALSO\nINSTALL.md and docs/ of the program's source: files of a run, CryoSPARC, the check of maps.\n",
           f);
 }

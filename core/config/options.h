@@ -84,6 +84,11 @@ deco_status deco_options_put(deco_options *o, const char *name, const char *valu
 /* YAML mapping of name: value (scalars, lists). Fails: FILE, FORMAT with file and line, ARGUMENT. */
 deco_status deco_options_read_yaml(deco_options *o, const char *path, deco_origin origin);
 
+/* A word as a POSIX shell takes it, in quotes where it has to be; and those options of `command` that were given on the command line as such words,
+ * each in a line of its own, " \\\n    --name value"; not the n of `but`. Free with free(). NULL, fails: MEMORY. */
+char *deco_shell_word(const char *word);
+deco_status deco_options_words(char **out, const deco_options *o, int command, const int *but, int n);
+
 /* The resolved parameters of `command` as YAML text that deco_options_read_yaml takes back with the same values
  * (reals to 17 digits where needed). Free with free(). */
 deco_status deco_options_write_yaml(char **out, const deco_options *o, int command);

@@ -19,6 +19,8 @@ typedef struct command {
 
 static deco_status run_job(const deco_options *o, deco_monitor *m, bool *wrote, char **out)
 {
+    if (o->slurm)
+        return deco_job_slurm(out, o, m);
     return o->skip_train ? deco_job_analyze(o, m, wrote, out) : deco_job_run(o, m, wrote, out);
 }
 

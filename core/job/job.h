@@ -10,6 +10,9 @@
 /* `cryodeco run`. *wrote becomes true once something is written (exit code 1 instead of 2 from there on); *summary is for stdout. */
 deco_status deco_job_run(const deco_options *o, deco_monitor *m, bool *wrote, char **summary);
 
+/* `cryodeco run --slurm`: the batch script, with the options that were given; the input is looked at, for the memory to ask for. */
+deco_status deco_job_slurm(char **out, const deco_options *o, deco_monitor *m);
+
 /* `cryodeco info JOB --forecast`: what a run with these options would take here, as text or JSON. Writes nothing. */
 deco_status deco_job_forecast(char **out, const deco_options *o, deco_monitor *m);
 

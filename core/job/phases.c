@@ -13,8 +13,8 @@
 enum { SETTLED_BATCHES = 3 }; /* with so many the first, which touches its memory for the first time, is left out */
 static const double measured_share = 0.02, look_every_s = 0.1;
 
-/* Fonts and surfaces of the progress page's pictures, from the first on: the heap keeps them. */
-static const double picture_bytes = 7e6;
+/* Fonts and surfaces of the progress page's pictures. */
+static const double picture_bytes = 6e6;
 
 /* Images done, what work they were and what time it took. */
 typedef struct measured {
@@ -31,7 +31,6 @@ struct deco_phases {
     deco_hypervolume shape;
     const deco_vit *encoder; /* NULL: none */
     int threads;
-    bool pictures; /* were made */
     deco_ticker *ticker;
     _Atomic double peak; /* bytes held, since the phase began */
     bool alone;          /* no thread looks: batches do */
@@ -226,7 +225,7 @@ static double seconds_left(const deco_phases *s, const measured *all, const deco
 static double bytes_at_end(const deco_phases *s)
 {
     double D = (double)s->p->D;
-    return s->before.checkpoint_bytes + 2 * D * D * D * sizeof(float) + (s->pictures || !s->o->log_heavy_interval ? 0 : picture_bytes);
+    return s->before.checkpoint_bytes + 2 * D * D * D * sizeof(float) + (s->o->log_heavy_interval ? picture_bytes : 0);
 }
 
 static void tell_forecast(deco_phases *s, const deco_batch_record *b, double more, const what_is_left *left)
@@ -282,7 +281,6 @@ void deco_phases_phase_done(deco_phases *s)
     if (!s->running)
         return;
     tell_end(s, deco_phase_name(s->kind), deco_seconds() - s->begun, s->before.phase[s->kind].seconds);
-    s->pictures = true;
     deco_phases_restart(s);
 }
 

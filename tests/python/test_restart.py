@@ -193,12 +193,12 @@ def test_stop_file_of_before_stops_nothing(tmp_path):
     assert "is removed" in r.stderr and not (tmp_path / "run/STOP").exists()
 
 
-def test_sigusr1_writes_a_checkpoint_and_the_run_goes_on(tmp_path, uninterrupted):
+def test_sigusr2_writes_a_checkpoint_and_the_run_goes_on(tmp_path, uninterrupted):
     whole, _ = uninterrupted("known poses")
     outdir = tmp_path / "run"
     p = start(outdir, *PLANS["known poses"], "--seed", 3)
     wait_for(p, lambda: epochs_of(outdir) >= 2)
-    p.send_signal(signal.SIGUSR1)
+    p.send_signal(signal.SIGUSR2)
     wait_for(p, lambda: on_the_way(outdir))
     text = p.communicate(timeout=60)[1]
     assert p.returncode == 0 and f"checkpoint: {on_the_way(outdir)[0]}" in text, text
