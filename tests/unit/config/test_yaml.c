@@ -103,7 +103,7 @@ static void the_way_back_is_exact(void **state)
     deco_options_free(back);
 }
 
-/* Pseudo-random values of every real, whole and true-or-false option of every command. */
+/* Pseudo-random values of every real, whole and true-or-false option of every command that is kept for the next call. */
 static void the_way_back_is_exact_for_any_number(void **state)
 {
     uint64_t bits = 1;
@@ -112,6 +112,8 @@ static void the_way_back_is_exact_for_any_number(void **state)
         for (int i = 0; i < DECO_OPTIONS; i++) {
             const option_row *row = &option_table[i];
             option_range r = option_range_of(row->range);
+            if (!strcmp(row->group, "this call"))
+                continue;
             bits = bits * 6364136223846793005u + 1442695040888963407u;
             double u = (double)(bits >> 11) * 0x1p-53, high = r.high < 1e15 ? r.high : r.low + 1e9;
             char text[40];
@@ -119,12 +121,11 @@ static void the_way_back_is_exact_for_any_number(void **state)
                 option_print_real(text, r.low + (high - r.low) * u * u * u);
             else if (row->kind == OPTION_INT)
                 snprintf(text, sizeof text, "%.0f", r.low + (high - r.low) * u);
-            else if (row->kind == OPTION_BOOL && strcmp(row->group, "this call"))
+            else if (row->kind == OPTION_BOOL)
                 strcpy(text, u < 0.5 ? "true" : "false");
             else
                 continue;
-            if (i != DECO_OPT_epoch)
-                assert_int_equal(deco_options_put(o, row->name, text, DECO_FROM_COMMAND), DECO_OK);
+            assert_int_equal(deco_options_put(o, row->name, text, DECO_FROM_COMMAND), DECO_OK);
         }
         deco_options *back = there_and_back(DECO_FOR_ALL);
         expect_same(o, back);
