@@ -25,7 +25,7 @@ char *deco_shell_word(const char *word)
     if (!out)
         return NULL;
     if (*word && strspn(word, plain) == strlen(word))
-        return strcpy(out, word);
+        return memcpy(out, word, strlen(word) + 1);
     *at++ = '\'';
     for (const char *c = word; *c; c++)
         if (*c == '\'') {
