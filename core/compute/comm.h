@@ -41,7 +41,7 @@ bool deco_comm_said(deco_comm *c);
 /* Did the first worker's failure end it, after it wrote something? */
 bool deco_comm_wrote(deco_comm *c);
 
-/* x [n] becomes Σ weight·x over the workers, each with its own weight: products in double, added in the order of the workers, rounded once. */
+/* x [n] becomes Σ weight·x over the workers, each with its own weight: products rounded to float, added up in double in the order of the workers. */
 deco_status deco_comm_sum(deco_comm *c, float *x, int64_t n, double weight, const char *what);
 deco_status deco_comm_sum_doubles(deco_comm *c, double *x, int64_t n, const char *what); /* for few */
 
