@@ -25,7 +25,9 @@ tests/style/tidy.sh build/release
 
 configure_and_build sanitize -DCRYODECO_TESTS=ON
 say "tests under the address and undefined-behaviour sanitizers"
-ctest --test-dir build/sanitize -L 'unit|golden' -j2 --output-on-failure --quiet
+slow='analysis_test_(answers|cluster_count)$' # statistics of many sets: half a minute and more each
+[ "${LONG:-0}" = 1 ] && slow='^$'
+ctest --test-dir build/sanitize -L 'unit|golden' -E "$slow" -j2 --output-on-failure --quiet
 LSAN_OPTIONS=suppressions=$PWD/tests/support/leaks.supp:print_suppressions=0 CRYODECO=$PWD/build/sanitize/bin/cryodeco \
     python -m pytest -q -p no:cacheprovider tests/python/test_bad_input.py
 LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
@@ -34,7 +36,7 @@ LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.s
 
 configure_and_build tsan -DCRYODECO_TESTS=ON
 say "tests under the thread sanitizer"
-slow='analysis_test_(answers|umap|clusters|cluster_count)|training_test_search$' # minutes each under this sanitizer
+slow='analysis_test_(answers|umap|clusters|cluster_count|hand|figures)|training_test_search$' # up to minutes each under this sanitizer
 [ "${LONG:-0}" = 1 ] && slow='^$'
 ctest --test-dir build/tsan -L threads -E "$slow" -j2 --output-on-failure --quiet
 
@@ -43,8 +45,8 @@ if [ "${LONG:-0}" = 1 ]; then
     say "fuzzing, a million inputs a reader"
     FUZZ_RUNS=1000000 tests/fuzz/run.sh build/fuzz
 else
-    say "fuzzing, ${FUZZ_SECONDS:-6} s a reader"
-    tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-6}"
+    say "fuzzing, ${FUZZ_SECONDS:-4} s a reader"
+    tests/fuzz/run.sh build/fuzz "${FUZZ_SECONDS:-4}"
 fi
 
 if [ "${LONG:-0}" = 1 ]; then
