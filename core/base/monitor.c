@@ -2,13 +2,13 @@
 #include "base/monitor.h"
 #include "base/file.h"
 #include "base/progress.h"
+#include "base/threads.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -338,12 +338,8 @@ static void *ticker_main(void *argument)
 
 static void start_ticker(deco_monitor *m)
 {
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    m->ticking = pthread_create(&m->ticker, NULL, ticker_main, m) == 0; /* without it there is no progress line: no reason to fail */
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    /* Without it there is no progress line: no reason to fail. */
+    m->ticking = !deco_thread_start(&m->ticker, ticker_main, m, "a thread for the progress line");
 }
 
 void deco_progress_begin(deco_monitor *m, const char *what, int64_t total, const char *unit)

@@ -1,8 +1,8 @@
 #include "base/ticker.h"
+#include "base/threads.h"
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -59,19 +59,13 @@ static void release(deco_ticker *t)
 deco_ticker *deco_ticker_start(double seconds, bool (*tick)(void *context), void *context)
 {
     deco_ticker *t = calloc(1, sizeof *t);
-    sigset_t all, before;
-    int rc;
 
     if (!t)
         return NULL;
     t->seconds = seconds, t->tick = tick, t->context = context;
     pthread_mutex_init(&t->mutex, NULL);
     pthread_cond_init(&t->wake, NULL);
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    rc = pthread_create(&t->thread, NULL, ticker_main, t);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!rc)
+    if (!deco_thread_start(&t->thread, ticker_main, t, "a ticker"))
         return t;
     release(t);
     return NULL;

@@ -1,11 +1,11 @@
 /* Looks after the other workers on a thread of its own: the first one after all, all after the first. A connection that closes, a worker without
  * a sign of life, one that should work and takes no processor time: each ends the job with one message. */
+#include "base/threads.h"
 #include "compute/comm_parts.h"
 
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,7 +214,6 @@ deco_status comm_watch_begin(deco_comm *c, const int *fd, const char *names, siz
 {
     deco_status st = DECO_OK;
     comm_watch *w = &c->watch;
-    sigset_t all, before;
 
     w->silent_s = silent_s;
     TRY(deco_alloc(&w->peer, (size_t)c->size, sizeof *w->peer, "the watch over the workers"));
@@ -228,12 +227,8 @@ deco_status comm_watch_begin(deco_comm *c, const int *fd, const char *names, siz
     }
     if (pipe(w->wake))
         TRY(deco_fail_errno(DECO_E_MEMORY, "no pipe for the watch over the workers"));
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    w->running = !pthread_create(&w->thread, NULL, watch_main, c);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!w->running)
-        TRY(deco_fail(DECO_E_MEMORY, "no thread for the watch over the workers"));
+    TRY(deco_thread_start(&w->thread, watch_main, c, "a thread for the watch over the workers"));
+    w->running = true;
 out:
     if (st)
         close_all(w);
