@@ -114,18 +114,18 @@ static deco_status exchange(deco_comm *c, const deco_parcel *out, const deco_par
 
 /* ---- what all do together ------------------------------------------------------------------------------------------ */
 
-/* Room for n floats, kept. */
-static deco_status make_room(deco_comm *c, size_t n)
+/* Room for a call, kept. */
+static deco_status make_room(deco_comm *c, size_t bytes)
 {
     deco_status st = DECO_OK;
 
-    if (n <= c->room_size)
+    if (bytes <= c->room_bytes)
         return DECO_OK;
     free(c->room);
     c->room = NULL;
-    c->room_size = 0;
-    TRY(deco_alloc(&c->room, n, sizeof *c->room, "a sum over the workers"));
-    c->room_size = n;
+    c->room_bytes = 0;
+    TRY(deco_alloc(&c->room, bytes, 1, "what the workers tell one another"));
+    c->room_bytes = bytes;
 out:
     return st;
 }
@@ -137,82 +137,65 @@ static int64_t segment(const deco_comm *c, int64_t n, int i) { return n / c->siz
 deco_status deco_comm_sum(deco_comm *c, float *x, int64_t n, double weight, const char *what)
 {
     deco_status st = DECO_OK;
-    deco_parcel *out = NULL, *in;
-    size_t f = sizeof *x, *first = NULL;
+    size_t f = sizeof *x;
 
     if (!c || !n)
         return DECO_OK;
+    deco_parcel *out = c->parcel, *in = out + c->size;
     int64_t mine = segment(c, n, c->rank), count = segment(c, n, c->rank + 1) - mine;
-    TRY(make_room(c, (size_t)count * (size_t)c->size));
-    TRY(deco_alloc(&out, 2 * (size_t)c->size, sizeof *out, "a sum over the workers"));
-    TRY(deco_alloc(&first, (size_t)c->size + 1, sizeof *first, "a sum over the workers"));
-    in = out + c->size;
+    TRY(make_room(c, (size_t)count * (size_t)c->size * f));
+    float *room = c->room;
     for (int64_t i = 0; i < n; i++)
         x[i] = (float)(weight * (double)x[i]);
     for (int i = 0; i < c->size; i++) {
-        first[i] = (size_t)segment(c, n, i) * f;
+        c->first[i] = (size_t)segment(c, n, i) * f;
         out[i] = (deco_parcel){x + segment(c, n, i), (size_t)(segment(c, n, i + 1) - segment(c, n, i)) * f};
-        in[i] = (deco_parcel){c->room + (int64_t)i * count, (size_t)count * f};
+        in[i] = (deco_parcel){room + (int64_t)i * count, (size_t)count * f};
     }
-    first[c->size] = (size_t)n * f;
+    c->first[c->size] = (size_t)n * f;
     TRY(exchange(c, out, in, what));
-    memcpy(c->room + (int64_t)c->rank * count, x + mine, (size_t)count * f);
+    memcpy(room + (int64_t)c->rank * count, x + mine, (size_t)count * f);
     for (int64_t i = 0; i < count; i++) {
         double sum = 0;
         for (int g = 0; g < c->size; g++)
-            sum += (double)c->room[g * count + i];
+            sum += (double)room[g * count + i];
         x[mine + i] = (float)sum;
     }
-    TRY(deco_comm_gather(c, x, first, what));
+    TRY(deco_comm_gather(c, x, c->first, what));
 out:
-    free(out);
-    free(first);
     return st;
 }
 
 deco_status deco_comm_gather(deco_comm *c, void *x, const size_t *first, const char *what)
 {
-    deco_status st = DECO_OK;
-    deco_parcel *out = NULL, *in;
     unsigned char *at = x;
 
     if (!c)
         return DECO_OK;
-    TRY(deco_alloc(&out, 2 * (size_t)c->size, sizeof *out, "a gather over the workers"));
-    in = out + c->size;
+    deco_parcel *out = c->parcel, *in = out + c->size;
     for (int i = 0; i < c->size; i++) {
         out[i] = (deco_parcel){at + first[c->rank], first[c->rank + 1] - first[c->rank]};
         in[i] = (deco_parcel){at + first[i], first[i + 1] - first[i]};
     }
-    TRY(exchange(c, out, in, what));
-out:
-    free(out);
-    return st;
+    return exchange(c, out, in, what);
 }
 
 /* As many bytes from each, into `all` [size,bytes]. */
 static deco_status gather_equal(deco_comm *c, void *all, size_t bytes, const char *what)
 {
-    deco_status st = DECO_OK;
-    size_t *first = NULL;
-
-    TRY(deco_alloc(&first, (size_t)c->size + 1, sizeof *first, "a gather over the workers"));
     for (int i = 0; i <= c->size; i++)
-        first[i] = (size_t)i * bytes;
-    TRY(deco_comm_gather(c, all, first, what));
-out:
-    free(first);
-    return st;
+        c->first[i] = (size_t)i * bytes;
+    return deco_comm_gather(c, all, c->first, what);
 }
 
 deco_status deco_comm_sum_doubles(deco_comm *c, double *x, int64_t n, const char *what)
 {
     deco_status st = DECO_OK;
-    double *all = NULL;
 
     if (!c || !n)
         return DECO_OK;
-    TRY(deco_alloc(&all, (size_t)n * (size_t)c->size, sizeof *all, "a sum over the workers"));
+    TRY(make_room(c, (size_t)n * (size_t)c->size * sizeof *x));
+    double *all = c->room;
     memcpy(all + c->rank * n, x, (size_t)n * sizeof *x);
     TRY(gather_equal(c, all, (size_t)n * sizeof *x, what));
     for (int64_t i = 0; i < n; i++) {
@@ -221,24 +204,22 @@ deco_status deco_comm_sum_doubles(deco_comm *c, double *x, int64_t n, const char
             x[i] += all[g * n + i];
     }
 out:
-    free(all);
     return st;
 }
 
 deco_status deco_comm_any(deco_comm *c, unsigned *bits, const char *what)
 {
     deco_status st = DECO_OK;
-    unsigned *all = NULL;
 
     if (!c)
         return DECO_OK;
-    TRY(deco_alloc(&all, (size_t)c->size, sizeof *all, "an agreement of the workers"));
+    TRY(make_room(c, (size_t)c->size * sizeof *bits));
+    unsigned *all = c->room;
     all[c->rank] = *bits;
     TRY(gather_equal(c, all, sizeof *all, what));
     for (int g = 0; g < c->size; g++)
         *bits |= all[g];
 out:
-    free(all);
     return st;
 }
 
@@ -246,12 +227,10 @@ out:
 deco_status deco_comm_share(deco_comm *c, void *x, size_t bytes, const char *what)
 {
     deco_status st = DECO_OK;
-    deco_parcel *out = NULL, *in;
 
     if (!c)
         return DECO_OK;
-    TRY(deco_alloc(&out, 2 * (size_t)c->size, sizeof *out, "news for the workers"));
-    in = out + c->size;
+    deco_parcel *out = c->parcel, *in = out + c->size;
     for (int reach = 1; reach < c->size; reach *= 2) {
         memset(out, 0, 2 * (size_t)c->size * sizeof *out);
         if (c->rank < reach && c->rank + reach < c->size)
@@ -261,7 +240,6 @@ deco_status deco_comm_share(deco_comm *c, void *x, size_t bytes, const char *wha
         TRY(exchange(c, out, in, what));
     }
 out:
-    free(out);
     return st;
 }
 
@@ -291,6 +269,8 @@ static void release(deco_comm *c, bool failed)
         c->transport->close(c->transport, failed);
     free(c->room);
     free(c->host);
+    free(c->parcel);
+    free(c->first);
     free(c->watch.peer);
     pthread_mutex_destroy(&c->lock);
     free(c);
@@ -318,6 +298,8 @@ deco_status deco_comm_open(deco_comm **out, double silent_s, deco_monitor *m)
     t = NULL;
     snprintf(c->at, sizeof c->at, "beginning");
     snprintf(c->words, sizeof c->words, "%d workers, %s", c->size, c->transport->words);
+    TRY(deco_alloc(&c->parcel, 2 * (size_t)c->size, sizeof *c->parcel, "the workers"));
+    TRY(deco_alloc(&c->first, (size_t)c->size + 1, sizeof *c->first, "the workers"));
     TRY(introduce(c, &names, NAME));
     if (!fd) {
         TRY(deco_alloc(&fd, (size_t)c->size, sizeof *fd, "the workers"));

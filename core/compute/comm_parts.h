@@ -50,8 +50,11 @@ struct deco_comm {
     comm_watch watch;
     deco_monitor *m;
     double sent;
-    float *room, *host; /* of a sum; of numbers that a device holds */
-    size_t room_size, host_size;
+    void *room; /* of a call's parts; and of numbers that a device holds: both kept, so that a step allocates nothing */
+    float *host;
+    size_t room_bytes, host_size;
+    deco_parcel *parcel; /* [2,size] of an exchange: what goes out, what comes in */
+    size_t *first;       /* [size + 1] of a gather */
 
     pthread_mutex_t lock;      /* of what follows */
     char at[120], before[120]; /* what it does; and did before it began to wait */

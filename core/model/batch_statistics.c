@@ -1,5 +1,6 @@
 /* BatchNorm over the batches of all workers together. METHOD.md section 4. */
 #include "model/batch_statistics.h"
+#include "compute/backend.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -97,13 +98,13 @@ deco_status deco_batch_gradient_of_all(deco_encoder *e, deco_array dx, deco_arra
         double here = (double)host[i] / (double)x.shape[0], all = sums[i] / sums[2 * C];
         host[i] = (float)((double)host[2 * C + i % C] * host[4 * C + i % C] * (here - all));
     }
-    TRY(deco_device_alloc(e->dev, &device, (size_t)(dx.shape[0] * C + 2 * C) * sizeof *device, "a BatchNorm's gradient"));
+    TRY(deco_scratch_take(e->dev, &device, (size_t)(dx.shape[0] * C + 2 * C) * sizeof *device, "a BatchNorm's gradient"));
     TRY(deco_device_upload(e->dev, device, host, 2 * bytes));
     deco_array change = deco_f32_2(device + 2 * C, dx.shape[0], C);
     TRY(deco_batch_norm(e->dev, change, x, stats, deco_f32_1(device, C), deco_f32_1(device + C, C)));
     TRY(deco_add(e->dev, dx, dx, change));
 out:
-    deco_device_release(e->dev, device);
+    deco_scratch_give(e->dev, device);
     free(host);
     free(sums);
     return st;

@@ -5,7 +5,6 @@
 #include "compute/cpu/vit_rows.h"
 #include "compute/vit_parts.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct half {
@@ -71,7 +70,7 @@ deco_status cpu_vit_mlp(deco_device *dev, deco_array y, deco_array saved, deco_a
     if (!B)
         return DECO_OK;
     h.saved = saved.data, h.stats = stats.data, h.parts = cpu_tiles(4 * C, cpu_products_best()->rows);
-    TRY(deco_alloc(&w, (size_t)h.parts + 1, sizeof *w, "weights to pack"));
+    TRY(deco_scratch_take(dev, &w, ((size_t)h.parts + 1) * sizeof *w, "weights to pack"));
     for (int64_t i = 0; i < h.parts; i++)
         w[i] = (cpu_vit_packed){h.p.fc1 + part_begin(&h, i) * C, part_begin(&h, i + 1) - part_begin(&h, i), C, false, NULL};
     w[h.parts] = (cpu_vit_packed){h.p.fc2, C, 4 * C, false, NULL};
@@ -80,7 +79,7 @@ deco_status cpu_vit_mlp(deco_device *dev, deco_array y, deco_array saved, deco_a
     TRY(cpu_for(dev, B, 1, forward_image, &h));
 out:
     deco_scratch_give(dev, block);
-    free(w);
+    deco_scratch_give(dev, w);
     return st;
 }
 
