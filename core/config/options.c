@@ -267,6 +267,14 @@ deco_status deco_options_put(deco_options *o, const char *name, const char *text
     return option_put(o, name, text, origin, false);
 }
 
+deco_status deco_options_put_whole(deco_options *o, const char *name, int64_t whole)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%" PRId64, whole);
+    return deco_options_put(o, name, text, DECO_FROM_COMMAND);
+}
+
 deco_status deco_options_create(deco_options **out)
 {
     deco_status st = DECO_OK;

@@ -80,6 +80,8 @@ deco_status deco_options_copy(deco_options **out, const deco_options *o);
 
 /* Sets with an origin; a value of a weaker origin leaves a stronger one alone. */
 deco_status deco_options_put(deco_options *o, const char *name, const char *value, deco_origin origin);
+/* A whole number that the program settled itself, as if it were given on the command line: it is kept in job.yaml. */
+deco_status deco_options_put_whole(deco_options *o, const char *name, int64_t whole);
 
 /* YAML mapping of name: value (scalars, lists). Fails: FILE, FORMAT with file and line, ARGUMENT. */
 deco_status deco_options_read_yaml(deco_options *o, const char *path, deco_origin origin);

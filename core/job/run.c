@@ -26,14 +26,12 @@
 static deco_status draw_seed(deco_options *o)
 {
     uint64_t seed;
-    char text[24];
 
     if (deco_option_given(o, DECO_OPT_seed))
         return DECO_OK;
     if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
         return deco_fail_errno(DECO_E_FILE, "no random seed from the system; give one with --seed");
-    snprintf(text, sizeof text, "%" PRIu64, seed >> 33);
-    return deco_options_put(o, "seed", text, DECO_FROM_COMMAND);
+    return deco_options_put_whole(o, "seed", (int64_t)(seed >> 33));
 }
 
 /* job.yaml must mean the same from any directory. A path that does not exist is left for its reader to complain of. */
@@ -66,10 +64,12 @@ static void make_input_absolute(char **path)
 }
 
 /* A resumed run has its rows in out/ind.npy: the user's file may be gone, or hold others by now. */
-deco_status run_job_open_particles(run_job *j, int need)
+deco_status run_job_open_particles(run_job *j)
 {
     deco_status st = DECO_OK;
     const deco_options *o = j->o;
+    bool poses = !deco_searches_poses(o);
+    int need = DECO_NEED_STACKS | (poses ? DECO_NEED_POSES : 0) | (poses || o->use_gt_trans ? DECO_NEED_SHIFTS : 0);
     deco_record_paths path = {0};
 
     if (j->resumed)
@@ -93,33 +93,53 @@ static deco_status settle_blocks(run_job *j)
 {
     record_layout l = record_layout_of(j->particles->D, !strcmp(j->o->image_precision, "float32"), j->o->use_conf_encoder);
     int64_t block = deco_block_for(j->particles->N, (double)l.bytes);
-    char text[24];
 
     if (deco_option_given(j->o, DECO_OPT_shuffle_block) || !block || j->resumed)
         return DECO_OK;
     deco_info(j->m, "the images do not fit in memory: they are shuffled by blocks of %" PRId64 " (--shuffle_block 0 shuffles all together)",
               block);
-    snprintf(text, sizeof text, "%" PRId64, block);
-    return deco_options_put(j->o, "shuffle_block", text, DECO_FROM_COMMAND);
+    return deco_options_put_whole(j->o, "shuffle_block", block);
 }
 
 deco_status run_job_open_input(run_job *j)
 {
     deco_status st = DECO_OK;
     const deco_options *o = j->o;
-    bool poses = !deco_searches_poses(o);
-    int need = DECO_NEED_STACKS | (poses ? DECO_NEED_POSES : 0) | (poses || o->use_gt_trans ? DECO_NEED_SHIFTS : 0);
 
     TRY(deco_device_create(&j->dev, o->device, o->threads ? (int)o->threads : deco_comm_threads(j->comm)));
     if (!j->resumed) /* a run that goes on has its encoder in the checkpoint */
         TRY(run_job_open_encoder(j));
-    TRY(run_job_open_particles(j, need));
+    TRY(run_job_open_particles(j));
     TRY(settle_blocks(j));
     if (o->k_num > j->particles->N)
         TRY(deco_fail(DECO_E_ARGUMENT, "k_num is %" PRId64 ", but %s has only %" PRId64 " particles; a cluster needs at least one",
                       o->k_num, j->particles->source, j->particles->N));
 out:
     return st;
+}
+
+deco_status run_job_look(run_job *j, const deco_options *o)
+{
+    deco_status st = DECO_OK;
+
+    TRY(deco_options_copy(&j->o, o));
+    TRY(run_job_open_input(j));
+    TRY(deco_forecast_sizes(&j->forecast, j->o, j->particles, run_job_encoder(j), j->dev));
+out:
+    return st;
+}
+
+void run_job_close(run_job *j)
+{
+    deco_phases_free(j->phases);
+    deco_model_free(j->model);
+    deco_encoder_weights_free(j->weights);
+    deco_images_close(&j->stats);
+    deco_particles_free(j->particles);
+    deco_device_free(j->dev);
+    deco_lock_release(j->lock);
+    deco_options_free(j->o);
+    free(j->stop_file);
 }
 
 static deco_status check_input(run_job *j)
@@ -167,11 +187,11 @@ static deco_status log_plan(run_job *j)
                   s.total, o->n_imgs_pose_search, s.search_epochs, p->N, s.sgd_epochs, s.sgd_epochs + 2);
     else
         deco_info(j->m, "%" PRId64 " epochs: 2, and epochs_sgd adds %" PRId64, s.total, s.sgd_epochs);
-    TRY(deco_forecast_sizes(f, o, p, j->encoder.depth ? &j->encoder : NULL, j->dev));
+    TRY(deco_forecast_sizes(f, o, p, run_job_encoder(j), j->dev));
     TRY(deco_forecast_check(f, o, p));
     if (j->model) /* a forecast of the whole says little of what is left */
         goto out;
-    TRY(deco_forecast_times(f, o, p, j->encoder.depth ? &j->encoder : NULL, j->dev));
+    TRY(deco_forecast_times(f, o, p, run_job_encoder(j), j->dev));
     deco_info(j->m, "forecast: %s for %" PRId64 " training images, %s of memory, %s on disk", deco_time_text(f->seconds), f->images,
               deco_size_text(f->memory_bytes), deco_size_text(f->disk_bytes));
 out:
@@ -212,8 +232,8 @@ static deco_status begin_output(run_job *j)
     TRY(write_options(j));
     TRY(deco_monitor_attach(j->m, outdir));
     TRY(deco_record_uids(outdir, j->particles));
-    TRY(deco_phases_create(&j->phases, j->o, j->particles, &j->forecast, j->encoder.depth ? &j->encoder : NULL,
-                           deco_pool_threads(deco_device_pool(j->dev)), j->m));
+    TRY(deco_phases_create(&j->phases, j->o, j->particles, &j->forecast, run_job_encoder(j), deco_pool_threads(deco_device_pool(j->dev)),
+                           j->m));
     TRY(deco_progress_page_create(&j->page, j->o, j->particles, j->forecast.seconds, j->m));
     if (j->stale_stop && !unlink(j->stop_file))
         deco_info(j->m, "%s was there before the run began, and is removed", j->stop_file);
@@ -483,14 +503,6 @@ out:
     if (st == DECO_E_STOPPED && j.lock)
         unlink(j.stop_file); /* it is done, and would stop the run that goes on */
     end_page(&j, st, *summary);
-    deco_phases_free(j.phases);
-    deco_model_free(j.model);
-    deco_encoder_weights_free(j.weights);
-    deco_images_close(&j.stats);
-    deco_particles_free(j.particles);
-    deco_device_free(j.dev);
-    deco_lock_release(j.lock);
-    deco_options_free(j.o);
-    free(j.stop_file);
+    run_job_close(&j);
     return st;
 }

@@ -36,8 +36,16 @@ typedef struct run_job {
     double last_checkpoint; /* deco_seconds() */
 } run_job;
 
+static inline const deco_vit *run_job_encoder(const run_job *j) { return j->encoder.depth ? &j->encoder : NULL; } /* NULL: none */
+
 /* Device, encoder and particles, with all that can be said of them without reading pixels. */
 deco_status run_job_open_input(run_job *j);
+
+/* For what only asks: options copied, the input opened as a run would, memory and disk forecast. Then run_job_close, also when it fails. */
+deco_status run_job_look(run_job *j, const deco_options *o);
+
+/* Frees all but page, watch and workers, which end with words of their own. */
+void run_job_close(run_job *j);
 
 /* A fresh model and its position. */
 deco_status run_job_begin_model(run_job *j);
@@ -61,8 +69,8 @@ deco_status run_job_work(run_job *j, const deco_options *given, bool *wrote);
 deco_status run_job_tell_workers(run_job *j, bool trains);
 deco_status run_job_share_model(run_job *j);
 
-/* Opens the particles; `need`: as of deco_particles_open_input. */
-deco_status run_job_open_particles(run_job *j, int need);
+/* Opens the particles, with what the options need of them. */
+deco_status run_job_open_particles(run_job *j);
 /* Paths from any directory. */
 void run_job_absolute_paths(deco_options *o);
 

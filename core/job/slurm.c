@@ -90,14 +90,9 @@ deco_status deco_job_slurm(char **out, const deco_options *o, deco_monitor *m)
     deco_status st = DECO_OK;
     run_job j = {.m = m};
 
-    TRY(deco_options_copy(&j.o, o));
-    TRY(run_job_open_input(&j));
-    TRY(deco_forecast_sizes(&j.forecast, j.o, j.particles, j.encoder.depth ? &j.encoder : NULL, j.dev));
+    TRY(run_job_look(&j, o));
     TRY(put_together(out, o, &j.forecast));
 out:
-    deco_encoder_weights_free(j.weights);
-    deco_particles_free(j.particles);
-    deco_device_free(j.dev);
-    deco_options_free(j.o);
+    run_job_close(&j);
     return st;
 }

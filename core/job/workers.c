@@ -77,13 +77,6 @@ deco_status run_job_share_model(run_job *j)
 
 /* ---- the others ------------------------------------------------------------------------------------------------------ */
 
-static deco_status put_number(deco_options *o, const char *name, int64_t value)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%" PRId64, value);
-    return deco_options_put(o, name, text, DECO_FROM_COMMAND);
-}
-
 /* The options of the first worker: those given, over those of a run that goes on, with what was drawn and settled. */
 static deco_status take_options(run_job *j, const deco_options *given, const beginning *b)
 {
@@ -97,9 +90,9 @@ static deco_status take_options(run_job *j, const deco_options *given, const beg
         TRY(deco_options_continue(&j->o, given, path));
     else
         TRY(deco_options_copy(&j->o, given));
-    TRY(put_number(j->o, "seed", b->seed));
+    TRY(deco_options_put_whole(j->o, "seed", b->seed));
     if (b->shuffle_block != j->o->shuffle_block)
-        TRY(put_number(j->o, "shuffle_block", b->shuffle_block));
+        TRY(deco_options_put_whole(j->o, "shuffle_block", b->shuffle_block));
     run_job_absolute_paths(j->o);
 out:
     free(path);
@@ -110,12 +103,10 @@ out:
 static deco_status open_input(run_job *j, const beginning *b)
 {
     deco_status st = DECO_OK;
-    bool poses = !deco_searches_poses(j->o);
-    int need = DECO_NEED_STACKS | (poses ? DECO_NEED_POSES : 0) | (poses || j->o->use_gt_trans ? DECO_NEED_SHIFTS : 0);
     char digest[17];
 
     TRY(deco_device_create(&j->dev, j->o->device, j->o->threads ? (int)j->o->threads : deco_comm_threads(j->comm)));
-    TRY(run_job_open_particles(j, need));
+    TRY(run_job_open_particles(j));
     deco_particles_digest(digest, j->particles);
     if (j->particles->N != b->N || strcmp(digest, b->digest) != 0)
         TRY(deco_fail(DECO_E_FILE, "%s: this worker sees other particles there than the first one; all need the same files",
