@@ -10,7 +10,7 @@
 
 typedef struct read_ahead read_ahead;
 
-/* For `count` images; `block` as the order was made with, 0: without. Keeps the cache. Fails: MEMORY, FORMAT (damaged). */
+/* For passes over up to `rows` images; `block` as the order was made with, 0: without. Keeps the cache. Fails: MEMORY, FORMAT (damaged). */
 deco_status read_ahead_create(read_ahead **out, const deco_cache *c, int64_t rows, int64_t block);
 void read_ahead_free(read_ahead *a); /* takes NULL */
 

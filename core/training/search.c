@@ -274,26 +274,29 @@ out:
 
 static bool is_sampled(const trainer *t) { return t->plan.kind == DECO_EPOCH_SEARCH && !t->plan.exact; }
 
-/* Of the first `most` images of the batch those that this worker has, put together at the front of `images` [most,P], their numbers in `which`. */
+/* Of the first `most` images of the batch, whose order is drawn anew each epoch, those that this worker has, put together at the front of
+ * `images` [most,P]; which of its own they are. */
 static int64_t pick_sample(const trainer *t, const deco_batch *b, int64_t most, float *images, int64_t *which)
 {
     const struct trainer_search *s = t->search;
     int64_t n = 0, P = t->mask->P;
 
     for (int64_t i = 0; i < b->B; i++)
-        if (s->place[i] < most) {
+        if ((s->place ? s->place[i] : i) < most) {
             memcpy(images + n * P, b->images + i * P, (size_t)P * sizeof *images);
             which[n++] = i;
         }
     return n;
 }
 
-/* With workers, each judges those of the sample that it has. */
-static deco_status sample_of_workers(trainer *t, const deco_batch *b, int64_t most, double points)
+/* The exact search judges some images of the batch: of several workers each those that it has. */
+static deco_status sample(trainer *t, const deco_batch *b)
 {
     deco_status st = DECO_OK;
     struct trainer_search *s = t->search;
     deco_search_grid grid = grid_of(t);
+    double points = deco_exact_points(&grid, t->m->shape.L);
+    int64_t most = deco_agreement_sample(t->at, points, s->n);
     size_t Z = (size_t)t->m->shape.Z, P = (size_t)t->mask->P;
     float R[9 * DECO_SAMPLE_MOST], found[9 * DECO_SAMPLE_MOST], shift[2 * DECO_SAMPLE_MOST], score[DECO_SAMPLE_MOST], *images = NULL, *z;
     float known[2 * DECO_SAMPLE_MOST];
@@ -301,6 +304,8 @@ static deco_status sample_of_workers(trainer *t, const deco_batch *b, int64_t mo
     int64_t which[DECO_SAMPLE_MOST];
     deco_position here = {0};
 
+    if (!most)
+        return DECO_OK;
     TRY(deco_alloc(&images, DECO_SAMPLE_MOST, (P + Z) * sizeof *images, "a sample of images"));
     z = images + DECO_SAMPLE_MOST * P;
     int64_t n = pick_sample(t, b, most, images, which);
@@ -325,33 +330,6 @@ static deco_status sample_of_workers(trainer *t, const deco_batch *b, int64_t mo
     t->at->sample_work += (double)most * points;
 out:
     free(images);
-    return st;
-}
-
-/* The first images of a batch, whose order is drawn anew each epoch. */
-static deco_status sample(trainer *t, const deco_batch *b)
-{
-    deco_status st = DECO_OK;
-    struct trainer_search *s = t->search;
-    deco_search_grid grid = grid_of(t);
-    float R[9 * DECO_SAMPLE_MOST], shift[2 * DECO_SAMPLE_MOST], score[DECO_SAMPLE_MOST];
-    double points = deco_exact_points(&grid, t->m->shape.L);
-    int64_t n = deco_agreement_sample(t->at, points, s->n);
-    deco_search_input in = {.B = n, .images = b->images, .ctf = s->ctf, .z = t->m->shape.Z ? s->z : NULL};
-    deco_search_output out = {.R = R, .shift = shift, .score = score};
-
-    if (!n)
-        return DECO_OK;
-    if (t->m->comm)
-        return sample_of_workers(t, b, n, points);
-    if (t->o->use_gt_trans)
-        in.shift = s->shift;
-    if (!s->judge)
-        TRY(deco_search_exact_create(&s->judge, t->m, t->mask, &grid, DECO_SAMPLE_MOST));
-    TRY(deco_search_exact_run(s->judge, &in, &out, NULL));
-    deco_agreement_count(t->at, R, s->R, n);
-    t->at->sample_work += (double)n * points;
-out:
     return st;
 }
 
