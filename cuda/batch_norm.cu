@@ -1,23 +1,6 @@
 /* BatchNorm over rows: sums by tiles of rows, in double. METHOD.md section 4. */
 #include "launch.h"
 
-enum { ROWS = 256 };
-
-/* part [tiles,C]: Σ x, or with means Σ (x - mean)². */
-__global__ void column_part_kernel(double *part, const float *x, const float *mean, int64_t M, int64_t C, int64_t tiles)
-{
-    int64_t i = grid_thread(), c = i % C;
-    if (i >= tiles * C)
-        return;
-    int64_t begin = i / C * ROWS, end = begin + ROWS < M ? begin + ROWS : M;
-    double sum = 0;
-    for (int64_t m = begin; m < end; m++) {
-        double d = mean ? (double)x[m * C + c] - mean[c] : x[m * C + c];
-        sum += mean ? d * d : d;
-    }
-    part[i] = sum;
-}
-
 __device__ static double column_sum(const double *part, int64_t c, int64_t tiles, int64_t columns)
 {
     double sum = 0;
@@ -53,16 +36,16 @@ __global__ void variance_kernel(float *stats, float *running, const double *part
 deco_status cuda_batch_statistics(deco_device *dev, deco_array stats, deco_array running, deco_array x, float eps, float momentum)
 {
     deco_status st = DECO_OK;
-    int64_t M = x.shape[0], C = x.shape[1], tiles = cuda_tiles(M, ROWS);
+    int64_t M = x.shape[0], C = x.shape[1], tiles = cuda_tiles(M, CUDA_TILE_ROWS);
     float *out = (float *)stats.data, *run = (float *)running.data;
     const float *v = (const float *)x.data;
     double *part = NULL;
 
     TRY(deco_scratch_take(dev, &part, (size_t)(tiles * C) * sizeof *part, "batch statistics"));
-    TRY(LAUNCH(dev, column_part_kernel, blocks_of(tiles * C), THREADS, part, v, (const float *)NULL, M, C, tiles));
+    TRY(cuda_column_parts(dev, part, v, NULL, M, C));
     TRY(LAUNCH(dev, mean_kernel, blocks_of(C), THREADS, out, run, (const double *)part, M, C, tiles, momentum));
     /* a second pass over the differences: what is left of a large mean would drown the variance */
-    TRY(LAUNCH(dev, column_part_kernel, blocks_of(tiles * C), THREADS, part, v, (const float *)out, M, C, tiles));
+    TRY(cuda_column_parts(dev, part, v, out, M, C));
     TRY(LAUNCH(dev, variance_kernel, blocks_of(C), THREADS, out, run, (const double *)part, M, C, tiles, momentum, (double)eps));
 out:
     deco_scratch_give(dev, part);
@@ -106,7 +89,7 @@ __global__ void gradient_part_kernel(double *part, const float *dy, const float 
     int64_t i = grid_thread(), tile = i / C, c = i % C;
     if (i >= tiles * C)
         return;
-    int64_t begin = tile * ROWS, end = begin + ROWS < M ? begin + ROWS : M;
+    int64_t begin = tile * CUDA_TILE_ROWS, end = begin + CUDA_TILE_ROWS < M ? begin + CUDA_TILE_ROWS : M;
     double dbeta = 0, dgamma = 0;
     for (int64_t m = begin; m < end; m++) {
         dbeta += dy[m * C + c];
@@ -143,7 +126,7 @@ deco_status cuda_batch_norm_backward(deco_device *dev, deco_array dx, deco_array
                                      deco_array stats, deco_array gamma)
 {
     deco_status st = DECO_OK;
-    int64_t M = x.shape[0], C = x.shape[1], tiles = cuda_tiles(M, ROWS);
+    int64_t M = x.shape[0], C = x.shape[1], tiles = cuda_tiles(M, CUDA_TILE_ROWS);
     const float *g = (const float *)dy.data, *v = (const float *)x.data, *s = (const float *)stats.data;
     double *part = NULL;
     float *mean = NULL;

@@ -102,4 +102,8 @@ __device__ static inline bool in_range(cuda_fault *fault, cuda_index index, int6
 /* out [B,columns] = Σ over tiles of part [B,tiles,columns], tiles in rising order (sums.cu). */
 deco_status cuda_add_parts(deco_device *dev, float *out, const double *part, int64_t B, int64_t tiles, int64_t columns);
 
+/* part [tiles,C] = Σ over the rows of a tile of x [M,C], or with means [C] of (x - mean)²; tiles of CUDA_TILE_ROWS rows. */
+enum { CUDA_TILE_ROWS = 256 };
+deco_status cuda_column_parts(deco_device *dev, double *part, const float *x, const float *mean, int64_t M, int64_t C);
+
 #endif

@@ -3,8 +3,6 @@
 
 #include "formulas/layer_norm.h"
 
-enum { ROWS = 256 }; /* of a tile of the parameters' gradients */
-
 __global__ void layer_norm_kernel(float *y, float *stats, const float *x, const float *gamma, const float *beta, int64_t M, int64_t C,
                                   double eps)
 {
@@ -40,7 +38,7 @@ __global__ void norm_part_kernel(double *part, const float *dy, const float *x, 
     int64_t i = grid_thread();
     if (i >= tiles * C)
         return;
-    int64_t tile = i / C, c = i % C, begin = tile * ROWS, end = begin + ROWS < M ? begin + ROWS : M;
+    int64_t tile = i / C, c = i % C, begin = tile * CUDA_TILE_ROWS, end = begin + CUDA_TILE_ROWS < M ? begin + CUDA_TILE_ROWS : M;
     double dgamma = 0, dbeta = 0;
     for (int64_t m = begin; m < end; m++) {
         float g = dy[m * C + c];
@@ -70,7 +68,7 @@ deco_status cuda_layer_norm_backward(deco_device *dev, deco_array dx, deco_array
                                      deco_array stats, deco_array gamma)
 {
     deco_status st = DECO_OK;
-    int64_t M = x.shape[0], C = x.shape[1], tiles = cuda_tiles(M, ROWS);
+    int64_t M = x.shape[0], C = x.shape[1], tiles = cuda_tiles(M, CUDA_TILE_ROWS);
     const float *g = (const float *)dy.data, *v = (const float *)x.data, *s = (const float *)stats.data;
     double *part = NULL;
     float *sums = NULL; /* [2,C] */

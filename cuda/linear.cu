@@ -30,27 +30,15 @@ out:
 /* ---- backward -------------------------------------------------------------------------------------------------------------- */
 
 /* The weights' gradient is a sum over as many as a million rows: CHUNKS runs in f32, added in double. */
-enum { ROWS = 256, CHUNKS = 16, SHORTEST = 1024 };
-
-__global__ void bias_part_kernel(double *part, const float *dy, int64_t M, int64_t O, int64_t tiles)
-{
-    int64_t i = grid_thread();
-    if (i >= tiles * O)
-        return;
-    int64_t o = i % O, begin = i / O * ROWS, end = begin + ROWS < M ? begin + ROWS : M;
-    double sum = 0;
-    for (int64_t m = begin; m < end; m++)
-        sum += dy[m * O + o];
-    part[i] = sum;
-}
+enum { CHUNKS = 16, SHORTEST = 1024 };
 
 static deco_status bias_gradient(deco_device *dev, float *db, const float *dy, int64_t M, int64_t O)
 {
     deco_status st = DECO_OK;
-    int64_t tiles = cuda_tiles(M, ROWS);
+    int64_t tiles = cuda_tiles(M, CUDA_TILE_ROWS);
     double *part = NULL;
     TRY(deco_scratch_take(dev, &part, (size_t)(tiles * O) * sizeof *part, "gradients of biases"));
-    TRY(LAUNCH(dev, bias_part_kernel, blocks_of(tiles * O), THREADS, part, dy, M, O, tiles));
+    TRY(cuda_column_parts(dev, part, dy, NULL, M, O));
     TRY(cuda_add_parts(dev, db, part, 1, tiles, O));
 out:
     deco_scratch_give(dev, part);
