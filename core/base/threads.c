@@ -46,6 +46,10 @@ struct deco_pool {
 /* Set in workers only: which pool this thread belongs to. */
 static _Thread_local const worker *here;
 
+/* Holds of this thread's signals, and the mask before the first. A worker, which takes none, begins with one that is never let go. */
+static _Thread_local int quiet;
+static _Thread_local sigset_t mask_before;
+
 /* Denormals cost a GEMM a factor of 200. This is a setting of this thread alone. */
 static void flush_denormals(void)
 {
@@ -100,6 +104,7 @@ static void *worker_main(void *argument)
     deco_pool *pool = self->pool;
 
     here = self;
+    quiet = 1;
     flush_denormals();
     if (pool->start)
         pool->start();
@@ -122,19 +127,41 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
+static void all_but_faults(sigset_t *out)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+
+    sigfillset(out);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(out, faults[i]);
+}
+
 /* 0 or an errno. */
 static int start_quiet(pthread_t *out, const pthread_attr_t *attributes, void *(*body)(void *), void *argument)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
     sigset_t all, before;
 
-    sigfillset(&all);
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-        sigdelset(&all, faults[i]);
+    all_but_faults(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     int failed = pthread_create(out, attributes, body, argument);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failed;
+}
+
+void deco_signals_hold(void)
+{
+    sigset_t all;
+
+    if (quiet++)
+        return;
+    all_but_faults(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &mask_before);
+}
+
+void deco_signals_let(void)
+{
+    if (--quiet == 0)
+        pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
 }
 
 deco_status deco_thread_start(pthread_t *out, void *(*body)(void *), void *argument, const char *what)

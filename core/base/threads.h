@@ -28,6 +28,10 @@ deco_status deco_pool_run(deco_pool *pool, deco_task task, void *context, int64_
  * or a debugger's and a sanitizer's handlers would never see them. Fails: MEMORY, saying that `what` cannot be started. */
 deco_status deco_thread_start(pthread_t *out, void *(*body)(void *), void *argument, const char *what);
 
+/* Between the two no signal but a fault runs a handler on this thread; those that came run then. Pairs nest, and cost nothing in a worker. */
+void deco_signals_hold(void);
+void deco_signals_let(void);
+
 /* Cores this process may use: affinity and cgroup limit (v1 and v2). */
 int deco_cores_allowed(void);
 

@@ -1,6 +1,8 @@
 /* oneDNN behind two calls: a plain product, and one with its second matrix packed beforehand. */
 #include "compute/cpu/dnnl.h"
 
+#include "base/threads.h"
+
 #include <dlfcn.h>
 #include <dnnl.h>
 #include <pthread.h>
@@ -100,6 +102,20 @@ static void team_back(int before)
 
 void deco_cpu_worker_start(void) { team_of_one(); }
 
+/* While it multiplies. oneDNN's f32 kernels (2.x and 3.x) point the stack register into a buffer on the heap unless K is short: the frame of a signal that
+ * comes then is written over whatever lies below the buffer, and the heap is damaged, most often unseen. */
+static int begin_alone(void)
+{
+    deco_signals_hold();
+    return team_of_one();
+}
+
+static void end_alone(int before)
+{
+    team_back(before);
+    deco_signals_let();
+}
+
 static deco_status dnnl_failed(dnnl_status_t rc, const char *what)
 {
     const char *why = rc == dnnl_out_of_memory       ? "no memory"
@@ -112,9 +128,9 @@ static deco_status dnnl_failed(dnnl_status_t rc, const char *what)
 deco_status deco_cpu_sgemm(bool transA, bool transB, int64_t M, int64_t N, int64_t K, float alpha, const float *a, int64_t lda,
                            const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
-    int before = team_of_one();
+    int before = begin_alone();
     dnnl_status_t rc = dnnl_sgemm(transA ? 'T' : 'N', transB ? 'T' : 'N', M, N, K, alpha, a, lda, b, ldb, beta, c, ldc);
-    team_back(before);
+    end_alone(before);
     return rc ? dnnl_failed(rc, "sgemm") : DECO_OK;
 }
 
@@ -212,7 +228,7 @@ static deco_status execute(dnnl_primitive_t primitive, dnnl_exec_arg_t *args, co
 {
     deco_status st = DECO_OK;
     dnnl_stream_t stream = NULL;
-    int before = team_of_one();
+    int before = begin_alone();
     for (int i = 0; i < n; i++)
         args[i].memory = NULL;
     for (int i = 0; i < n; i++)
@@ -226,7 +242,7 @@ out:
     for (int i = 0; i < n; i++)
         if (args[i].memory)
             dnnl_memory_destroy(args[i].memory);
-    team_back(before);
+    end_alone(before);
     return st;
 }
 

@@ -2,7 +2,7 @@
  * includes dnnl.h.
  *
  * All matrices are f32 and row-major; `ld` is the distance of two rows. Products are worked on by the workers of deco_pool, whose
- * start function is deco_cpu_worker_start: a thread that has not called it would open a team of OpenMP threads of its own. */
+ * start function is deco_cpu_worker_start: a thread that has not called it sets its OpenMP team, and its mask of signals, for each. */
 #ifndef DECO_COMPUTE_CPU_DNNL_H
 #define DECO_COMPUTE_CPU_DNNL_H
 

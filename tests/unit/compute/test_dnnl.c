@@ -7,9 +7,12 @@
 #include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -242,6 +245,76 @@ static void products_start_no_threads_and_leave_the_caller_s_setting(void **stat
     free(a);
 }
 
+static char *stack_low, *stack_high;
+static atomic_int signals, astray;
+
+static void where_it_runs(int number)
+{
+    char *frame = __builtin_frame_address(0);
+    (void)number;
+    atomic_fetch_add(&signals, 1);
+    if (frame < stack_low || frame >= stack_high)
+        atomic_fetch_add(&astray, 1);
+}
+
+typedef struct pinged {
+    pthread_t thread;
+    atomic_bool end;
+} pinged;
+
+static void *ping(void *context)
+{
+    pinged *p = context;
+    struct timespec moment = {0, 20000};
+    while (!p->end) {
+        pthread_kill(p->thread, SIGUSR2);
+        nanosleep(&moment, NULL);
+    }
+    return NULL;
+}
+
+/* Shapes of a step's products, with K on both sides of what oneDNN keeps on the stack, plain and packed. */
+static void multiply_under_signals(const packed *p, const float *a, float *c, void *scratch)
+{
+    static const int64_t K[] = {8, 100, 512, 4096};
+    for (int k = 0; k < 4; k++)
+        for (int turned = 0; turned < 4; turned++) {
+            int64_t lda = turned & 1 ? 32 : K[k], ldb = turned & 2 ? K[k] : 24;
+            assert_int_equal(deco_cpu_sgemm(turned & 1, turned & 2, 32, 24, K[k], 1, a, lda, a, ldb, 0, c, 24), DECO_OK);
+        }
+    assert_int_equal(deco_matmul_run(p->m, c, a, p->packed, scratch), DECO_OK);
+}
+
+static void a_signal_s_handler_finds_its_thread_s_stack(void **state)
+{
+    enum { M = 64, N = 128, K = 512, ENOUGH = 300 };
+    struct sigaction on = {.sa_handler = where_it_runs, .sa_flags = SA_RESTART}, before;
+    packed p = make_packed(M, N, K, false);
+    float *a = random_floats(32 * 4096, 5), *c = random_floats(M * N, 6);
+    void *scratch = random_floats((int64_t)(deco_matmul_scratch_bytes(p.m) / sizeof(float)) + 1, 7);
+    pinged me = {.thread = pthread_self()};
+    pthread_attr_t attributes;
+    pthread_t other;
+    void *low;
+    size_t size;
+
+    assert_int_equal(pthread_getattr_np(me.thread, &attributes), 0);
+    pthread_attr_getstack(&attributes, &low, &size);
+    pthread_attr_destroy(&attributes);
+    stack_low = low, stack_high = stack_low + size;
+    sigaction(SIGUSR2, &on, &before);
+    assert_int_equal(pthread_create(&other, NULL, ping, &me), 0);
+    for (int i = 0; i < 100000 && signals < ENOUGH; i++)
+        multiply_under_signals(&p, a, c, scratch);
+    me.end = true;
+    pthread_join(other, NULL);
+    sigaction(SIGUSR2, &before, NULL);
+    assert_true(signals >= ENOUGH);
+    assert_int_equal(astray, 0);
+    free(a), free(c), free(scratch);
+    free_packed(&p);
+}
+
 static void library_is_named(void **state)
 {
     const char *name = deco_cpu_gemm_library();
@@ -258,6 +331,7 @@ int main(void)
         cmocka_unit_test(packed_product_is_the_product),
         cmocka_unit_test(weights_are_packed_from_either_order),
         cmocka_unit_test(one_product_serves_many_threads_at_once),
+        cmocka_unit_test(a_signal_s_handler_finds_its_thread_s_stack),
         cmocka_unit_test(library_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
