@@ -119,10 +119,10 @@ deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, 
             e.radius = smaller(o->pretrain_radius, most);
         return e;
     }
+    e.lr = decoder_rate(o, epoch, s.total);
     if (o->use_gt_poses)
         return e;
     e.latents_frozen = epoch < o->latents_frozen_epochs;
-    e.lr = decoder_rate(o, epoch, s.total);
     if (epoch < s.search_epochs)
         plan_search(&e, o, N, most, epoch);
     else
