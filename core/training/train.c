@@ -90,9 +90,12 @@ static void set_rates(deco_step_input *in, const trainer *t, double fraction, de
     if (t->m->encoder && !in->encoder_frozen)
         in->lr_encoder =
             rate * deco_lr_encoder(o->lr_conf_encoder, o->min_lr_encoder, (double)o->warm_up_epochs_encoder, (double)t->schedule.total, e);
-    if (!t->m->encoder && !in->z && !t->plan.latents_frozen)
+    if (!t->m->encoder && !in->z && !t->plan.latents_frozen) {
+        bool whole = !o->warm_up_epochs;
         in->lr_latents =
-            rate * deco_lr_latents(o->lr_conf_table, o->min_lr_conf_table, (double)o->warm_up_epochs, (double)epoch + fraction);
+            rate * deco_lr_latents(o->lr_conf_table, o->min_lr_conf_table, (double)(whole ? t->schedule.total : o->warm_up_epochs),
+                                   whole ? e : (double)epoch + fraction);
+    }
     r->lr_decoder = in->lr_decoder;
     r->lr_latents = t->m->encoder ? in->lr_encoder : in->lr_latents;
     r->lr_poses = in->lr_poses;

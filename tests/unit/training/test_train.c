@@ -288,6 +288,30 @@ static void halvings_halve_both_learning_rates(void **state)
     end(&u);
 }
 
+/* warm_up_epochs 0: the rate falls over all epochs, however many there are. */
+static void latents_come_to_rest_with_the_run_and_not_before(void **state)
+{
+    static const int64_t sgd[] = {0, 3};
+    int64_t epochs = o->epochs_sgd, warm_up = o->warm_up_epochs,
+            batches = (set.p.N + o->batch_size_known_poses - 1) / o->batch_size_known_poses;
+
+    (void)state;
+    o->warm_up_epochs = 0;
+    for (size_t k = 0; k < 2; k++) {
+        training t = begin(2, 1);
+        history h = {0};
+        double total = (double)(o->epochs_sgd = sgd[k]) + 2;
+        assert_int_equal(train(&t, note, &h, NULL), DECO_OK);
+        for (int64_t i = 0; i < h.count; i++) {
+            double last_batch = (double)h.r[i].epoch + (double)(batches - 1) / (double)batches;
+            if (h.r[i].epoch >= 0) /* ½(1 + cos x) = cos²(x/2) */
+                assert_true(fabs(h.r[i].lr_latents - o->lr_conf_table * pow(cos(1.5707963267948966 * last_batch / total), 2)) < 1e-12);
+        }
+        end(&t);
+    }
+    o->epochs_sgd = epochs, o->warm_up_epochs = warm_up;
+}
+
 static void pretraining_can_be_left_out(void **state)
 {
     training t = begin(2, 1);
@@ -396,6 +420,7 @@ int main(void)
         cmocka_unit_test(a_lost_model_is_not_given_to_be_kept),
         cmocka_unit_test(a_loss_far_above_that_of_an_empty_map_is_divergence),
         cmocka_unit_test(halvings_halve_both_learning_rates),
+        cmocka_unit_test(latents_come_to_rest_with_the_run_and_not_before),
         cmocka_unit_test(pretraining_can_be_left_out),
         cmocka_unit_test(pretraining_leaves_the_latent_table_alone),
         cmocka_unit_test(lost_loss_says_which_rates_to_lower),
