@@ -1,4 +1,5 @@
-/* The pool. A run is a list entry on its caller's stack; workers take its tasks by counting up one number. */
+/* The pool. A run is a list entry on its caller's stack; whoever works on it takes its tasks by counting up one number. Of so many threads
+ * the last is the caller: handing a run over and being woken at its end takes longer than most runs of a training step. */
 #include "base/threads.h"
 
 #include <errno.h>
@@ -12,14 +13,17 @@
 #include <immintrin.h>
 #endif
 
-enum { STACK_BYTES = 8 << 20 };
+enum {
+    STACK_BYTES = 8 << 20,
+    LOOKS = 1000, /* for the others' last tasks, before the caller sleeps: some 10 to 50 microseconds, about what waking it takes */
+};
 
 typedef struct run {
     deco_task task;
     void *context;
     int64_t n;
     _Atomic int64_t next; /* lowest task not yet begun */
-    int workers;          /* inside it now */
+    _Atomic int workers;  /* inside it now; changed under the lock */
     int64_t failed;       /* lowest failing index; n: none */
     deco_status status;
     char message[DECO_MESSAGE_SIZE];
@@ -39,26 +43,46 @@ struct deco_pool {
     pthread_mutex_t lock; /* runs, closing, and all of a run but `next` */
     pthread_cond_t work;
     run *first; /* oldest run with tasks not yet begun */
-    bool closing;
-    worker workers[];
+    bool closing, seated;
+    worker workers[]; /* the last one's thread is a caller's: its seat, one caller's at a time */
 };
 
-/* Set in workers only: which pool this thread belongs to. */
+/* Which worker of which pool this thread is now. */
 static _Thread_local const worker *here;
 
 /* Holds of this thread's signals, and the mask before the first. A worker, which takes none, begins with one that is never let go. */
 static _Thread_local int quiet;
 static _Thread_local sigset_t mask_before;
 
-/* Denormals cost a GEMM a factor of 200. This is a setting of this thread alone. */
-static void flush_denormals(void)
+/* Denormals cost a GEMM a factor of 200. This is a setting of this thread alone; returns what it was. */
+static uint64_t flush_denormals(void)
 {
+    uint64_t control = 0;
 #if defined(__x86_64__) || defined(__i386__)
-    _mm_setcsr(_mm_getcsr() | 0x8040); /* FTZ, DAZ */
+    control = _mm_getcsr();
+    _mm_setcsr((unsigned)control | 0x8040); /* FTZ, DAZ */
 #elif defined(__aarch64__)
-    uint64_t control;
     __asm__ volatile("mrs %0, fpcr" : "=r"(control));
     __asm__ volatile("msr fpcr, %0" : : "r"(control | (uint64_t)1 << 24));
+#endif
+    return control;
+}
+
+static void denormals_back(uint64_t control)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    _mm_setcsr((unsigned)control);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(control));
+#endif
+}
+
+static void rest_a_moment(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
 #endif
 }
 
@@ -120,8 +144,9 @@ static void *worker_main(void *argument)
         work_on(pool, r, self->number);
         pthread_mutex_lock(&pool->lock);
         leave(pool, r);
-        if (--r->workers == 0)
+        if (r->workers == 1)
             pthread_cond_signal(&r->done);
+        r->workers--; /* the last that is done with it: the caller may be looking */
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
@@ -197,11 +222,13 @@ deco_status deco_pool_create(deco_pool **out, int threads, void (*start)(void))
     pool->start = start;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
-    for (int i = 0; i < wanted; i++) {
+    pool->threads = 1;
+    for (int i = 0; i + 1 < wanted; i++) {
         pool->workers[i] = (worker){.pool = pool, .number = i};
         TRY(start_worker(&pool->workers[i], wanted));
         pool->threads++;
     }
+    pool->workers[wanted - 1] = (worker){.pool = pool, .number = wanted - 1};
     *out = pool;
     pool = NULL;
 out:
@@ -217,7 +244,7 @@ void deco_pool_free(deco_pool *pool)
     pool->closing = true;
     pthread_cond_broadcast(&pool->work);
     pthread_mutex_unlock(&pool->lock);
-    for (int i = 0; i < pool->threads; i++)
+    for (int i = 0; i + 1 < pool->threads; i++)
         pthread_join(pool->workers[i].thread, NULL);
     pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->lock);
@@ -237,6 +264,38 @@ static deco_status run_in_place(deco_task task, void *context, int64_t n)
     return DECO_OK;
 }
 
+/* Under the lock: as many workers as there are tasks for. */
+static void wake(deco_pool *pool, int64_t tasks)
+{
+    if (tasks >= pool->threads - 1)
+        pthread_cond_broadcast(&pool->work);
+    else
+        for (int64_t i = 0; i < tasks; i++)
+            pthread_cond_signal(&pool->work);
+}
+
+/* Under the lock, which is given up meanwhile. The caller takes the free seat and works on its run. */
+static void work_here(deco_pool *pool, run *r)
+{
+    const worker *before = here;
+    uint64_t control;
+
+    pool->seated = true;
+    pthread_mutex_unlock(&pool->lock);
+    here = &pool->workers[pool->threads - 1];
+    control = flush_denormals();
+    work_on(pool, r, here->number);
+    denormals_back(control);
+    here = before;
+    for (int i = 0; i < LOOKS && atomic_load_explicit(&r->workers, memory_order_relaxed); i++)
+        rest_a_moment();
+    pthread_mutex_lock(&pool->lock);
+    leave(pool, r);
+    pool->seated = false;
+    for (run *other = pool->first; other; other = other->behind)
+        pthread_cond_signal(&other->done); /* its caller may have the seat */
+}
+
 deco_status deco_pool_run(deco_pool *pool, deco_task task, void *context, int64_t n)
 {
     if (n <= 0)
@@ -249,7 +308,7 @@ deco_status deco_pool_run(deco_pool *pool, deco_task task, void *context, int64_
     r.context = context;
     r.n = n;
     atomic_init(&r.next, 0);
-    r.workers = 0;
+    atomic_init(&r.workers, 0);
     r.failed = n;
     r.status = DECO_OK;
     r.message[0] = 0; /* all the rest of it stays untouched: a run must cost no 8 kB of writing */
@@ -261,12 +320,13 @@ deco_status deco_pool_run(deco_pool *pool, deco_task task, void *context, int64_
     while (*end)
         end = &(*end)->behind;
     *end = &r;
-    if (n == 1)
-        pthread_cond_signal(&pool->work);
-    else
-        pthread_cond_broadcast(&pool->work);
-    while (r.workers || atomic_load(&r.next) < n)
-        pthread_cond_wait(&r.done, &pool->lock);
+    wake(pool, n - !pool->seated);
+    while (r.workers || atomic_load(&r.next) < n) {
+        if (!pool->seated && atomic_load(&r.next) < n)
+            work_here(pool, &r);
+        else
+            pthread_cond_wait(&r.done, &pool->lock);
+    }
     pthread_mutex_unlock(&pool->lock);
     pthread_cond_destroy(&r.done);
     if (r.status)

@@ -1,7 +1,8 @@
 /* One pool of POSIX threads carries all our parallel work.
  *
- * Work is cut into tasks of fixed size that do not depend on the number of threads, so results do not either. Workers
- * flush denormals (FTZ, DAZ); the caller's thread is never touched and only waits. */
+ * Work is cut into tasks of fixed size that do not depend on the number of threads, so results do not either. Tasks run with denormals
+ * flushed (FTZ, DAZ). The caller is one of the threads while it waits, and is left as it was. Its handlers of signals may run in the midst of a task;
+ * what cannot bear that on its stack says so by deco_signals_hold (compute/cpu/dnnl.c must). */
 #ifndef DECO_BASE_THREADS_H
 #define DECO_BASE_THREADS_H
 
@@ -14,7 +15,8 @@ typedef struct deco_pool deco_pool;
 /* One task: `index` counts from 0; `worker` is below deco_pool_threads() and is this thread's alone while it runs. */
 typedef deco_status (*deco_task)(void *context, int64_t index, int worker);
 
-/* `threads` 0: the cores this process may use. `start`, if not NULL, runs once in every worker (a library's per-thread setting). */
+/* `threads` 0: the cores this process may use; the last of them is whoever calls deco_pool_run. `start`, if not NULL, runs once in each of
+ * the others (a library's per-thread setting, made once because it takes time: nothing may depend on it). */
 deco_status deco_pool_create(deco_pool **out, int threads, void (*start)(void));
 void deco_pool_free(deco_pool *pool);
 int deco_pool_threads(const deco_pool *pool);

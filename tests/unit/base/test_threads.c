@@ -159,13 +159,13 @@ static void *call(void *context)
     return NULL;
 }
 
-static void callers_at_once_get_their_own_results(void **state)
+static void call_at_once(int threads)
 {
     deco_pool *pool = NULL;
     caller c[6];
     pthread_t thread[6];
 
-    assert_int_equal(deco_pool_create(&pool, 2, NULL), DECO_OK);
+    assert_int_equal(deco_pool_create(&pool, threads, NULL), DECO_OK);
     for (int i = 0; i < 6; i++) {
         c[i] = (caller){.pool = pool, .number = i};
         assert_int_equal(pthread_create(&thread[i], NULL, call, &c[i]), 0);
@@ -181,6 +181,12 @@ static void callers_at_once_get_their_own_results(void **state)
     deco_pool_free(pool);
 }
 
+static void callers_at_once_get_their_own_results(void **state)
+{
+    for (int threads = 1; threads <= 3; threads++)
+        call_at_once(threads);
+}
+
 static float denormal_product(void)
 {
     volatile float small = 1e-38f, tenth = 0.1f;
@@ -189,20 +195,28 @@ static float denormal_product(void)
 
 static deco_status multiply_denormals(void *context, int64_t i, int worker)
 {
+    const pthread_t *of_caller = context;
+    bool own = !pthread_equal(*of_caller, pthread_self());
     sigset_t blocked;
+
     pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-    if (!sigismember(&blocked, SIGTERM) || !sigismember(&blocked, SIGINT) || sigismember(&blocked, SIGSEGV))
+    if (!!sigismember(&blocked, SIGTERM) != own || !!sigismember(&blocked, SIGINT) != own || sigismember(&blocked, SIGSEGV))
         return deco_fail(DECO_E_ARGUMENT, "signal mask");
+    if (i == 99)
+        return deco_fail(DECO_E_FORMAT, "task 99");
     return denormal_product() == 0 ? DECO_OK : deco_fail(DECO_E_ARGUMENT, "a denormal lives");
 }
 
-static void workers_flush_denormals_and_block_signals_the_caller_does_not(void **state)
+static void tasks_flush_denormals_and_the_caller_is_left_as_it_was(void **state)
 {
     deco_pool *pool = NULL;
+    pthread_t self = pthread_self();
     sigset_t blocked;
 
     assert_int_equal(deco_pool_create(&pool, 2, NULL), DECO_OK);
-    assert_int_equal(deco_pool_run(pool, multiply_denormals, NULL, 100), DECO_OK);
+    assert_int_equal(deco_pool_run(pool, multiply_denormals, &self, 99), DECO_OK);
+    assert_true(denormal_product() > 0);
+    assert_int_equal(deco_pool_run(pool, multiply_denormals, &self, 100), DECO_E_FORMAT);
     assert_true(denormal_product() > 0);
     pthread_sigmask(SIG_SETMASK, NULL, &blocked);
     assert_false(sigismember(&blocked, SIGTERM));
@@ -213,13 +227,60 @@ static void workers_flush_denormals_and_block_signals_the_caller_does_not(void *
 static atomic_int starts;
 static void note_start(void) { atomic_fetch_add(&starts, 1); }
 
-static void start_runs_once_in_each_worker(void **state)
+static void start_runs_once_in_each_thread_but_the_callers(void **state)
 {
     deco_pool *pool = NULL;
 
     assert_int_equal(deco_pool_create(&pool, 3, note_start), DECO_OK);
     deco_pool_free(pool);
-    assert_int_equal(starts, 3);
+    assert_int_equal(starts, 2);
+}
+
+typedef struct seat {
+    pthread_t caller;
+    deco_pool *pool;
+    atomic_int here;
+    atomic_bool there; /* another thread has had a task */
+} seat;
+
+/* On the caller's thread: waits until another thread has had one, too. */
+static deco_status both_work(void *context, int64_t i, int worker)
+{
+    seat *s = context;
+    struct timespec moment = {0, 100000};
+
+    if (!pthread_equal(s->caller, pthread_self())) {
+        s->there = true;
+        return worker == 0 ? DECO_OK : deco_fail(DECO_E_ARGUMENT, "worker %d", worker);
+    }
+    for (int k = 0; k < 100000 && !s->there; k++)
+        nanosleep(&moment, NULL);
+    s->here++;
+    return s->there && worker == 1 ? DECO_OK : deco_fail(DECO_E_ARGUMENT, "the caller, worker %d, was alone", worker);
+}
+
+static deco_status count_here(void *context, int64_t i, int worker)
+{
+    seat *s = context;
+    s->here += pthread_equal(s->caller, pthread_self()) && worker == 0;
+    return DECO_OK;
+}
+
+static void the_caller_works_too_and_alone_where_there_is_one_thread(void **state)
+{
+    seat s = {.caller = pthread_self()};
+
+    assert_int_equal(deco_pool_create(&s.pool, 1, NULL), DECO_OK);
+    assert_int_equal(deco_pool_threads(s.pool), 1);
+    assert_int_equal(deco_pool_run(s.pool, count_here, &s, 7), DECO_OK);
+    assert_int_equal(s.here, 7);
+    deco_pool_free(s.pool);
+
+    assert_int_equal(deco_pool_create(&s.pool, 2, NULL), DECO_OK);
+    s.here = 0;
+    assert_int_equal(deco_pool_run(s.pool, both_work, &s, 1000), DECO_OK);
+    assert_true(s.there);
+    deco_pool_free(s.pool);
 }
 
 static void no_number_given_means_the_cores_allowed(void **state)
@@ -302,8 +363,9 @@ int main(void)
         cmocka_unit_test(the_lowest_failure_comes_back_and_later_tasks_are_left_out),
         cmocka_unit_test(a_run_inside_a_task_runs_in_place),
         cmocka_unit_test(callers_at_once_get_their_own_results),
-        cmocka_unit_test(workers_flush_denormals_and_block_signals_the_caller_does_not),
-        cmocka_unit_test(start_runs_once_in_each_worker),
+        cmocka_unit_test(tasks_flush_denormals_and_the_caller_is_left_as_it_was),
+        cmocka_unit_test(start_runs_once_in_each_thread_but_the_callers),
+        cmocka_unit_test(the_caller_works_too_and_alone_where_there_is_one_thread),
         cmocka_unit_test(no_number_given_means_the_cores_allowed),
         cmocka_unit_test(the_smallest_cgroup_quota_counts_rounded_up),
         cmocka_unit_test(the_smallest_cgroup_memory_counts),
