@@ -89,6 +89,18 @@ static bool exchange(deco_transport *t, const deco_parcel *out, const deco_parce
     return true;
 }
 
+/* Until all are here. MPI's own waits, MPI_Finalize's as well, turn in a loop, on the cores that the first worker's analysis could have. */
+static void wait_asleep(MPI_Comm comm)
+{
+    MPI_Request all;
+    int done = 0;
+
+    if (MPI_Ibarrier(comm, &all) != MPI_SUCCESS)
+        return;
+    while (MPI_Test(&all, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && !done)
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+}
+
 /* MPI_Finalize waits for all; after a loss it would wait for ever, and the launcher ends what is left. */
 static void close_mpi(deco_transport *t, bool failed)
 {
@@ -96,6 +108,7 @@ static void close_mpi(deco_transport *t, bool failed)
 
     if (failed)
         MPI_Abort(m->comm, ABORT_CODE);
+    wait_asleep(m->comm);
     MPI_Comm_free(&m->comm);
     if (m->began)
         MPI_Finalize();

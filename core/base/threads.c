@@ -38,13 +38,13 @@ typedef struct worker {
 } worker;
 
 struct deco_pool {
-    int threads;
+    int threads, room; /* workers that there are, and may be */
     void (*start)(void);
     pthread_mutex_t lock; /* runs, closing, and all of a run but `next` */
     pthread_cond_t work;
     run *first; /* oldest run with tasks not yet begun */
     bool closing, seated;
-    worker workers[]; /* the last one's thread is a caller's: its seat, one caller's at a time */
+    worker workers[]; /* [room]; the last of them that there is has a caller's thread: its seat, one caller's at a time */
 };
 
 /* Which worker of which pool this thread is now. */
@@ -211,29 +211,46 @@ static deco_status start_worker(worker *w, int wanted)
     return DECO_OK;
 }
 
+/* Workers up to `threads`; where one cannot be started, the pool is as large as it got. */
+static deco_status start_workers(deco_pool *pool, int threads)
+{
+    deco_status st = DECO_OK;
+
+    for (int i = pool->threads - 1; i + 1 < threads; i++) {
+        pool->workers[i] = (worker){.pool = pool, .number = i};
+        TRY(start_worker(&pool->workers[i], threads));
+        pool->threads++;
+    }
+out:
+    pool->workers[pool->threads - 1] = (worker){.pool = pool, .number = pool->threads - 1};
+    return st;
+}
+
 deco_status deco_pool_create(deco_pool **out, int threads, void (*start)(void))
 {
     deco_status st = DECO_OK;
     deco_pool *pool = NULL;
-    int wanted = threads > 0 ? threads : deco_cores_allowed();
+    int cores = deco_cores_allowed(), wanted = threads > 0 ? threads : cores, room = wanted > cores ? wanted : cores;
 
     *out = NULL;
-    TRY(deco_alloc(&pool, 1, sizeof *pool + (size_t)wanted * sizeof *pool->workers, "threads"));
+    TRY(deco_alloc(&pool, 1, sizeof *pool + (size_t)room * sizeof *pool->workers, "threads"));
     pool->start = start;
+    pool->room = room;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
     pool->threads = 1;
-    for (int i = 0; i + 1 < wanted; i++) {
-        pool->workers[i] = (worker){.pool = pool, .number = i};
-        TRY(start_worker(&pool->workers[i], wanted));
-        pool->threads++;
-    }
-    pool->workers[wanted - 1] = (worker){.pool = pool, .number = wanted - 1};
+    TRY(start_workers(pool, wanted));
     *out = pool;
     pool = NULL;
 out:
     deco_pool_free(pool);
     return st;
+}
+
+deco_status deco_pool_grow(deco_pool *pool)
+{
+    int cores = deco_cores_allowed(), wanted = cores < pool->room ? cores : pool->room;
+    return start_workers(pool, wanted);
 }
 
 void deco_pool_free(deco_pool *pool)
@@ -252,6 +269,7 @@ void deco_pool_free(deco_pool *pool)
 }
 
 int deco_pool_threads(const deco_pool *pool) { return pool->threads; }
+int deco_pool_room(const deco_pool *pool) { return pool->room; }
 
 /* Inside a task: the other workers may all be waiting for this one, so it does the work itself. */
 static deco_status run_in_place(deco_task task, void *context, int64_t n)

@@ -21,6 +21,11 @@ deco_status deco_pool_create(deco_pool **out, int threads, void (*start)(void));
 void deco_pool_free(deco_pool *pool);
 int deco_pool_threads(const deco_pool *pool);
 
+/* As many threads as the cores this process may use, where it has fewer; never fewer than before. While nothing runs in it; what is kept for
+ * each worker longer than that has room for deco_pool_room of them. Fails: MEMORY, with as many as could be started. */
+deco_status deco_pool_grow(deco_pool *pool);
+int deco_pool_room(const deco_pool *pool);
+
 /* Runs task(context, i, worker) for every i in [0, n), in any order, and waits. May be called from several threads at
  * once; from inside a task it runs in place. Fails with the status and message of the lowest failing index; tasks not
  * yet begun are then left out. */

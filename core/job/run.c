@@ -308,11 +308,26 @@ static void tell_convergence(run_job *j, char **summary)
     }
 }
 
+/* The other workers have left, and their cores with them. */
+static deco_status take_their_cores(run_job *j)
+{
+    deco_pool *pool = deco_device_pool(j->dev);
+    int before = deco_pool_threads(pool);
+
+    if (!j->comm || j->o->threads)
+        return DECO_OK;
+    deco_status st = deco_pool_grow(pool);
+    if (deco_pool_threads(pool) > before)
+        deco_info(j->m, "the other workers are done: the analysis has %d threads", deco_pool_threads(pool));
+    return st;
+}
+
 static deco_status analyse(run_job *j, char **summary)
 {
     deco_status st = DECO_OK;
     char *directory = deco_analysis_directory(j->o->outdir, j->at.epoch, j->o);
 
+    TRY(take_their_cores(j));
     deco_progress_page_analysis(j->page);
     deco_phases_restart(j->phases);
     if (!directory)

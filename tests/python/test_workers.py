@@ -87,12 +87,18 @@ def test_search_and_encoder_give_the_losses_of_one_worker_too(tmp_path, options)
 
 
 def test_each_worker_has_a_batch_and_rates_are_times_their_number(tmp_path, alone):
-    cryodeco("run", "--particles", JOB, "--outdir", tmp_path / "run", *KNOWN, "--seed", 5, "--workers", 3, "--log_interval", "90")
+    cryodeco("run", "--particles", JOB, "--outdir", tmp_path / "run", *KNOWN, "--seed", 5, "--workers", 3, "--log_interval", "90", "--threads", 0)
     one, three = epochs(alone)[-1], epochs(tmp_path / "run")[-1]
     for rate in ("lr_decoder", "lr_latents"):
         assert three[rate] == pytest.approx(3 * one[rate], rel=1e-2)  # of the last batch: the schedule has moved on less far in fewer batches
     steps = [x["images"] for x in map(json.loads, (tmp_path / "run/metrics.jsonl").read_text().splitlines()) if x["event"] == "losses" and x["epoch"] == 0]
     assert steps[:3] == [90, 180, 270]  # images of a step: 30 of each
+    log = (tmp_path / "run/run.log").read_text()
+    share = int(re.search(r"this one with (\d+) thread", log)[1])
+    looked = cryodeco("run", "--particles", JOB, "--outdir", tmp_path / "none", *KNOWN, "--threads", 0, "--dry_run", "True").stderr
+    cores = int(re.search(r"(\d+) threads?\b", looked)[1])
+    assert share == max(1, cores // 3)
+    assert cores == share or f"the other workers are done: the analysis has {cores} threads" in log
 
 
 def start(outdir, workers, *options):

@@ -25,7 +25,7 @@ deco_status cpu_device_create(deco_device **out, int threads)
     *out = NULL;
     TRY(deco_alloc(&cpu, 1, sizeof *cpu, "CPU device"));
     TRY(deco_pool_create(&pool, threads, deco_cpu_worker_start));
-    TRY(deco_alloc(&cpu->worker, (size_t)deco_pool_threads(pool), sizeof *cpu->worker, "CPU device"));
+    TRY(deco_alloc(&cpu->worker, (size_t)deco_pool_room(pool), sizeof *cpu->worker, "CPU device"));
     deco_pool *given = pool;
     pool = NULL; /* the device's from here */
     TRY(deco_device_begin(&cpu->base, &cpu_ops, given, "cpu"));
@@ -43,7 +43,7 @@ out:
 void cpu_device_destroy(deco_device *dev)
 {
     cpu_device *cpu = (cpu_device *)dev;
-    for (int i = 0; i < deco_pool_threads(dev->pool); i++)
+    for (int i = 0; i < deco_pool_room(dev->pool); i++)
         free(cpu->worker[i].buffer);
     free(cpu->worker);
     cpu_plans_free(cpu->plans);

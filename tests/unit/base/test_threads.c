@@ -283,6 +283,42 @@ static void the_caller_works_too_and_alone_where_there_is_one_thread(void **stat
     deco_pool_free(s.pool);
 }
 
+static deco_status be_there(void *context, int64_t i, int worker)
+{
+    atomic_bool *seen = context;
+    struct timespec moment = {0, 1000000};
+    atomic_store(&seen[worker], true);
+    nanosleep(&moment, NULL);
+    return DECO_OK;
+}
+
+static void a_pool_grows_to_the_cores_allowed_and_keeps_what_it_has(void **state)
+{
+    enum { MOST = 4096 };
+    static atomic_bool seen[MOST];
+    int cores = deco_cores_allowed();
+    deco_pool *pool = NULL;
+
+    starts = 0;
+    assert_int_equal(deco_pool_create(&pool, 1, note_start), DECO_OK);
+    assert_true(deco_pool_room(pool) >= cores);
+    assert_int_equal(deco_pool_run(pool, be_there, seen, 3), DECO_OK);
+    assert_int_equal(deco_pool_grow(pool), DECO_OK);
+    assert_int_equal(deco_pool_threads(pool), cores);
+    memset(seen, 0, sizeof seen);
+    for (int turn = 0; turn < 100; turn++)
+        assert_int_equal(deco_pool_run(pool, be_there, seen, 2 * cores), DECO_OK);
+    for (int i = 0; i < MOST; i++)
+        assert_int_equal(seen[i], i < cores);
+    deco_pool_free(pool);
+    assert_int_equal(starts, cores - 1);
+
+    assert_int_equal(deco_pool_create(&pool, cores + 2, NULL), DECO_OK);
+    assert_int_equal(deco_pool_grow(pool), DECO_OK);
+    assert_int_equal(deco_pool_threads(pool), cores + 2);
+    deco_pool_free(pool);
+}
+
 static void no_number_given_means_the_cores_allowed(void **state)
 {
     deco_pool *pool = NULL;
@@ -366,6 +402,7 @@ int main(void)
         cmocka_unit_test(tasks_flush_denormals_and_the_caller_is_left_as_it_was),
         cmocka_unit_test(start_runs_once_in_each_thread_but_the_callers),
         cmocka_unit_test(the_caller_works_too_and_alone_where_there_is_one_thread),
+        cmocka_unit_test(a_pool_grows_to_the_cores_allowed_and_keeps_what_it_has),
         cmocka_unit_test(no_number_given_means_the_cores_allowed),
         cmocka_unit_test(the_smallest_cgroup_quota_counts_rounded_up),
         cmocka_unit_test(the_smallest_cgroup_memory_counts),
