@@ -100,12 +100,14 @@ int workers_start(pid_t *pid, int n)
 
 /* ---- waiting ------------------------------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t asked[3]; /* how often, of these: */
-static const int signals[3] = {SIGINT, SIGTERM, SIGUSR1};
+enum { SIGNALS = 4, STOPS = 2 }; /* of the first two a second one kills */
+
+static volatile sig_atomic_t asked[SIGNALS]; /* how often, of these: */
+static const int signals[SIGNALS] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 static void on_signal(int number)
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < SIGNALS; i++)
         asked[i] = asked[i] + (signals[i] == number);
 }
 
@@ -122,11 +124,11 @@ static void send_all(const flock_of *f, int number)
 }
 
 /* What came since the last look goes on; a second stop kills. */
-static void pass_on(const flock_of *f, int told[3])
+static void pass_on(const flock_of *f, int told[SIGNALS])
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < SIGNALS; i++)
         if (asked[i] > told[i]) {
-            send_all(f, i < 2 && told[i] ? SIGKILL : signals[i]);
+            send_all(f, i < STOPS && told[i] ? SIGKILL : signals[i]);
             told[i] = asked[i];
         }
 }
@@ -135,11 +137,11 @@ int workers_wait(const pid_t *pid, int n, int killed)
 {
     struct sigaction pass = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     flock_of f = {.n = n, .left = n};
-    int code = killed, told[3] = {0}, grace = -1;
+    int code = killed, told[SIGNALS] = {0}, grace = -1;
 
     for (int i = 0; i < n; i++)
         f.pid[i] = pid[i];
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < SIGNALS; i++)
         sigaction(signals[i], &pass, NULL);
     while (f.left) {
         int status;

@@ -10,6 +10,7 @@
 int deco_comm_rank(const deco_comm *c) { return c ? c->rank : 0; }
 int deco_comm_size(const deco_comm *c) { return c ? c->size : 1; }
 int deco_comm_threads(const deco_comm *c) { return c ? c->threads : 0; }
+int deco_comm_here(const deco_comm *c) { return c ? c->here : 1; }
 const char *deco_comm_words(const deco_comm *c) { return c ? c->words : "one worker"; }
 double deco_comm_sent(const deco_comm *c) { return c ? c->sent : 0; }
 
@@ -255,6 +256,9 @@ static deco_status introduce(deco_comm *c, char **names, size_t name_size)
     TRY(deco_alloc(names, (size_t)c->size, name_size, "the workers' names"));
     comm_place_mine(&all[c->rank]);
     TRY(gather_equal(c, all, sizeof *all, "getting to know one another"));
+    c->here = 0;
+    for (int i = 0; i < c->size; i++)
+        c->here += !strcmp(all[i].host, all[c->rank].host);
     for (int i = 0; i < c->size; i++)
         snprintf(*names + (size_t)i * name_size, name_size, "process %lld on host %.60s", all[i].pid, all[i].host);
     c->threads = comm_threads(all, c->size, c->rank);

@@ -28,6 +28,7 @@ void deco_comm_close(deco_comm *c, deco_status st, bool wrote);
 int deco_comm_rank(const deco_comm *c);
 int deco_comm_size(const deco_comm *c);
 int deco_comm_threads(const deco_comm *c); /* this worker's share of the cores it may use; at least 1 */
+int deco_comm_here(const deco_comm *c);    /* workers on this one's host; taking NULL: 1 */
 
 /* "2 workers, local sockets" */
 const char *deco_comm_words(const deco_comm *c);

@@ -44,7 +44,7 @@ typedef struct comm_watch {
 } comm_watch;
 
 struct deco_comm {
-    int rank, size, threads;
+    int rank, size, threads, here; /* here: workers on this host */
     char words[96];
     deco_transport *transport;
     comm_watch watch;

@@ -87,7 +87,7 @@ static const command commands[] = {
 
 int deco_workers_wanted(const char *name, const deco_options *o)
 {
-    bool trains = !strcmp(name, "run") && !o->skip_train && !o->dry_run;
+    bool trains = !strcmp(name, "run") && !o->skip_train && !o->dry_run && !o->slurm;
     return trains && o->workers > 1 && !deco_options_check(o, DECO_FOR_RUN) ? (int)o->workers : 1; /* one says what is wrong with them */
 }
 

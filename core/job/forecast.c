@@ -26,7 +26,8 @@ deco_status deco_job_shape(deco_hypervolume *out, const deco_options *o, const d
 
 /* ---- time -------------------------------------------------------------------------------------------------------- */
 
-/* Steps and searches go with the points of the mask, snapshots with those of the ball. */
+/* Steps and searches go with the points of the mask, snapshots with those of the ball. The workers share the images, not the snapshots; the initial
+ * model and what the encoder passes over alone are the first one's. */
 static deco_status sum_epochs(deco_forecast *out, const deco_hypervolume *shape, const deco_options *o, const deco_particles *p,
                               const deco_vit *encoder, deco_device *dev)
 {
@@ -48,10 +49,12 @@ static deco_status sum_epochs(deco_forecast *out, const deco_hypervolume *shape,
     out->seconds = out->initial_seconds + out->encode_seconds;
     for (int64_t i = s.pretrain_images ? -1 : 0; i < s.total; i++) {
         deco_epoch_plan e = deco_epoch_plan_of(o, p->N, p->D, i);
-        double images = (double)e.images, wider = e.search_batch ? (double)e.search_radius / (double)last.search_radius : 0;
+        deco_epoch_plan_share(&e, o, p->N, (int)out->crew.all);
+        double images = (double)e.images / (double)out->crew.all,
+               wider = e.search_batch ? (double)e.search_radius / (double)last.search_radius : 0;
         double seconds = images * (point * pi * (double)(e.radius * e.radius) + (i < 0 ? encoded : trained));
         if (e.search_batch)
-            seconds += ceil(images / (double)e.search_batch) * snapshots * pow(wider, 3);
+            seconds += ceil((double)e.images / (double)e.search_batch) * snapshots * pow(wider, 3);
         if (e.search_batch && e.kind == last.kind)
             seconds += images * image * pow(wider, 2);
         out->phase[e.kind].epochs++;
@@ -149,19 +152,22 @@ static int64_t batch_within(const sizes *s, double limit)
 }
 
 deco_status deco_forecast_sizes(deco_forecast *out, const deco_options *o, const deco_particles *p, const deco_vit *encoder,
-                                deco_device *dev)
+                                deco_device *dev, deco_crew crew)
 {
     deco_status st = DECO_OK;
     sizes s = {.o = o, .p = p, .encoder = encoder, .threads = deco_pool_threads(deco_device_pool(dev))};
+    double allowed;
 
-    *out = (deco_forecast){.memory_allowed = deco_memory_allowed(), .disk_free = o->outdir ? deco_disk_free(o->outdir) : INFINITY};
+    *out = (deco_forecast){
+        .crew = crew, .memory_allowed = deco_memory_allowed(), .disk_free = o->outdir ? deco_disk_free(o->outdir) : INFINITY};
     TRY(deco_job_shape(&s.shape, o, p));
     out->checkpoint_bytes = checkpoint_bytes(&s, (double)p->N);
     out->memory_bytes = memory_bytes(&s, p->N);
     out->disk_bytes = disk_bytes(&s, p->N);
-    if (out->memory_bytes > out->memory_allowed) {
-        out->memory_fits = particles_within(memory_bytes, &s, out->memory_allowed);
-        out->batch_fits = batch_within(&s, out->memory_allowed);
+    allowed = out->memory_allowed / (double)crew.here;
+    if (out->memory_bytes > allowed) {
+        out->memory_fits = particles_within(memory_bytes, &s, allowed);
+        out->batch_fits = batch_within(&s, allowed);
     }
     if (out->disk_bytes > out->disk_free)
         out->disk_fits = particles_within(disk_bytes, &s, out->disk_free);
@@ -182,7 +188,7 @@ deco_status deco_forecast_times(deco_forecast *f, const deco_options *o, const d
 
 static deco_status refuse_memory(const deco_forecast *f, const deco_particles *p)
 {
-    const char *needed = deco_size_text(f->memory_bytes), *there = deco_size_text(f->memory_allowed);
+    const char *needed = deco_forecast_memory_text(f), *there = deco_size_text(f->memory_allowed);
 
     if (f->batch_fits)
         return deco_fail(DECO_E_MEMORY,
@@ -202,7 +208,7 @@ static deco_status refuse_memory(const deco_forecast *f, const deco_particles *p
 
 deco_status deco_forecast_check(const deco_forecast *f, const deco_options *o, const deco_particles *p)
 {
-    if (f->memory_bytes > f->memory_allowed)
+    if (f->memory_bytes * (double)f->crew.here > f->memory_allowed)
         return refuse_memory(f, p);
     if (f->disk_bytes > f->disk_free)
         return deco_fail(DECO_E_FILE,

@@ -27,7 +27,7 @@ static void write_lines(FILE *to, const deco_forecast *f, const deco_options *o,
         fprintf(to, "time     %-10s passes with the encoder alone\n", deco_time_text(f->encode_seconds));
     if (f->images)
         fprintf(to, "time     %-10s together; reading images and the analysis come on top\n", deco_time_text(f->seconds));
-    fprintf(to, "memory   %-10s of %s that may be used here\n", deco_size_text(f->memory_bytes), deco_size_text(f->memory_allowed));
+    fprintf(to, "memory   %-10s of %s that may be used here\n", deco_forecast_memory_text(f), deco_size_text(f->memory_allowed));
     fprintf(to, "disk     %-10s under outdir", deco_size_text(f->disk_bytes));
     if (isfinite(f->disk_free))
         fprintf(to, ", where %s are free", deco_size_text(f->disk_free));
@@ -84,7 +84,8 @@ deco_status deco_forecast_json(char **out, const deco_forecast *f, const deco_op
     cJSON_AddNumberToObject(root, "initial_model_seconds", f->initial_seconds);
     cJSON_AddNumberToObject(root, "encoder_seconds", f->encode_seconds);
     add_phases(root, f);
-    cJSON_AddNumberToObject(root, "memory_bytes", f->memory_bytes);
+    cJSON_AddNumberToObject(root, "workers", (double)f->crew.all);
+    cJSON_AddNumberToObject(root, "memory_bytes", f->memory_bytes * (double)f->crew.here);
     cJSON_AddNumberToObject(root, "memory_allowed_bytes", f->memory_allowed);
     cJSON_AddNumberToObject(root, "disk_bytes", f->disk_bytes);
     if (isfinite(f->disk_free))
@@ -92,7 +93,8 @@ deco_status deco_forecast_json(char **out, const deco_forecast *f, const deco_op
     cJSON_AddNumberToObject(root, "checkpoint_bytes", f->checkpoint_bytes);
     cJSON_AddNumberToObject(root, "cache_bytes", f->cache_bytes);
     if (!fits)
-        cJSON_AddNumberToObject(root, "particles_that_fit", (double)(f->memory_bytes > f->memory_allowed ? f->memory_fits : f->disk_fits));
+        cJSON_AddNumberToObject(root, "particles_that_fit",
+                                (double)(f->memory_bytes * (double)f->crew.here > f->memory_allowed ? f->memory_fits : f->disk_fits));
     if (f->batch_fits)
         cJSON_AddNumberToObject(root, "batch_that_fits", (double)f->batch_fits);
     *out = cJSON_Print(root);
@@ -130,4 +132,15 @@ const char *deco_size_text(double bytes)
         bytes /= 1000;
     snprintf(out, 32, bytes < 9.95 && i ? "%.1f %s" : "%.0f %s", bytes, unit[i]);
     return out;
+}
+
+const char *deco_forecast_memory_text(const deco_forecast *f)
+{
+    static _Thread_local char text[64];
+    const char *size = deco_size_text(f->memory_bytes * (double)f->crew.here);
+
+    if (f->crew.here == 1)
+        return size;
+    snprintf(text, sizeof text, "%s (%lld workers)", size, (long long)f->crew.here);
+    return text;
 }

@@ -101,12 +101,28 @@ static deco_status settle_blocks(run_job *j)
     return deco_options_put_whole(j->o, "shuffle_block", block);
 }
 
+/* 0: all. A run that is only asked about stands for the first of its workers. */
+static int share_of_cores(const run_job *j)
+{
+    int cores = deco_cores_allowed(), workers = (int)j->o->workers;
+    if (j->comm || workers == 1)
+        return deco_comm_threads(j->comm);
+    return cores > workers ? cores / workers : 1;
+}
+
+static deco_crew crew_of(const run_job *j)
+{
+    if (j->comm)
+        return (deco_crew){deco_comm_size(j->comm), deco_comm_here(j->comm)};
+    return (deco_crew){j->o->workers * j->o->tasks * j->o->nodes, j->o->workers * j->o->tasks};
+}
+
 deco_status run_job_open_input(run_job *j)
 {
     deco_status st = DECO_OK;
     const deco_options *o = j->o;
 
-    TRY(deco_device_create(&j->dev, o->device, o->threads ? (int)o->threads : deco_comm_threads(j->comm)));
+    TRY(deco_device_create(&j->dev, o->device, o->threads ? (int)o->threads : share_of_cores(j)));
     if (!j->resumed) /* a run that goes on has its encoder in the checkpoint */
         TRY(run_job_open_encoder(j));
     TRY(run_job_open_particles(j));
@@ -124,7 +140,7 @@ deco_status run_job_look(run_job *j, const deco_options *o)
 
     TRY(deco_options_copy(&j->o, o));
     TRY(run_job_open_input(j));
-    TRY(deco_forecast_sizes(&j->forecast, j->o, j->particles, run_job_encoder(j), j->dev));
+    TRY(deco_forecast_sizes(&j->forecast, j->o, j->particles, run_job_encoder(j), j->dev, crew_of(j)));
 out:
     return st;
 }
@@ -187,13 +203,13 @@ static deco_status log_plan(run_job *j)
                   s.total, o->n_imgs_pose_search, s.search_epochs, p->N, s.sgd_epochs, s.sgd_epochs + 2);
     else
         deco_info(j->m, "%" PRId64 " epochs: 2, and epochs_sgd adds %" PRId64, s.total, s.sgd_epochs);
-    TRY(deco_forecast_sizes(f, o, p, run_job_encoder(j), j->dev));
+    TRY(deco_forecast_sizes(f, o, p, run_job_encoder(j), j->dev, crew_of(j)));
     TRY(deco_forecast_check(f, o, p));
     if (j->model) /* a forecast of the whole says little of what is left */
         goto out;
     TRY(deco_forecast_times(f, o, p, run_job_encoder(j), j->dev));
     deco_info(j->m, "forecast: %s for %" PRId64 " training images, %s of memory, %s on disk", deco_time_text(f->seconds), f->images,
-              deco_size_text(f->memory_bytes), deco_size_text(f->disk_bytes));
+              deco_forecast_memory_text(f), deco_size_text(f->disk_bytes));
 out:
     return st;
 }

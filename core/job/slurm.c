@@ -21,10 +21,10 @@ static void write_head(FILE *to, const deco_options *o, const deco_forecast *f)
     fprintf(to, "#!/bin/bash\n");
     fprintf(to, "#SBATCH --job-name=cryodeco --output=cryodeco-%%j.log --open-mode=append\n");
     fprintf(to, "#SBATCH --nodes=%" PRId64 " --ntasks-per-node=%" PRId64 " --cpus-per-task=%" PRId64 "\n", o->nodes, o->tasks,
-            o->threads ? o->threads : (int64_t)CORES);
-    fprintf(to, "#SBATCH --mem=%.0fM\n", megabytes_of(f) * (double)o->tasks);
+            o->threads ? o->threads * o->workers : (int64_t)CORES);
+    fprintf(to, "#SBATCH --mem=%.0fM\n", megabytes_of(f) * (double)f->crew.here);
     if (gpu)
-        fprintf(to, "#SBATCH --gres=gpu:%" PRId64 "\n", o->tasks);
+        fprintf(to, "#SBATCH --gres=gpu:%" PRId64 "\n", f->crew.here);
     fprintf(to, "#SBATCH --time=%" PRId64 ":%02" PRId64 ":00 --requeue\n", minutes / 60, minutes % 60);
     fprintf(to, "#SBATCH --signal=%sUSR1@%d\n", !strcmp(o->launcher, "mpirun") ? "B:" : "", WARNED_S);
 }
@@ -90,6 +90,11 @@ deco_status deco_job_slurm(char **out, const deco_options *o, deco_monitor *m)
     deco_status st = DECO_OK;
     run_job j = {.m = m};
 
+    if (o->workers > 1 && o->nodes * o->tasks > 1)
+        TRY(deco_fail(DECO_E_ARGUMENT,
+                      "workers is %" PRId64 " beside %" PRId64 " nodes of %" PRId64
+                      " tasks: tasks are workers already, started by %s; leave workers out, or nodes and tasks",
+                      o->workers, o->nodes, o->tasks, o->launcher));
     TRY(run_job_look(&j, o));
     TRY(put_together(out, o, &j.forecast));
 out:

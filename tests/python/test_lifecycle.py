@@ -182,6 +182,14 @@ def test_info_forecasts_a_run_with_its_options_and_says_what_would_fit():
     said = json.loads(cryodeco("info", JOB, "--forecast", "--json", *settings).stdout)
     assert said["fits"] and [(x["name"], x["epochs"]) for x in said["phases"]] == [("pretraining", 1), ("training", 3)]
     assert abs(sum(x["seconds"] for x in said["phases"]) / said["seconds"] - 1) < 1e-6 and said["memory_bytes"] < said["memory_allowed_bytes"]
+
+    def workers(n):
+        return json.loads(cryodeco("info", JOB, "--forecast", "--json", *settings, "--threads", "1", "--workers", n).stdout)
+
+    one, two = workers(1), workers(2)
+    assert two["workers"] == 2 and two["memory_bytes"] == 2 * one["memory_bytes"]
+    # The images are shared: half the time, as far as a machine that does other things tells.
+    assert any(workers(2)["seconds"] < 0.8 * workers(1)["seconds"] for _ in range(5))
     text = cryodeco("info", JOB, "--forecast", *settings).stdout
     assert "training: 3 epochs" in text and "memory" in text and "disk" in text
     r = cryodeco("info", JOB, "--epochs_sgd", "1", check=False)  # without the word it is an option of run alone

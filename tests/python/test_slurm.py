@@ -1,6 +1,7 @@
 """The batch script that `cryodeco run --slurm` prints: clean, and right under a stub of Slurm. Under a real one: tests/slurm/run.sh."""
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -49,6 +50,18 @@ def test_a_warning_under_mpirun_becomes_a_stop_file(tmp_path):
         stub.chmod(0o755)
     r = subprocess.run(["bash", path], env={**os.environ, "PATH": f"{stubs}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}, timeout=60)
     assert r.returncode == 75 and (tmp_path / "asked").read_text() == "requeue 7\n"
+
+
+def test_workers_of_one_task_share_what_is_asked_for(tmp_path):
+    def asked(*more):
+        text = script(tmp_path, "--threads", "3", *more).read_text()
+        assert text.count("#!/bin/bash") == 1
+        return text, int(re.search(r"--mem=(\d+)M", text)[1])
+    one, two = asked(), asked("--workers", "2")
+    assert "--cpus-per-task=3\n" in one[0] and "--cpus-per-task=6\n" in two[0] and "--workers 2 " in two[0]
+    assert two[1] == 2 * one[1]
+    r = cryodeco("run", "--particles", JOB, "--outdir", tmp_path / "none", *BRIEF, "--slurm", "--workers", "2", "--tasks", "2", check=False)
+    assert r.returncode == 2 and "tasks are workers already" in r.stderr and not r.stdout
 
 
 @pytest.mark.skipif(os.environ.get("CRYODECO_LONG") != "1", reason="long")

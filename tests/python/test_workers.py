@@ -162,6 +162,16 @@ def test_a_signal_stops_all_at_one_step_and_any_number_goes_on(tmp_path):
     assert [x["images"] for x in epochs(tmp_path / "other")] == [x["images"] for x in epochs(whole)]
 
 
+@long
+def test_sigusr2_writes_a_checkpoint_and_all_go_on(tmp_path):
+    outdir = tmp_path / "run"
+    process = start(outdir, 2, *KNOWN, "--epochs_sgd", "6")
+    wait_for(outdir, "epoch 1:", process)
+    process.send_signal(signal.SIGUSR2)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0 and "checkpoint: " in said, said
+
+
 def test_bad_input_is_said_once(tmp_path):
     r = train(tmp_path / "run", 3, [*KNOWN, "--k_num", "100000"], check=False)
     assert r.returncode == 2 and r.stderr.count("error:") == 1, r.stderr
