@@ -48,9 +48,19 @@ static int print_out(char *text)
     return bad ? DECO_EXIT_FAILED : DECO_EXIT_DONE;
 }
 
+/* A launcher ends all when one fails: the first is given the time for its word. */
+static void leave_the_word(void)
+{
+    enum { MOMENT_S = 1 };
+    if (!deco_worker_speaks())
+        sleep(MOMENT_S);
+}
+
 static int fail(int code)
 {
-    fprintf(stderr, "%serror: %s\n", terminal && progress_shown ? "\n" : "", deco_error());
+    leave_the_word();
+    if (deco_worker_speaks())
+        fprintf(stderr, "%serror: %s\n", terminal && progress_shown ? "\n" : "", deco_error());
     return code;
 }
 
@@ -170,6 +180,8 @@ int main(int argc, char **argv)
     fault_watch();
 
     deco_command_run(command, options, running, &text, &code); /* a failure is logged through the monitor */
+    if (code == DECO_EXIT_BAD_INPUT)
+        leave_the_word();
     if (print_out(text))
         code = DECO_EXIT_FAILED;
     deco_monitor_free(running);

@@ -24,6 +24,9 @@ deco_status deco_comm_open(deco_comm **out, double silent_s, deco_monitor *m);
  * all. The first worker does not wait for the others, nor they for it. Takes NULL. */
 void deco_comm_close(deco_comm *c, deco_status st, bool wrote);
 
+/* Before they are joined: false in all that were started together but the first. Those have nothing to say of what each of them finds. */
+bool deco_comm_speaks(void);
+
 /* Taking NULL: 0, 1, and 0 (as many as there are). */
 int deco_comm_rank(const deco_comm *c);
 int deco_comm_size(const deco_comm *c);

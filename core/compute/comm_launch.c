@@ -52,6 +52,19 @@ static bool is_launched(void)
            (getenv("PMIX_RANK") && number_in("SLURM_STEP_NUM_TASKS") > 1);
 }
 
+/* "RANK SIZE ..." of CRYODECO_WORKER as well. */
+bool deco_comm_speaks(void)
+{
+    static const char *const rank[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"};
+
+    if (number_in("CRYODECO_WORKER"))
+        return false;
+    for (size_t i = 0; is_launched() && i < sizeof rank / sizeof *rank; i++)
+        if (number_in(rank[i]))
+            return false;
+    return true;
+}
+
 static deco_status find_mpi(deco_transport **transport)
 {
     char message[256] = "";

@@ -120,6 +120,9 @@ DECO_API deco_status deco_command_run(const char *command, const deco_options *o
 /* How many processes of this machine are to work on the command together (--workers): a program that wants more than 1 starts them. */
 DECO_API int deco_workers_wanted(const char *command, const deco_options *o);
 
+/* Of processes that mpirun or srun started together: false in all but the first, which speaks for them of what all find wrong. */
+DECO_API bool deco_worker_speaks(void);
+
 /* One process at a time in a directory. */
 typedef struct deco_lock deco_lock;
 

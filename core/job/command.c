@@ -91,6 +91,8 @@ int deco_workers_wanted(const char *name, const deco_options *o)
     return trains && o->workers > 1 && !deco_options_check(o, DECO_FOR_RUN) ? (int)o->workers : 1; /* one says what is wrong with them */
 }
 
+bool deco_worker_speaks(void) { return deco_comm_speaks(); }
+
 static int exit_code_of(deco_status st, bool wrote)
 {
     if (!st)
@@ -116,6 +118,8 @@ deco_status deco_command_run(const char *name, const deco_options *o, deco_monit
         st = deco_fail(DECO_E_ARGUMENT, "there is no command '%s'; cryodeco --help lists them", name);
     else if (!(st = c->applies ? deco_options_check(o, c->applies) : DECO_OK))
         st = c->run(o, monitor, &wrote, &text);
+    else if (monitor && !deco_comm_speaks())
+        deco_monitor_mute(monitor, true);
 
     if (st)
         deco_log(monitor, st == DECO_E_STOPPED ? DECO_LOG_WARNING : DECO_LOG_ERROR, "%s", deco_error());

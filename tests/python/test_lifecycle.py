@@ -184,7 +184,7 @@ def test_info_forecasts_a_run_with_its_options_and_says_what_would_fit():
     assert abs(sum(x["seconds"] for x in said["phases"]) / said["seconds"] - 1) < 1e-6 and said["memory_bytes"] < said["memory_allowed_bytes"]
 
     def workers(n):
-        return json.loads(cryodeco("info", JOB, "--forecast", "--json", *settings, "--threads", "1", "--workers", n).stdout)
+        return json.loads(cryodeco("info", JOB, "--forecast", "--json", *BRIEF, "--threads", "1", "--workers", n).stdout)
 
     one, two = workers(1), workers(2)
     assert two["workers"] == 2 and two["memory_bytes"] == 2 * one["memory_bytes"]

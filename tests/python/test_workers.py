@@ -179,6 +179,15 @@ def test_bad_input_is_said_once(tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("mpirun"), reason="there is no mpirun")
+@pytest.mark.parametrize("options,words", [(["--no_such_option", "1"], "there is no option"), (["--use_conf_encoder", "True"], "pretrained_model_path")])
+def test_bad_options_are_said_once_under_mpirun(tmp_path, options, words):
+    r = subprocess.run(["mpirun", "--oversubscribe", "--allow-run-as-root", "-n", "3", command(), "run", "--particles", str(JOB), "--outdir",
+                        str(tmp_path / "run"), *KNOWN, *options], capture_output=True, text=True, timeout=60)
+    assert r.returncode == 2 and r.stderr.count("error: ") == 1 and words in r.stderr, r.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(not shutil.which("mpirun"), reason="there is no mpirun")
 def test_mpi_gives_the_bits_of_sockets(tmp_path, two):
     mpi = ["mpirun", "--oversubscribe", "--allow-run-as-root", "-n", "2"]
     if not (pathlib.Path(command()).parents[1] / "libcryodeco_mpi.so").exists():
