@@ -12,6 +12,7 @@ typedef struct comm_frame {
     char kind;    /* one of enum comm_kind */
     char waiting; /* it waits for others, and may be idle */
     char wrote;
+    char stops;     /* of a beat: it was asked to stop */
     int status;     /* deco_status, of LEAVES and FAILED */
     double cpu_s;   /* processor time of the process */
     char at[120];   /* what it does */

@@ -58,7 +58,7 @@ static double processor_s(void)
 
 static void beat(deco_comm *c)
 {
-    comm_frame f = {.kind = COMM_BEAT, .cpu_s = processor_s()};
+    comm_frame f = {.kind = COMM_BEAT, .cpu_s = processor_s(), .stops = deco_monitor_stopped(c->m)};
 
     pthread_mutex_lock(&c->lock);
     f.waiting = c->waiting;
@@ -111,6 +111,8 @@ static void hear(deco_comm *c, int i, const comm_frame *f)
     p->heard = deco_seconds();
     if (f->kind == COMM_BEAT) {
         double worked = f->cpu_s - p->cpu_s;
+        if (f->stops) /* a file or a time limit tells the first alone, and a step that can be abandoned must be by all */
+            deco_monitor_stop(c->m);
         memcpy(p->at, f->at, sizeof p->at);
         p->at[sizeof p->at - 1] = 0;
         if (f->waiting || worked >= working_share * (p->heard - p->worked)) {

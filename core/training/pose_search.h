@@ -3,6 +3,7 @@
 #ifndef DECO_TRAINING_POSE_SEARCH_H
 #define DECO_TRAINING_POSE_SEARCH_H
 
+#include "base/monitor.h"
 #include "geometry/lattice.h"
 #include "model/model.h"
 
@@ -25,7 +26,14 @@ typedef struct deco_search_input {
     const float *shift;      /* [B,2] known shifts, then only rotations are searched; NULL: searched too */
     const float *middle;     /* [B,2] sliced: level 0 tries window_axis² shifts around these; NULL: the whole grid. Not with `shift` */
     const int32_t *snapshot; /* [B] sliced: the snapshot that each image is held against; NULL: that of the nearest centroid */
+    const deco_monitor
+        *m; /* once asked to stop the search is abandoned within a task's time and fails with STOPPED, its output as it was; NULL: never */
 } deco_search_input;
+
+static inline deco_status deco_search_go_on(const deco_search_input *in)
+{
+    return deco_monitor_stopped(in->m) ? deco_fail(DECO_E_STOPPED, "a pose search was abandoned on request") : DECO_OK;
+}
 
 /* The best pose of each image. */
 typedef struct deco_search_output {

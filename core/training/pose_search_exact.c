@@ -42,6 +42,7 @@ static deco_status search_base(deco_search_exact *s, const deco_search_input *in
 
     for (int64_t first = 0; first < count; first += s->base) {
         int64_t n = first + s->base < count ? s->base : count - first, Q = SEARCH_TURNS;
+        TRY(deco_search_go_on(in));
         TRY(search_exact_base(s, in, first, n));
         for (int64_t i = 0; i < in->B * n * Q; i++) {
             int64_t b = i / Q / n;
@@ -62,6 +63,7 @@ static deco_status search_children(deco_search_exact *s, const deco_search_input
     for (int64_t b0 = 0; b0 < in->B; b0 += s->images_at_once) {
         int64_t b1 = b0 + s->images_at_once < in->B ? b0 + s->images_at_once : in->B, at = 0;
         const deco_search_best *parents = kept_at(s, level - 1) + b0;
+        TRY(deco_search_go_on(in));
         TRY(search_exact_children(s, in, level, parents, b0, b1, s->distinct));
         for (int64_t b = b0; b < b1; b++) {
             for (int64_t i = 0; i < parents[b - b0].kept; i++)

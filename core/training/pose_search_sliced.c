@@ -96,7 +96,10 @@ static deco_status score_block(void *context, int64_t task, int worker)
     const deco_sliced_group *g = &s->group[task / blocks_of(s)];
     deco_sliced_scratch *w = &s->scratch[worker];
     int64_t index = task % blocks_of(s);
+    deco_status st = deco_search_go_on(s->in);
 
+    if (st)
+        return st;
     slice_block(s, index, g->centroid, w);
     for (int64_t i = 0; i < g->count; i++)
         offer_block(s, index, s->order[g->first + i], w);
@@ -158,6 +161,7 @@ static deco_status search_image(void *context, int64_t image, int worker)
     deco_status st = DECO_OK;
     deco_search_sliced *s = context;
 
+    TRY(deco_search_go_on(s->in));
     join_best(s, image);
     TRY(check_found(s, image));
     deco_sliced_image_levels(s, image, &s->scratch[worker]);
@@ -176,7 +180,10 @@ typedef struct newton_task {
 static deco_status newton_image(void *context, int64_t image, int worker)
 {
     const newton_task *t = context;
+    deco_status st = deco_search_go_on(t->s->in);
 
+    if (st)
+        return st;
     if (t->fresh)
         deco_sliced_image_begin(t->s, image, &t->s->scratch[worker]);
     deco_sliced_newton(t->s, image, t->steps, &t->s->scratch[worker]);

@@ -244,6 +244,7 @@ deco_status deco_sliced_exact_run(deco_search_sliced *s)
 
     for (e->first = 0; e->first < s->in->B; e->first += e->images) {
         int64_t left = s->in->B - e->first, n = left < e->images ? left : e->images;
+        TRY(deco_search_go_on(s->in));
         TRY(decode_finalists(s, n));
         TRY(deco_pool_run(deco_device_pool(s->m->dev), choose_finalist, s, n));
     }

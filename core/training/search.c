@@ -243,12 +243,28 @@ out:
     return st;
 }
 
+/* A search batch may take minutes, longer than one who stops a run can wait. Nothing of the run has changed yet: the one that goes on makes the
+ * batch anew. Of several workers all give it up, or none. */
+static deco_status find_or_abandon(trainer *t, const deco_search_input *in, const deco_search_output *out)
+{
+    deco_status st = in->B ? find_poses(t, in, out) : DECO_OK;
+    unsigned abandoned = st == DECO_E_STOPPED;
+
+    if (st && !abandoned)
+        return st;
+    TRY(deco_comm_any(t->m->comm, &abandoned, "whether a search was abandoned"));
+    if (abandoned)
+        TRY(trainer_stopped(t, (t->plan.images + t->plan.search_batch - 1) / t->plan.search_batch));
+out:
+    return st;
+}
+
 static deco_status search_poses(trainer *t, const deco_batch *b)
 {
     deco_status st = DECO_OK;
     struct trainer_search *s = t->search;
     int64_t Z = t->m->shape.Z;
-    deco_search_input in = {.B = b->B, .images = b->images, .ctf = s->ctf, .z = Z ? s->z : NULL};
+    deco_search_input in = {.B = b->B, .images = b->images, .ctf = s->ctf, .z = Z ? s->z : NULL, .m = t->mon};
     deco_search_output out = {.R = s->R, .shift = s->shift, .score = s->score};
 
     for (int64_t i = 0; i < b->B; i++) {
@@ -261,8 +277,7 @@ static deco_status search_poses(trainer *t, const deco_batch *b)
         in.shift = s->shift;
     memcpy(s->old_R, s->R, 9 * (size_t)b->B * sizeof *s->R);
     memcpy(s->old_shift, s->shift, 2 * (size_t)b->B * sizeof *s->shift);
-    if (b->B)
-        TRY(find_poses(t, &in, &out));
+    TRY(find_or_abandon(t, &in, &out));
     if (t->plan.kind == DECO_EPOCH_SEARCH && t->o->hps_stop > 0)
         TRY(count_still(t, b->B));
     TRY(t->m->comm ? join_poses(t) : deco_poses_put(t->m, b->row, b->B, s->R, s->shift));

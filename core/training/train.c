@@ -206,6 +206,12 @@ static deco_status train_batch(trainer *t, const deco_batch *b, const whole_batc
     return trainer_step(t, b, all, pretraining ? t->z : NULL, fraction, r);
 }
 
+deco_status trainer_stopped(const trainer *t, int64_t batches)
+{
+    return deco_fail(DECO_E_STOPPED, "stopped on request in epoch %lld, after batch %lld of %lld", (long long)t->at->epoch + 1,
+                     (long long)t->at->step, (long long)batches);
+}
+
 deco_status trainer_between(trainer *t, int64_t batches)
 {
     deco_status st = DECO_OK;
@@ -223,8 +229,7 @@ deco_status trainer_between(trainer *t, int64_t batches)
             TRY(w->checkpoint(w->context, t->at));
     }
     if (asked & STOP || (!t->m->comm && deco_monitor_stopped(t->mon)))
-        TRY(deco_fail(DECO_E_STOPPED, "stopped on request in epoch %lld, after batch %lld of %lld", (long long)t->at->epoch + 1,
-                      (long long)t->at->step, (long long)batches));
+        TRY(trainer_stopped(t, batches));
 out:
     return st;
 }

@@ -51,6 +51,8 @@ deco_status trainer_step(trainer *t, const deco_batch *b, const whole_batch *all
 
 /* Between two of `batches`: a checkpoint if one is wanted; STOPPED on request. */
 deco_status trainer_between(trainer *t, int64_t batches);
+/* STOPPED, with where the epoch stands. */
+deco_status trainer_stopped(const trainer *t, int64_t batches);
 
 /* The plan, in the log; an epoch's line, in the log and in metrics.jsonl. */
 void trainer_announce(const trainer *t, bool resumed);

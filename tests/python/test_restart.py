@@ -141,6 +141,20 @@ def test_stopped_by_signal_or_file_leaves_a_checkpoint_and_goes_on_to_the_bit(tm
     same_results(whole, outdir)
 
 
+def test_a_stop_does_not_wait_for_the_end_of_a_long_search_batch(tmp_path):
+    """The exact engine takes minutes for all images at once; the checkpoint is that of the batch's beginning."""
+    outdir = tmp_path / "run"
+    p = start(outdir, *SEARCH, "--pose_search_engine", "exact", "--search_batch", 1000, "--base_healpy", 2, "--epochs_sgd", 1, "--seed", 3)
+    wait_for(p, lambda: epochs_of(outdir) >= 1)
+    time.sleep(1)  # in the search by now
+    asked = time.time()
+    p.send_signal(signal.SIGTERM)
+    text = p.communicate(timeout=60)[1]
+    assert p.returncode == 75 and "in epoch 0, after batch 0 of 1" in text, text
+    assert time.time() - asked < 20
+    assert newest(outdir).exists()
+
+
 def test_stopped_in_the_analysis_only_the_analysis_is_missing(tmp_path):
     outdir = tmp_path / "run"
     p = start(outdir, *BRIEF, "--k_num", "60", "--seed", 3)

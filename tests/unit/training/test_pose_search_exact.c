@@ -384,6 +384,26 @@ static void a_decoder_without_numbers_is_noticed(void **state)
     end(&b);
 }
 
+static void a_stop_abandons_the_search_and_leaves_the_poses(void **state)
+{
+    bench b;
+    deco_monitor *m = NULL;
+    float R[9 * IMAGES] = {0};
+
+    begin(&b, 2);
+    assert_int_equal(deco_monitor_create(&m, NULL, NULL), DECO_OK);
+    memset(b.R, 0, sizeof b.R);
+    b.in.m = m;
+    deco_monitor_stop(m);
+    assert_int_equal(search(&b), DECO_E_STOPPED);
+    assert_memory_equal(b.R, R, sizeof R);
+    b.in.m = NULL;
+    assert_int_equal(search(&b), DECO_OK);
+    expect_planted(&b);
+    deco_monitor_free(m);
+    end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +420,7 @@ int main(void)
         cmocka_unit_test(a_later_run_takes_no_more_memory),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(a_decoder_without_numbers_is_noticed),
+        cmocka_unit_test(a_stop_abandons_the_search_and_leaves_the_poses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

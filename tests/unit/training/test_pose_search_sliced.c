@@ -286,6 +286,32 @@ static void ctfs_by_row_are_those_by_value(void **state)
     free_rig(&r);
 }
 
+static void a_stop_abandons_the_search_and_leaves_the_poses(void **state)
+{
+    deco_search_sliced_config config = {.oversampling = 1, .centroids = 1, .newton_steps = 1};
+    rig r = make_rig(2, 32, 3, 0, &small_grid, &config);
+    deco_search_input in = input_of(&r);
+    deco_search_output out = output_of(&r);
+    deco_monitor *m = NULL;
+    float R[27];
+
+    assert_int_equal(deco_monitor_create(&m, NULL, NULL), DECO_OK);
+    assert_int_equal(deco_search_sliced_fill(r.s, 0, NULL, blob_value, NULL), DECO_OK);
+    make_images(&r, blob_value, NULL, 1, 2);
+    in.m = m;
+    for (int i = 0; i < 27; i++)
+        R[i] = r.R[i] = (float)(i % 9 % 4 == 0);
+    deco_monitor_stop(m);
+    assert_int_equal(deco_search_sliced_run(r.s, &in, &out, NULL), DECO_E_STOPPED);
+    assert_int_equal(deco_search_sliced_refine(r.s, &in, &out, 1), DECO_E_STOPPED);
+    assert_memory_equal(r.R, R, sizeof R);
+    in.m = NULL;
+    assert_int_equal(deco_search_sliced_run(r.s, &in, &out, NULL), DECO_OK);
+    assert_memory_not_equal(r.R, R, sizeof R);
+    deco_monitor_free(m);
+    free_rig(&r);
+}
+
 static void bad_input_is_refused(void **state)
 {
     deco_search_sliced_config config = {.oversampling = 1, .centroids = 1};
@@ -337,6 +363,7 @@ int main(void)
         cmocka_unit_test(the_exact_engine_finds_the_same_poses),
         cmocka_unit_test(the_number_of_threads_changes_no_bit),
         cmocka_unit_test(ctfs_by_row_are_those_by_value),
+        cmocka_unit_test(a_stop_abandons_the_search_and_leaves_the_poses),
         cmocka_unit_test(bad_input_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
