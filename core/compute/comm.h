@@ -15,8 +15,9 @@
 typedef struct deco_comm deco_comm;
 enum { DECO_WORKERS_MOST = 4096 };
 
-/* Joins the workers that the environment names. `silent_s`: a worker without a sign of life for so long is lost; so is one that should work and
- * takes no processor time. A loss is said on `m` at once, by one worker alone, and asks `m` to stop. *out is NULL in a process alone.
+/* Joins the workers that the environment names. `silent_s`: a worker that should work and takes no processor time for so long is lost; so is one
+ * without a sign of life for a fifth of it (10 s at least, if it has so many). A loss is said on `m` at once, by one worker alone, and asks `m` to
+ * stop. *out is NULL in a process alone.
  * Fails: DEVICE (they cannot be reached, MPI is not there), UNSUPPORTED (libcryodeco_mpi.so is missing or of another version), MEMORY. */
 deco_status deco_comm_open(deco_comm **out, double silent_s, deco_monitor *m);
 

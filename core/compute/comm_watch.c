@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const double beat_most_s = 0.5;
+static const double beat_most_s = 0.5, beats_least_s = 10;
 
 /* A worker that works takes at least this share of one core; a thread that only beats takes less. */
 static const double working_share = 0.002;
@@ -148,10 +148,13 @@ static void read_peer(deco_comm *c, int i)
     p->fd = -1;
 }
 
+/* Reading may wait minutes for a file server that starts again; beats wait for nothing, and a process without them is stopped or its host hangs. */
+static double silence_of(double timeout) { return fmin(timeout, fmax(beats_least_s, timeout / 5)); }
+
 /* Signs of life come `every` so many seconds. */
 static void look_after(deco_comm *c, double every)
 {
-    double now = deco_seconds(), silent = c->watch.silent_s;
+    double now = deco_seconds(), idle = c->watch.silent_s, silent = silence_of(idle);
     char how[160];
 
     for (int i = 0; i < c->watch.peers; i++) {
@@ -160,7 +163,7 @@ static void look_after(deco_comm *c, double every)
             continue;
         if (now - p->heard > silent)
             snprintf(how, sizeof how, "gives no sign of life for %.0f s: it is stopped, or its host hangs", now - p->heard);
-        else if (now - p->worked > silent && now - p->heard < 1.5 * every) /* one that is silent too may be stopped: that will show */
+        else if (now - p->worked > idle && now - p->heard < 1.5 * every) /* one that is silent too may be stopped: that will show */
             snprintf(how, sizeof how, "hangs: it waits for none, and took no processor time for %.0f s", now - p->worked);
         else
             continue;
