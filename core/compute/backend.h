@@ -28,7 +28,7 @@ void deco_scratch_give(deco_device *dev, void *p);
 /* ---- a library of its own ----------------------------------------------------------------------------------------------- */
 
 /* Goes up with every change of this file, table.h or a structure that an operation takes. */
-enum { DECO_BACKEND_VERSION = 1 };
+enum { DECO_BACKEND_VERSION = 2 };
 
 /* What the library may call here: it sees none of our symbols. */
 typedef struct deco_backend_host {

@@ -30,6 +30,14 @@ void deco_device_free(deco_device *dev)
 const char *deco_device_name(const deco_device *dev) { return dev->name; }
 const char *deco_device_libraries(const deco_device *dev) { return dev->libraries; }
 deco_pool *deco_device_pool(deco_device *dev) { return dev->pool; }
+bool deco_device_bf16(const deco_device *dev) { return dev->bf16; }
+
+bool deco_device_use_bf16(deco_device *dev, bool use)
+{
+    bool before = dev->bf16;
+    dev->bf16 = use && dev->has_bf16;
+    return before;
+}
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 

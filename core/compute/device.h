@@ -17,6 +17,11 @@ const char *deco_device_name(const deco_device *dev);      /* "cpu", "cuda:0" */
 const char *deco_device_libraries(const deco_device *dev); /* "oneDNN 2.6.3 (avx512_core), FFTW 3.3.10" */
 deco_pool *deco_device_pool(deco_device *dev);             /* the host's workers: also for host code */
 
+/* Whether matrix products of the decoder and the encoder may be in bf16 (sums in float32), where the device has such: a card's tensor cores from
+ * compute capability 8.0 on. A new device computes in float32. */
+bool deco_device_use_bf16(deco_device *dev, bool use); /* what was before */
+bool deco_device_bf16(const deco_device *dev);
+
 /* Device memory, 64-byte aligned, zeroed. */
 deco_status deco_device_alloc(deco_device *dev, void *out_pointer, size_t bytes, const char *what);
 void deco_device_release(deco_device *dev, void *p); /* takes NULL */

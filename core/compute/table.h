@@ -109,6 +109,7 @@ struct deco_device {
     const deco_ops *ops;
     deco_pool *pool;
     char name[32], libraries[128];
+    bool has_bf16, bf16; /* matrix products: the device can have them in bf16; they are */
     deco_op_time time[DECO_OP_COUNT];
 
     pthread_mutex_t scratch_lock;

@@ -82,6 +82,7 @@ deco_status deco_bench_run(char **out, const deco_options *o, deco_monitor *m)
     *out = NULL;
     TRY(check_names(o->cases));
     TRY(deco_device_create(&dev, o->device, (int)o->threads));
+    deco_device_use_bf16(dev, true); /* as runs have it unless told otherwise */
     text = open_memstream(&buffer, &size);
     if (!text) {
         st = deco_fail_memory(size, "benchmark");

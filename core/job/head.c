@@ -49,7 +49,8 @@ void deco_log_head(deco_monitor *m, const deco_device *dev, int threads, uint64_
     cpu_model(cpu, sizeof cpu, u.machine);
     snprintf(seed_text, sizeof seed_text, "%" PRIu64, seed);
     deco_info(m, "cryodeco %s on %s (%s %s)", deco_version(), u.nodename, u.sysname, u.release);
-    deco_info(m, "device %s, %d threads; %s: %s; %s", deco_device_name(dev), threads, cpu, cpu_features(), deco_device_libraries(dev));
+    deco_info(m, "device %s, %d threads; %s: %s; %s%s", deco_device_name(dev), threads, cpu, cpu_features(), deco_device_libraries(dev),
+              deco_device_bf16(dev) ? "; matrix products in bf16" : "");
     deco_info(m, "seed %s", seed_text);
 
     cJSON *fields = cJSON_CreateObject();

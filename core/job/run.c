@@ -123,6 +123,7 @@ deco_status run_job_open_input(run_job *j)
     const deco_options *o = j->o;
 
     TRY(deco_device_create(&j->dev, o->device, o->threads ? (int)o->threads : share_of_cores(j)));
+    deco_device_use_bf16(j->dev, o->use_amp);
     if (!j->resumed) /* a run that goes on has its encoder in the checkpoint */
         TRY(run_job_open_encoder(j));
     TRY(run_job_open_particles(j));

@@ -106,6 +106,7 @@ static deco_status open_input(run_job *j, const beginning *b)
     char digest[17];
 
     TRY(deco_device_create(&j->dev, j->o->device, j->o->threads ? (int)j->o->threads : deco_comm_threads(j->comm)));
+    deco_device_use_bf16(j->dev, j->o->use_amp);
     TRY(run_job_open_particles(j));
     deco_particles_digest(digest, j->particles);
     if (j->particles->N != b->N || strcmp(digest, b->digest) != 0)

@@ -66,6 +66,7 @@ static deco_status decode_ball(float *hartley, deco_model *m, const float *z)
     deco_status st = DECO_OK;
     decode_block b = {0};
     deco_ball *ball = NULL;
+    bool bf16 = deco_device_use_bf16(m->dev, false); /* maps are looked at for small things */
     int64_t D = m->D, L = m->shape.L;
 
     for (int64_t i = 0; i < D * D * D; i++)
@@ -83,6 +84,7 @@ static deco_status decode_ball(float *hartley, deco_model *m, const float *z)
         }
     }
 out:
+    deco_device_use_bf16(m->dev, bf16);
     block_free(&b, m->dev);
     deco_ball_free(ball);
     return st;
