@@ -22,6 +22,9 @@ typedef struct deco_bench_case {
 enum { DECO_DECODER_CASES = 6 };
 extern const deco_bench_case deco_decoder_cases[DECO_DECODER_CASES];
 
+/* Whether the device is a card: it is given the batches that training has, a CPU as many images as it works on in some tenths of a second. */
+bool deco_bench_on_card(const deco_device *dev);
+
 /* That a case was stopped, if it was asked to be. */
 deco_status deco_bench_stopped(const deco_bench_case *c, deco_monitor *m);
 
