@@ -22,6 +22,14 @@ deco_status cuda_check(cudaError_t error, const char *call);
 deco_status cuda_enter(deco_device *dev);
 cudaStream_t cuda_stream(const deco_device *dev);
 
+/* What kernels of variable size go by. */
+typedef struct cuda_limits {
+    int processors; /* multiprocessors */
+    size_t shared;  /* bytes of shared memory that a block may ask for */
+    bool bf16;      /* products in bf16: asked for, and the card has tensor cores for it */
+} cuda_limits;
+cuda_limits cuda_limits_of(const deco_device *dev);
+
 /* A number out of range that a kernel met: it is left here, the kernel goes on without it, and the next download or wait fails. */
 typedef enum cuda_index { CUDA_ROW = 1, CUDA_MASK_POINT, CUDA_SLICE, CUDA_TURN } cuda_index;
 typedef struct cuda_fault {
@@ -31,12 +39,15 @@ typedef struct cuda_fault {
 cuda_fault *cuda_fault_of(const deco_device *dev); /* on the device */
 
 /* C = op(A) op(B), row by row in memory: op(A) [m,k], op(B) [k,n], C [m,n]; lda, ldb, ldc are the lengths of rows in memory. `batch` products
- * whose operands lie `step` numbers apart. float32 throughout, no TF32. */
+ * whose operands lie `step` numbers apart. Sums and C are float32; float32 operands are multiplied as such, not as TF32. */
 typedef struct cuda_product {
     int64_t m, n, k;
     bool ta, tb;
-    const float *a, *b;
-    float *c;
+    const void *a, *b; /* float32, or both bf16 */
+    void *c;
+    bool bf16, bf16_out; /* of a and b; of c */
+    const void *bias;    /* [n] of c's type, added to every row; NULL: none */
+    const float *plus;   /* as c, added to it, and may be c; NULL: none. With c in float32 alone */
     int64_t lda, ldb, ldc;
     int64_t batch, a_step, b_step, c_step; /* batch 0 is one product */
     float factor;                          /* 0 is 1 */
@@ -82,6 +93,27 @@ deco_status cuda_batch_statistics(deco_device *dev, deco_array stats, deco_array
 deco_status cuda_running_statistics(deco_device *dev, deco_array stats, deco_array running, float eps);
 deco_op_5 cuda_batch_norm;
 deco_op_7 cuda_batch_norm_backward;
+deco_status cuda_hypervolume_values(deco_device *dev, const deco_hypervolume *h, deco_array out, deco_array saved, deco_array params,
+                                    deco_array freqs, deco_array x, deco_array R, deco_array z);
+deco_status cuda_slice_loss(deco_device *dev, const deco_hypervolume *h, deco_array loss, deco_array dparams, deco_array dz, deco_array dR,
+                            deco_array dpred, deco_array params, deco_array freqs, deco_array k, deco_array R, deco_array z, deco_array ctf,
+                            deco_array target);
+deco_status cuda_vit_attention(deco_device *dev, int64_t heads, deco_array y, deco_array saved, deco_array x, deco_array params);
+deco_status cuda_vit_attention_backward(deco_device *dev, int64_t heads, deco_array dx, deco_array dparams, deco_array dy, deco_array saved,
+                                        deco_array x, deco_array params);
+deco_status cuda_vit_class_attention(deco_device *dev, int64_t heads, deco_array y, deco_array x, deco_array params);
+deco_op_5 cuda_vit_mlp, cuda_composed_vit_mlp;
+deco_op_7 cuda_vit_mlp_backward, cuda_composed_vit_mlp_backward;
+
+/* The program's blocks made of operations, for what ours do not serve. */
+deco_status cuda_composed_vit_attention(deco_device *dev, int64_t heads, deco_array y, deco_array saved, deco_array x, deco_array params);
+deco_status cuda_composed_vit_attention_backward(deco_device *dev, int64_t heads, deco_array dx, deco_array dparams, deco_array dy,
+                                                 deco_array saved, deco_array x, deco_array params);
+deco_status cuda_composed_values(deco_device *dev, const deco_hypervolume *h, deco_array out, deco_array saved, deco_array params,
+                                 deco_array freqs, deco_array x, deco_array R, deco_array z);
+deco_status cuda_composed_slice_loss(deco_device *dev, const deco_hypervolume *h, deco_array loss, deco_array dparams, deco_array dz,
+                                     deco_array dR, deco_array dpred, deco_array params, deco_array freqs, deco_array k, deco_array R,
+                                     deco_array z, deco_array ctf, deco_array target);
 deco_status cuda_attention(deco_device *dev, deco_array o, deco_array log_sum, deco_array qkv, int64_t heads);
 deco_status cuda_attention_backward(deco_device *dev, deco_array dqkv, deco_array dout, deco_array qkv, deco_array o, deco_array log_sum,
                                     int64_t heads);

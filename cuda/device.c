@@ -19,6 +19,12 @@ deco_status cuda_check(cudaError_t error, const char *call)
 
 deco_status cuda_enter(deco_device *dev) { return cuda_check(cudaSetDevice(((cuda_device *)dev)->card), "cudaSetDevice"); }
 cudaStream_t cuda_stream(const deco_device *dev) { return ((const cuda_device *)dev)->stream; }
+cuda_limits cuda_limits_of(const deco_device *dev)
+{
+    cuda_limits l = ((const cuda_device *)dev)->limits;
+    l.bf16 = dev->bf16;
+    return l;
+}
 cuda_fault *cuda_fault_of(const deco_device *dev) { return ((const cuda_device *)dev)->fault; }
 
 /* ---- cards ---------------------------------------------------------------------------------------------------------------- */
@@ -75,6 +81,8 @@ static deco_status look_at_card(cuda_device *cuda, char *libraries, size_t size)
         goto out;
     }
     TRY(cuda_check(missing, "cudaFuncGetAttributes"));
+    cuda->limits = (cuda_limits){card.multiProcessorCount, card.sharedMemPerBlockOptin, false};
+    cuda->base.has_bf16 = card.major >= 8;
     version r = version_of(runtime), d = version_of(driver);
     snprintf(libraries, size, "%.40s (%d.%d, %d GiB), CUDA %d.%d, driver for %d.%d", card.name, card.major, card.minor,
              (int)(card.totalGlobalMem >> 30), r.major, r.minor, d.major, d.minor);
@@ -119,16 +127,9 @@ static void fill_table(deco_ops *ops)
 {
     const deco_ops *composed = cuda_host->composed;
     *ops = cuda_ops;
-    ops->hypervolume_values = composed->hypervolume_values;
     ops->hypervolume_backward = composed->hypervolume_backward;
     ops->hypervolume_saved_bytes = composed->hypervolume_saved_bytes;
     ops->hypervolume_bank = composed->hypervolume_bank;
-    ops->slice_loss = composed->slice_loss;
-    ops->vit_attention = composed->vit_attention;
-    ops->vit_attention_backward = composed->vit_attention_backward;
-    ops->vit_class_attention = composed->vit_class_attention;
-    ops->vit_mlp = composed->vit_mlp;
-    ops->vit_mlp_backward = composed->vit_mlp_backward;
 }
 
 deco_status cuda_create(deco_device **out, int card, deco_pool *pool)

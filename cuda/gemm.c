@@ -9,7 +9,7 @@
 typedef struct shape {
     int64_t m, n, k, lda, ldb, ldc, batch, a_step, b_step, c_step;
     uint32_t a_line, b_line, c_line;
-    int32_t ta, tb;
+    int32_t ta, tb, bf16, bf16_out, bias;
 } shape;
 
 struct cuda_gemm {
@@ -78,11 +78,12 @@ void cuda_gemms_end(cuda_device *cuda)
 /* ---- plans ---------------------------------------------------------------------------------------------------------------- */
 
 /* The library counts column by column: our rows are its columns, and C = A B is its Cᵀ = Bᵀ Aᵀ. */
-static deco_status make_layout(cublasLtMatrixLayout_t *out, int64_t rows, int64_t columns, int64_t ld, int64_t batch, int64_t step)
+static deco_status make_layout(cublasLtMatrixLayout_t *out, cudaDataType_t type, int64_t rows, int64_t columns, int64_t ld, int64_t batch,
+                               int64_t step)
 {
     deco_status st = DECO_OK;
     int32_t count = (int32_t)batch;
-    LT(cublasLtMatrixLayoutCreate(out, CUDA_R_32F, (uint64_t)columns, (uint64_t)rows, ld));
+    LT(cublasLtMatrixLayoutCreate(out, type, (uint64_t)columns, (uint64_t)rows, ld));
     if (batch > 1) {
         LT(cublasLtMatrixLayoutSetAttribute(*out, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count));
         LT(cublasLtMatrixLayoutSetAttribute(*out, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &step, sizeof step));
@@ -125,15 +126,19 @@ static deco_status make_gemm(cuda_device *cuda, cuda_gemm **out, const shape *s)
     deco_status st = DECO_OK;
     cuda_gemm *g = NULL;
     int32_t ta = s->ta ? CUBLAS_OP_T : CUBLAS_OP_N, tb = s->tb ? CUBLAS_OP_T : CUBLAS_OP_N;
+    uint32_t with_bias = CUBLASLT_EPILOGUE_BIAS;
+    cudaDataType_t type = s->bf16 ? CUDA_R_16BF : CUDA_R_32F;
 
     TRY(deco_alloc(&g, 1, sizeof *g, "plan of a product"));
     g->of = *s;
     LT(cublasLtMatmulDescCreate(&g->product, CUBLAS_COMPUTE_32F, CUDA_R_32F));
     LT(cublasLtMatmulDescSetAttribute(g->product, CUBLASLT_MATMUL_DESC_TRANSA, &tb, sizeof tb));
     LT(cublasLtMatmulDescSetAttribute(g->product, CUBLASLT_MATMUL_DESC_TRANSB, &ta, sizeof ta));
-    TRY(make_layout(&g->a, s->ta ? s->k : s->m, s->ta ? s->m : s->k, s->lda, s->batch, s->a_step));
-    TRY(make_layout(&g->b, s->tb ? s->n : s->k, s->tb ? s->k : s->n, s->ldb, s->batch, s->b_step));
-    TRY(make_layout(&g->c, s->m, s->n, s->ldc, s->batch, s->c_step));
+    if (s->bias)
+        LT(cublasLtMatmulDescSetAttribute(g->product, CUBLASLT_MATMUL_DESC_EPILOGUE, &with_bias, sizeof with_bias));
+    TRY(make_layout(&g->a, type, s->ta ? s->k : s->m, s->ta ? s->m : s->k, s->lda, s->batch, s->a_step));
+    TRY(make_layout(&g->b, type, s->tb ? s->n : s->k, s->tb ? s->k : s->n, s->ldb, s->batch, s->b_step));
+    TRY(make_layout(&g->c, s->bf16_out ? CUDA_R_16BF : CUDA_R_32F, s->m, s->n, s->ldc, s->batch, s->c_step));
     TRY(choose_algorithm(cuda, g));
     *out = g;
     g = NULL;
@@ -143,10 +148,11 @@ out:
     return st;
 }
 
-/* Bytes that `p`, and with a batch its step, are a multiple of: a power of two, at most 256. */
-static uint32_t line_of(const float *p, int64_t step, int64_t batch)
+/* Bytes that `p`, and with a batch its step, are a multiple of: a power of two, at most 16, which is what the fastest ask for. More would let
+ * the algorithm, and with it the last bit, go by where memory was found. */
+static uint32_t line_of(const void *p, size_t item, int64_t step, int64_t batch)
 {
-    uintptr_t all = (uintptr_t)p | (batch > 1 ? (uintptr_t)step * sizeof *p : 0) | 256;
+    uintptr_t all = (uintptr_t)p | (batch > 1 ? (uintptr_t)step * item : 0) | 16;
     return (uint32_t)(all & -all);
 }
 
@@ -158,9 +164,10 @@ static shape shape_of(const cuda_product *p)
     s.batch = p->batch ? p->batch : 1;
     if (s.batch > 1)
         s.a_step = p->a_step, s.b_step = p->b_step, s.c_step = p->c_step;
-    s.a_line = line_of(p->a, p->a_step, s.batch), s.b_line = line_of(p->b, p->b_step, s.batch);
-    s.c_line = line_of(p->c, p->c_step, s.batch);
-    s.ta = p->ta, s.tb = p->tb;
+    size_t item = p->bf16 ? 2 : sizeof(float), out = p->bf16_out ? 2 : sizeof(float);
+    s.a_line = line_of(p->a, item, p->a_step, s.batch), s.b_line = line_of(p->b, item, p->b_step, s.batch);
+    s.c_line = line_of(p->c, out, p->c_step, s.batch);
+    s.ta = p->ta, s.tb = p->tb, s.bf16 = p->bf16, s.bf16_out = p->bf16_out, s.bias = p->bias != NULL;
     return s;
 }
 
@@ -169,13 +176,15 @@ deco_status cuda_multiply_matrices(deco_device *dev, const cuda_product *p)
     deco_status st = DECO_OK;
     cuda_device *cuda = (cuda_device *)dev;
     shape s = shape_of(p);
-    float factor = p->factor != 0 ? p->factor : 1, nothing = 0;
+    float factor = p->factor != 0 ? p->factor : 1, share = p->plus ? 1 : 0;
+    const void *plus = p->plus ? (const void *)p->plus : p->c;
     cuda_gemm *g;
 
     if (!p->m || !p->n)
         return DECO_OK;
     if (!p->k) /* an empty sum; c is dense wherever this comes up */
-        return cuda_check(cudaMemsetAsync(p->c, 0, (size_t)(p->m * p->ldc) * sizeof *p->c, cuda->stream), "cudaMemsetAsync");
+        return cuda_check(cudaMemsetAsync(p->c, 0, (size_t)(p->m * p->ldc) * (p->bf16_out ? 2 : sizeof(float)), cuda->stream),
+                          "cudaMemsetAsync");
     pthread_mutex_lock(&cuda->plan_lock);
     for (g = cuda->gemms; g && memcmp(&g->of, &s, sizeof s) != 0; g = g->next)
         ;
@@ -184,8 +193,10 @@ deco_status cuda_multiply_matrices(deco_device *dev, const cuda_product *p)
         g->next = cuda->gemms;
         cuda->gemms = g;
     }
-    LT(cublasLtMatmul(cuda->lt, g->product, &factor, p->b, g->b, p->a, g->a, &nothing, p->c, g->c, p->c, g->c, &g->algorithm,
-                      cuda->workspace, CUDA_WORKSPACE, cuda->stream));
+    if (p->bias)
+        LT(cublasLtMatmulDescSetAttribute(g->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias));
+    LT(cublasLtMatmul(cuda->lt, g->product, &factor, p->b, g->b, p->a, g->a, &share, plus, g->c, p->c, g->c, &g->algorithm, cuda->workspace,
+                      CUDA_WORKSPACE, cuda->stream));
 out:
     pthread_mutex_unlock(&cuda->plan_lock);
     return st;

@@ -15,10 +15,14 @@ enum { THREADS = 256, WARP = 32, WARPS = THREADS / WARP };
 #include <cuda_runtime.h>
 
 /* Status of the launch of kernel<<<blocks, threads>>>(...) on the device's stream; no blocks, no launch. */
-#define LAUNCH(dev, kernel, blocks, threads, ...) \
+#define LAUNCH(dev, kernel, blocks, threads, ...) LAUNCH_SHARED(dev, kernel, blocks, threads, 0, __VA_ARGS__)
+
+/* The same with `bytes` of shared memory that SHARED_BYTES names; more than 48 kB have been asked for by may_share. */
+#define LAUNCH_SHARED(dev, kernel, blocks, threads, bytes, ...) \
     ((blocks) > 0 \
          ? launch_status( \
-               cuda_enter(dev), [&] { kernel<<<(unsigned)(blocks), (unsigned)(threads), 0, cuda_stream(dev)>>>(__VA_ARGS__); }, #kernel) \
+               cuda_enter(dev), \
+               [&] { kernel<<<(unsigned)(blocks), (unsigned)(threads), (size_t)(bytes), cuda_stream(dev)>>>(__VA_ARGS__); }, #kernel) \
          : DECO_OK)
 
 template <class Start> static inline deco_status launch_status(deco_status entered, Start start, const char *kernel)
@@ -30,6 +34,19 @@ template <class Start> static inline deco_status launch_status(deco_status enter
 }
 
 #define SHARED(type, name, count) __shared__ type name[count]
+#define SHARED_BYTES(name)        extern __shared__ __align__(128) unsigned char name[]
+
+/* Lets a kernel have `bytes` of shared memory. */
+template <class Kernel> static inline deco_status may_share(deco_device *dev, Kernel *kernel, size_t bytes)
+{
+    deco_status entered = cuda_enter(dev);
+    return entered ? entered
+                   : cuda_check(cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
+                                "cudaFuncSetAttribute");
+}
+
+#define UNROLL   _Pragma("unroll")
+#define UNROLL_4 _Pragma("unroll 4")
 
 __device__ static inline void block_meet() { __syncthreads(); }
 
@@ -101,6 +118,8 @@ __device__ static inline bool in_range(cuda_fault *fault, cuda_index index, int6
 
 /* out [B,columns] = Σ over tiles of part [B,tiles,columns], tiles in rising order (sums.cu). */
 deco_status cuda_add_parts(deco_device *dev, float *out, const double *part, int64_t B, int64_t tiles, int64_t columns);
+deco_status cuda_add_float_parts(deco_device *dev, float *out, const float *part, int64_t B, int64_t tiles,
+                                 int64_t columns); /* in double too */
 
 /* part [tiles,C] = Σ over the rows of a tile of x [M,C], or with means [C] of (x - mean)²; tiles of CUDA_TILE_ROWS rows. */
 enum { CUDA_TILE_ROWS = 256 };

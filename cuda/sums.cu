@@ -1,21 +1,40 @@
 /* Sums that were left by tiles, added up in order. */
 #include "launch.h"
 
-__global__ void add_parts_kernel(float *out, const double *part, int64_t B, int64_t tiles, int64_t columns)
+/* A block adds WARP columns of one group: each of its warps every WARPS-th row, then the warps' sums one after the other. */
+template <class X> __global__ void add_parts_kernel(float *out, const X *part, int64_t rows, int64_t columns, int64_t blocks)
 {
-    int64_t i = grid_thread();
-    if (i >= B * columns)
-        return;
-    const double *from = part + i / columns * tiles * columns + i % columns;
+    SHARED_BYTES(memory);
+    double *of_warp = (double *)memory;
+    int64_t group = blockIdx.x / blocks, c = blockIdx.x % blocks * WARP + lane();
+    const X *from = part + group * rows * columns + (c < columns ? c : columns - 1);
     double sum = 0;
-    for (int64_t t = 0; t < tiles; t++)
-        sum += from[t * columns];
-    out[i] = (float)sum;
+    UNROLL_4
+    for (int64_t r = threadIdx.x / WARP; r < rows; r += WARPS)
+        sum += from[r * columns];
+    of_warp[threadIdx.x] = sum;
+    block_meet();
+    if (threadIdx.x >= WARP || c >= columns)
+        return;
+    for (int w = 1; w < WARPS; w++)
+        sum += of_warp[w * WARP + (int)threadIdx.x];
+    out[group * columns + c] = (float)sum;
+}
+
+template <class X> static deco_status add_parts(deco_device *dev, float *out, const X *part, int64_t B, int64_t tiles, int64_t columns)
+{
+    int64_t blocks = cuda_tiles(columns, WARP);
+    return LAUNCH_SHARED(dev, add_parts_kernel<X>, B * blocks, THREADS, THREADS * sizeof(double), out, part, tiles, columns, blocks);
 }
 
 deco_status cuda_add_parts(deco_device *dev, float *out, const double *part, int64_t B, int64_t tiles, int64_t columns)
 {
-    return LAUNCH(dev, add_parts_kernel, blocks_of(B * columns), THREADS, out, part, B, tiles, columns);
+    return add_parts(dev, out, part, B, tiles, columns);
+}
+
+deco_status cuda_add_float_parts(deco_device *dev, float *out, const float *part, int64_t B, int64_t tiles, int64_t columns)
+{
+    return add_parts(dev, out, part, B, tiles, columns);
 }
 
 /* part [tiles,C]: Σ x, or with means Σ (x - mean)². */
@@ -44,5 +63,5 @@ extern "C" cudaError_t cuda_has_kernels(void);
 extern "C" cudaError_t cuda_has_kernels(void)
 {
     struct cudaFuncAttributes a;
-    return cudaFuncGetAttributes(&a, (const void *)add_parts_kernel);
+    return cudaFuncGetAttributes(&a, (const void *)add_parts_kernel<double>);
 }

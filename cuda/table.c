@@ -1,4 +1,4 @@
-/* The card's operations. The blocks but pose_score are the program's composed ones, put in by device.c. */
+/* The card's operations. The blocks that it does not name are the program's composed ones, put in by device.c. */
 #include "device.h"
 
 const deco_ops cuda_ops = {
@@ -52,5 +52,12 @@ const deco_ops cuda_ops = {
     .adam = cuda_adam,
     .adam_rows = cuda_adam_rows,
     .blend = cuda_blend,
+    .hypervolume_values = cuda_hypervolume_values,
     .pose_score = cuda_pose_score,
+    .slice_loss = cuda_slice_loss,
+    .vit_attention = cuda_vit_attention,
+    .vit_attention_backward = cuda_vit_attention_backward,
+    .vit_class_attention = cuda_vit_class_attention,
+    .vit_mlp = cuda_vit_mlp,
+    .vit_mlp_backward = cuda_vit_mlp_backward,
 };

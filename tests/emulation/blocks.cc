@@ -6,10 +6,12 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <numeric>
 #include <vector>
 
 thread_local emulated_index threadIdx, blockIdx, blockDim, gridDim;
+thread_local unsigned char *emulated_shared;
 
 enum thread_state { WAITS_TO_START, RUNS, WAITS_FOR_BLOCK, WAITS_FOR_WARP, ENDED };
 
@@ -34,6 +36,12 @@ static thread_local emulated_block *block; /* this thread's; a plain pointer, wh
 {
     fprintf(stderr, "emulation: %s, block %u: %s\n", block->name, blockIdx.x, why);
     abort();
+}
+
+void emulated_aligned(const void *p, size_t bytes)
+{
+    if ((uintptr_t)p % bytes)
+        stuck("16 bytes at once from an address that is no multiple of 16");
 }
 
 void block_meet()
@@ -145,7 +153,9 @@ static void run_grid(int card, const char *name, unsigned blocks, unsigned threa
 {
     static thread_local emulated_block mine;
     std::vector<unsigned> order = order_of(card, threads), in_turn = order_of(card, blocks);
+    static thread_local std::unique_ptr<unsigned char, void (*)(void *)> shared((unsigned char *)aligned_alloc(128, EMULATED_SHARED), free);
     block = &mine;
+    emulated_shared = shared.get();
     block->thread.resize(threads);
     for (std::vector<emulated_warp> &shown : block->shown)
         shown.resize(threads / WARP);

@@ -119,6 +119,8 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device)
     prop->totalGlobalMem = state.memory;
     prop->major = state.major;
     prop->minor = state.minor;
+    prop->multiProcessorCount = 3;
+    prop->sharedMemPerBlockOptin = 227 << 10;
     return cudaSuccess;
 }
 

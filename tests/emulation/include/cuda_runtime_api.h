@@ -32,6 +32,8 @@ struct cudaDeviceProp {
     char name[256];
     size_t totalGlobalMem;
     int major, minor;
+    int multiProcessorCount;
+    size_t sharedMemPerBlockOptin;
 };
 struct cudaFuncAttributes {
     int maxThreadsPerBlock;
