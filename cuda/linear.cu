@@ -45,17 +45,6 @@ out:
     return st;
 }
 
-__global__ void add_chunks_kernel(float *dw, const float *part, int64_t chunks, int64_t n)
-{
-    int64_t i = grid_thread();
-    if (i >= n)
-        return;
-    double sum = 0;
-    for (int64_t c = 0; c < chunks; c++)
-        sum += part[c * n + i];
-    dw[i] = (float)sum;
-}
-
 static deco_status weight_gradient(deco_device *dev, float *dw, const float *dy, const float *x, int64_t M, int64_t I, int64_t O)
 {
     deco_status st = DECO_OK;
@@ -75,7 +64,7 @@ static deco_status weight_gradient(deco_device *dev, float *dw, const float *dy,
         p.batch = 0;
         TRY(cuda_multiply_matrices(dev, &p));
     }
-    TRY(LAUNCH(dev, add_chunks_kernel, blocks_of(O * I), THREADS, dw, (const float *)part, whole + (rest > 0), O * I));
+    TRY(cuda_add_float_parts(dev, dw, part, 1, whole + (rest > 0), O * I));
 out:
     deco_scratch_give(dev, part);
     return st;
