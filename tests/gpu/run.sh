@@ -4,8 +4,9 @@
 #   tests/gpu/run.sh conformance   every operation against its reference, golden numbers included
 #   tests/gpu/run.sh demo          the demo job on the card
 #   tests/gpu/run.sh sanitizer     compute-sanitizer's memcheck, racecheck and synccheck over small shapes
-#   tests/gpu/run.sh bench         `cryodeco bench` on card and CPU
-#   tests/gpu/run.sh               all of them; each takes less than 9 minutes
+#   tests/gpu/run.sh bench         `cryodeco bench` on the card, and peers.py beside it where PEERS names it and PyTorch is there
+#   tests/gpu/run.sh kernels       where a step's time goes, by ncu
+#   tests/gpu/run.sh               all of them; each takes less than 9 minutes (on an H100 all together some 3)
 #
 # Output goes to tests/bench/gpu/<date>-<card>-<part>.txt with card, driver and command. BUILD names another build folder.
 set -euo pipefail
@@ -31,19 +32,30 @@ sanitizer() {
     command -v compute-sanitizer >/dev/null || { echo "compute-sanitizer is not here: left out"; return; }
     local tool t
     for tool in memcheck racecheck synccheck; do
-        for t in layers tables images; do
+        for t in bf16 layers tables images; do
             echo "-- $tool, $t"
             timeout $limit compute-sanitizer --tool $tool --error-exitcode 1 "$build/tests/compute_test_conformance_$t" || return 1
         done
     done
 }
 bench() {
-    timeout $limit "$build/bin/cryodeco" bench --device cuda || return 1
-    timeout $limit "$build/bin/cryodeco" bench --device cpu
+    timeout $limit "$build/bin/cryodeco" bench --device cuda --seconds 2 --json true || return 1
+    [ -n "${PEERS:-}" ] || { echo "PEERS is not set: nothing to compare with"; return; }
+    timeout $limit python3 "$PEERS" --device cuda --seconds 2 --cases decoder_eval,decoder_train,encoder_train,pose_search
+}
+kernels() {
+    command -v ncu >/dev/null || { echo "ncu is not here: left out"; return; }
+    local of
+    for of in encoder_train decoder_train pose_search_exact; do
+        echo "-- $of"
+        timeout $limit ncu --clock-control none --csv --metrics gpu__time_duration.sum --launch-skip 100 --launch-count 600 \
+            "$build/bin/cryodeco" bench --device cuda --seconds 0.01 --cases $of >build/kernels.csv || return 1
+        python3 tests/gpu/kernels.py build/kernels.csv
+    done
 }
 
 failed=0
-for part in "${@:-conformance demo sanitizer bench}"; do
+for part in "${@:-conformance demo sanitizer bench kernels}"; do
     for one in $part; do
         declare -F "$one" >/dev/null || { echo "gpu/run.sh: no part $one" >&2; exit 2; }
         mkdir -p tests/bench/gpu

@@ -1,6 +1,7 @@
 /* Devices of another library, with the emulated one in its place: which names mean what, and that every failure of a call is told and leaks
  * nothing. The loader finds it by LD_LIBRARY_PATH. */
 #include "compute/table.h"
+#include "compute/vit.h"
 
 #include "emulation/stub.h"
 #include "support/scratch.h"
@@ -172,6 +173,28 @@ out:
     return st;
 }
 
+/* The fused blocks: a half of the encoder and the decoder's loss, as small as they come. held: what the caller gives back. */
+static deco_status work_in_bf16(deco_device *dev, float *held[3])
+{
+    enum { T = 2, C = 8, P = 3 };
+    static const deco_hypervolume h = {.L = 9, .pe_dim = 1, .H = 128, .layer_norm = true};
+    deco_status st = DECO_OK;
+    int64_t mlp = deco_vit_mlp_parameters(C), n = deco_hypervolume_parameters(&h);
+
+    deco_device_use_bf16(dev, true);
+    TRY(copy_in(dev, &held[0], mlp, "parameters of a half"));
+    TRY(copy_in(dev, &held[1], 2 * n, "parameters of a decoder"));
+    TRY(copy_in(dev, &held[2], 64, "points"));
+    float *half = held[0], *params = held[1], *small = held[2];
+    deco_array x = deco_f32_3(params, 1, T, C), row = deco_f32_2(small, 1, P);
+    TRY(deco_vit_mlp(dev, x, deco_none(), x, deco_f32_2(small, 2, C), deco_f32_1(half, mlp)));
+    TRY(deco_slice_loss(dev, &h, deco_array_of(small + 60, DECO_F64, 1, 1, 1, 1, 1), deco_f32_1(params + n, n), deco_none(), deco_none(),
+                        deco_none(), deco_f32_1(params, n), deco_f32_2(small, 3, 3), deco_f32_2(small + 12, P, 2),
+                        deco_f32_3(small + 20, 1, 3, 3), deco_none(), row, row));
+out:
+    return st;
+}
+
 static long given_back_from; /* number of the last call before work() takes everything down */
 
 /* Memory, kernels, products, transforms, copies: one of each way to the library. */
@@ -180,7 +203,7 @@ static deco_status work(float out[16])
     enum { M = 9, W = 5, D = 6 };
     deco_status st = DECO_OK;
     deco_device *dev = NULL;
-    float *x = NULL, *w = NULL, *y = NULL, *image = NULL;
+    float *x = NULL, *w = NULL, *y = NULL, *image = NULL, *held[3] = {NULL, NULL, NULL};
     double *loss = NULL;
 
     TRY(deco_device_create(&dev, "cuda:1", 1));
@@ -196,6 +219,7 @@ static deco_status work(float out[16])
     TRY(deco_hartley_2d(dev, images, images, false));
     TRY(deco_squared_error(dev, deco_f64_1(loss, 1), xs, xs, ys));
     TRY(deco_layer_norm_backward(dev, xs, deco_f32_1(w, W), deco_none(), ys, xs, deco_f32_2(image, M, 2), deco_f32_1(y, W)));
+    TRY(work_in_bf16(dev, held));
     TRY(deco_device_wait(dev));
     TRY(deco_device_download(dev, out, image, 16 * sizeof *out));
 out:
@@ -206,6 +230,8 @@ out:
         deco_device_release(dev, y);
         deco_device_release(dev, image);
         deco_device_release(dev, loss);
+        for (int i = 0; i < 3; i++)
+            deco_device_release(dev, held[i]);
     }
     deco_device_free(dev);
     return st;
