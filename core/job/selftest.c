@@ -1,6 +1,7 @@
 /* `cryodeco selftest`: is this installation sound? A line for each thing, what was found and a plain verdict, in well under a minute. */
 #include "base/file.h"
 #include "compute/bench.h"
+#include "compute/bf16_check.h"
 #include "formats/mrc.h"
 #include "job/job.h"
 #include "model/model.h"
@@ -106,6 +107,18 @@ out:
     deco_device_free(one);
     free(map);
     free(again);
+    return st;
+}
+
+/* A card's tensor cores against its other units; a CPU has no bf16, and nothing is said. */
+static deco_status test_bf16(selftest *t, deco_device *dev)
+{
+    double decoder = 0, encoder = 0;
+    deco_status st = deco_bf16_check(&decoder, &encoder, dev);
+
+    if (!st && (decoder != 0 || encoder != 0))
+        tell(t, "bf16", decoder < 0.03 && encoder < 0.03, "products in bf16 are those in float32 to %.1e (decoder) and %.1e (encoder)",
+             decoder, encoder);
     return st;
 }
 
@@ -285,6 +298,7 @@ deco_status deco_job_selftest(const deco_options *o, deco_monitor *m, bool *wrot
     *wrote = true; /* what fails from here on is the machine's or the program's fault, not the caller's */
     TRY(test_device(&t, &dev));
     TRY(test_numbers(&t, dev));
+    TRY(test_bf16(&t, dev));
     TRY(test_run(&t));
     TRY(test_speed(&t, dev));
     fprintf(t.text, t.sound ? "sound\n" : "NOT SOUND\n");

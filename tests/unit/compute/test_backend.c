@@ -1,5 +1,6 @@
 /* Devices of another library, with the emulated one in its place: which names mean what, and that every failure of a call is told and leaks
  * nothing. The loader finds it by LD_LIBRARY_PATH. */
+#include "compute/bf16_check.h"
 #include "compute/table.h"
 #include "compute/vit.h"
 
@@ -265,6 +266,25 @@ static void every_failing_call_is_told_and_leaks_nothing(void **state)
     assert_memory_equal(good, again, sizeof good);
 }
 
+static void bf16_is_near_float32_where_it_is(void **state)
+{
+    deco_device *dev = NULL;
+    double decoder = 1, encoder = 1;
+    assert_int_equal(deco_device_create(&dev, "cuda:0", 1), DECO_OK);
+    assert_int_equal(deco_bf16_check(&decoder, &encoder, dev), DECO_OK);
+    assert_false(deco_device_bf16(dev)); /* as it was */
+    assert_true(decoder > 1e-5 && decoder < 0.03 && encoder > 1e-5 && encoder < 0.03);
+    deco_device_free(dev);
+
+    stub->major = 7; /* Turing has none */
+    stub->minor = 5;
+    assert_int_equal(deco_device_create(&dev, "cuda:0", 1), DECO_OK);
+    assert_int_equal(deco_bf16_check(&decoder, &encoder, dev), DECO_OK);
+    assert_true(decoder == 0 && encoder == 0);
+    deco_device_free(dev);
+    stub->major = 9, stub->minor = 0;
+}
+
 static void memory_of_a_card_runs_out(void **state)
 {
     deco_device *dev = NULL;
@@ -314,6 +334,7 @@ int main(void)
         cmocka_unit_test_setup(auto_takes_a_card_where_something_speaks_of_one, as_new),
         cmocka_unit_test_setup(a_card_that_cannot_be_used_is_no_silent_cpu, as_new),
         cmocka_unit_test_setup(every_failing_call_is_told_and_leaks_nothing, as_new),
+        cmocka_unit_test_setup(bf16_is_near_float32_where_it_is, as_new),
         cmocka_unit_test_setup(memory_of_a_card_runs_out, as_new),
         cmocka_unit_test_setup(a_row_beyond_the_table_is_told_at_the_next_wait, as_new),
     };
