@@ -91,7 +91,9 @@ static deco_status open_library(const deco_backend **out, int i)
     handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
         const char *why = dlerror();
-        st = deco_fail(DECO_E_DEVICE, "%s; install or build it and what it needs (INSTALL.md, \"GPU or CPU\"), or choose --device cpu",
+        st = deco_fail(DECO_E_DEVICE,
+                       "%s; install or build it and what it needs (INSTALL.md, \"GPU or CPU\"; for a wheel: pip install 'cryodeco[cuda]'), "
+                       "or choose --device cpu",
                        why ? why : path);
         goto out;
     }

@@ -24,4 +24,14 @@ for file in 'clustering2/z_pca.png' report.html; do
 done
 [ -z "${KEEP_PLOT:-}" ] || cp "$place/root/results/out/analysis_2/clustering2/z_pca.png" "$KEEP_PLOT"
 expect "CryoSPARC" "$(there 'v/bin/cryodeco cryosparc --help')"
+# Made with CUDA's kernels: without its libraries they are missed by name, with them (here this machine's, where pip would put them) only the driver is.
+if unzip -l "$1" | grep -q libcryodeco_cuda.so; then
+    expect "libcublasLt.so.13.*cryodeco.cuda" "$(there 'v/bin/cryodeco selftest')"
+    cublas=$(ls "${CUDA_HOME:-/usr/local/cuda}"/lib64/libcublasLt.so.13)
+    libraries=$(dirname "$(there 'v/bin/python -c "import cryodeco; print(cryodeco.__path__[0])"')")/nvidia/cu13/lib
+    mkdir -p "$place/root/libraries"
+    cp -L "$cublas" "$(dirname "$cublas")"/libcufft.so.12 "$place/root/libraries"
+    there "mkdir -p $libraries && mv libraries/* $libraries"
+    expect "cuda  *not used: .*no driver of NVIDIA's" "$(there 'v/bin/cryodeco selftest')"
+fi
 say "$suite: fine"
