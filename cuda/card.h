@@ -26,9 +26,9 @@ cudaStream_t cuda_stream(const deco_device *dev);
 typedef struct cuda_limits {
     int processors; /* multiprocessors */
     size_t shared;  /* bytes of shared memory that a block may ask for */
-    bool bf16;      /* products in bf16: asked for, and the card has tensor cores for it */
 } cuda_limits;
 cuda_limits cuda_limits_of(const deco_device *dev);
+bool cuda_bf16(const deco_device *dev); /* products in bf16: asked for, and the card has tensor cores for it */
 
 /* A number out of range that a kernel met: it is left here, the kernel goes on without it, and the next download or wait fails. */
 typedef enum cuda_index { CUDA_ROW = 1, CUDA_MASK_POINT, CUDA_SLICE, CUDA_TURN } cuda_index;
@@ -39,7 +39,7 @@ typedef struct cuda_fault {
 cuda_fault *cuda_fault_of(const deco_device *dev); /* on the device */
 
 /* C = op(A) op(B), row by row in memory: op(A) [m,k], op(B) [k,n], C [m,n]; lda, ldb, ldc are the lengths of rows in memory. `batch` products
- * whose operands lie `step` numbers apart. Sums and C are float32; float32 operands are multiplied as such, not as TF32. */
+ * whose operands lie `step` numbers apart. Sums are float32; float32 operands are multiplied as such, not as TF32. */
 typedef struct cuda_product {
     int64_t m, n, k;
     bool ta, tb;
@@ -47,7 +47,7 @@ typedef struct cuda_product {
     void *c;
     bool bf16, bf16_out; /* of a and b; of c */
     const void *bias;    /* [n] of c's type, added to every row; NULL: none */
-    const float *plus;   /* as c, added to it, and may be c; NULL: none. With c in float32 alone */
+    const float *plus;   /* as c, added to it; not c itself, or the library gives other bits; NULL: none. With c in float32 alone */
     int64_t lda, ldb, ldc;
     int64_t batch, a_step, b_step, c_step; /* batch 0 is one product */
     float factor;                          /* 0 is 1 */

@@ -19,12 +19,8 @@ deco_status cuda_check(cudaError_t error, const char *call)
 
 deco_status cuda_enter(deco_device *dev) { return cuda_check(cudaSetDevice(((cuda_device *)dev)->card), "cudaSetDevice"); }
 cudaStream_t cuda_stream(const deco_device *dev) { return ((const cuda_device *)dev)->stream; }
-cuda_limits cuda_limits_of(const deco_device *dev)
-{
-    cuda_limits l = ((const cuda_device *)dev)->limits;
-    l.bf16 = dev->bf16;
-    return l;
-}
+cuda_limits cuda_limits_of(const deco_device *dev) { return ((const cuda_device *)dev)->limits; }
+bool cuda_bf16(const deco_device *dev) { return dev->bf16; }
 cuda_fault *cuda_fault_of(const deco_device *dev) { return ((const cuda_device *)dev)->fault; }
 
 /* ---- cards ---------------------------------------------------------------------------------------------------------------- */
@@ -81,7 +77,7 @@ static deco_status look_at_card(cuda_device *cuda, char *libraries, size_t size)
         goto out;
     }
     TRY(cuda_check(missing, "cudaFuncGetAttributes"));
-    cuda->limits = (cuda_limits){card.multiProcessorCount, card.sharedMemPerBlockOptin, false};
+    cuda->limits = (cuda_limits){card.multiProcessorCount, card.sharedMemPerBlockOptin};
     cuda->base.has_bf16 = card.major >= 8;
     version r = version_of(runtime), d = version_of(driver);
     snprintf(libraries, size, "%.40s (%d.%d, %d GiB), CUDA %d.%d, driver for %d.%d", card.name, card.major, card.minor,

@@ -15,7 +15,7 @@ typedef struct cuda_device {
     deco_device base;
     deco_ops ops; /* ours, the composed blocks among them */
     int card;
-    cuda_limits limits; /* bf16 is the device's */
+    cuda_limits limits;
     cudaStream_t stream;
     cuda_fault *fault;
 

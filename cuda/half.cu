@@ -7,7 +7,7 @@ __global__ void half_kernel(bf16 *y, const float *x, int64_t n)
 {
     int64_t i = grid_thread();
     if (i < n)
-        y[i].bits = (uint16_t)pair_of(x[i], 0);
+        y[i] = half_number(x[i]);
 }
 
 deco_status half_of(deco_device *dev, bf16 *y, const float *x, int64_t n)
@@ -28,7 +28,7 @@ template <class X> __global__ void half_part_kernel(double *part, bf16 *y, const
         float v = number_at(x, m * C + c);
         sum += v;
         if (y)
-            y[m * C + c].bits = (uint16_t)pair_of(v, 0);
+            y[m * C + c] = half_number(v);
     }
     part[i] = sum;
 }
@@ -115,22 +115,5 @@ enum { RUN = 4096 };
 
 deco_status half_weight_gradient(deco_device *dev, float *dw, const bf16 *dy, const bf16 *x, int64_t M, int64_t O, int64_t I)
 {
-    deco_status st = DECO_OK;
-    int64_t whole = M / RUN, runs = cuda_tiles(M, RUN);
-    float *part = NULL;
-    cuda_product p = {};
-
-    p.bf16 = true, p.ta = true, p.m = O, p.n = I, p.k = RUN, p.lda = O, p.ldb = I, p.ldc = I;
-    TRY(deco_scratch_take(dev, &part, (size_t)(runs * O * I) * sizeof *part, "gradients of weights"));
-    p.a = dy, p.b = x, p.c = part, p.batch = whole, p.a_step = RUN * O, p.b_step = RUN * I, p.c_step = O * I;
-    if (whole)
-        TRY(cuda_multiply_matrices(dev, &p));
-    if (whole < runs) {
-        p.a = dy + whole * RUN * O, p.b = x + whole * RUN * I, p.c = part + whole * O * I, p.k = M - whole * RUN, p.batch = 0;
-        TRY(cuda_multiply_matrices(dev, &p));
-    }
-    TRY(cuda_add_float_parts(dev, dw, part, 1, runs, O * I));
-out:
-    deco_scratch_give(dev, part);
-    return st;
+    return cuda_weight_gradient(dev, dw, dy, x, true, M, O, I, RUN);
 }

@@ -19,6 +19,8 @@ enum { SUM_ROWS = 64 }; /* of a tile of column sums: float32 within it, double f
 __device__ static inline float number_at(const float *x, int64_t i) { return x[i]; }
 __device__ static inline float number_at(const bf16 *x, int64_t i) { return float_of((uint32_t)x[i].bits << 16); }
 
+__device__ static inline bf16 half_number(float x) { return {(uint16_t)pair_of(x, 0)}; }
+
 /* y [n] = x [n] in bf16. */
 deco_status half_of(deco_device *dev, bf16 *y, const float *x, int64_t n);
 /* sum [C] = Σ over the rows of x [M,C], and y = x in bf16. */

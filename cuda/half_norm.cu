@@ -20,7 +20,7 @@ __global__ void half_norm_kernel(bf16 *y, float *stats, const float *x, const fl
     if (i >= M)
         return;
     for (int64_t c = lane(); c < C; c += WARP)
-        y[i * C + c].bits = (uint16_t)pair_of(deco_layer_norm_value(from[c], mean, rstd, gamma[c], beta[c]), 0);
+        y[i * C + c] = half_number(deco_layer_norm_value(from[c], mean, rstd, gamma[c], beta[c]));
     if (lane() == 0)
         stats[2 * i] = mean, stats[2 * i + 1] = rstd;
 }

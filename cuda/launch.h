@@ -121,6 +121,13 @@ deco_status cuda_add_parts(deco_device *dev, float *out, const double *part, int
 deco_status cuda_add_float_parts(deco_device *dev, float *out, const float *part, int64_t B, int64_t tiles,
                                  int64_t columns); /* in double too */
 
+/* part [runs,O,I] = dyᵀ x for each run of `run` rows of dy [M,O] and x [M,I], both float32 or both bf16; the last run may be shorter (linear.cu). */
+deco_status cuda_run_products(deco_device *dev, float *part, const void *dy, const void *x, bool bf16, int64_t M, int64_t O, int64_t I,
+                              int64_t run);
+/* dw [O,I] = dyᵀ x: runs in float32, added in double. */
+deco_status cuda_weight_gradient(deco_device *dev, float *dw, const void *dy, const void *x, bool bf16, int64_t M, int64_t O, int64_t I,
+                                 int64_t run);
+
 /* part [tiles,C] = Σ over the rows of a tile of x [M,C], or with means [C] of (x - mean)²; tiles of CUDA_TILE_ROWS rows. */
 enum { CUDA_TILE_ROWS = 256 };
 deco_status cuda_column_parts(deco_device *dev, double *part, const float *x, const float *mean, int64_t M, int64_t C);

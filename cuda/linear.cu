@@ -29,8 +29,9 @@ out:
 
 /* ---- backward -------------------------------------------------------------------------------------------------------------- */
 
-/* The weights' gradient is a sum over as many as a million rows: CHUNKS runs in f32, added in double. */
+/* The weights' gradient is a sum over as many as a million rows: CHUNKS runs. */
 enum { CHUNKS = 16, SHORTEST = 1024 };
+static int64_t run_of(int64_t M) { return cuda_tiles(M, CHUNKS) > SHORTEST ? cuda_tiles(M, CHUNKS) : (int64_t)SHORTEST; }
 
 static deco_status bias_gradient(deco_device *dev, float *db, const float *dy, int64_t M, int64_t O)
 {
@@ -45,26 +46,38 @@ out:
     return st;
 }
 
-static deco_status weight_gradient(deco_device *dev, float *dw, const float *dy, const float *x, int64_t M, int64_t I, int64_t O)
+deco_status cuda_run_products(deco_device *dev, float *part, const void *dy, const void *x, bool bf16, int64_t M, int64_t O, int64_t I,
+                              int64_t run)
 {
     deco_status st = DECO_OK;
-    int64_t run = cuda_tiles(M, CHUNKS), rows = run > (int64_t)SHORTEST ? run : (int64_t)SHORTEST, whole = M / rows, rest = M % rows;
-    float *part = NULL;
+    int64_t whole = M / run, rest = M % run, item = bf16 ? 2 : (int64_t)sizeof(float);
     cuda_product p = {};
 
-    p.m = O, p.n = I, p.ta = true, p.lda = O, p.ldb = I, p.ldc = I; /* dwᵀ of each run of rows */
-    TRY(deco_scratch_take(dev, &part, (size_t)((whole + 1) * O * I) * sizeof *part, "gradients of weights"));
+    p.bf16 = bf16, p.ta = true, p.m = O, p.n = I, p.lda = O, p.ldb = I, p.ldc = I;
     if (whole) {
-        p.k = rows, p.a = dy, p.b = x, p.c = part;
-        p.batch = whole, p.a_step = rows * O, p.b_step = rows * I, p.c_step = O * I;
+        p.k = run, p.a = dy, p.b = x, p.c = part;
+        p.batch = whole, p.a_step = run * O, p.b_step = run * I, p.c_step = O * I;
         TRY(cuda_multiply_matrices(dev, &p));
     }
     if (rest) {
-        p.k = rest, p.a = dy + whole * rows * O, p.b = x + whole * rows * I, p.c = part + whole * O * I;
+        p.k = rest, p.a = (const char *)dy + whole * run * O * item, p.b = (const char *)x + whole * run * I * item,
+        p.c = part + whole * O * I;
         p.batch = 0;
         TRY(cuda_multiply_matrices(dev, &p));
     }
-    TRY(cuda_add_float_parts(dev, dw, part, 1, whole + (rest > 0), O * I));
+out:
+    return st;
+}
+
+deco_status cuda_weight_gradient(deco_device *dev, float *dw, const void *dy, const void *x, bool bf16, int64_t M, int64_t O, int64_t I,
+                                 int64_t run)
+{
+    deco_status st = DECO_OK;
+    int64_t runs = cuda_tiles(M, run);
+    float *part = NULL;
+    TRY(deco_scratch_take(dev, &part, (size_t)(runs * O * I) * sizeof *part, "gradients of weights"));
+    TRY(cuda_run_products(dev, part, dy, x, bf16, M, O, I, run));
+    TRY(cuda_add_float_parts(dev, dw, part, 1, runs, O * I));
 out:
     deco_scratch_give(dev, part);
     return st;
@@ -79,7 +92,7 @@ deco_status cuda_linear_backward(deco_device *dev, deco_array dx, deco_array dw,
 
     TRY(cuda_enter(dev));
     if (dw.data)
-        TRY(weight_gradient(dev, (float *)dw.data, g, (const float *)x.data, M, I, O));
+        TRY(cuda_weight_gradient(dev, (float *)dw.data, g, x.data, false, M, O, I, run_of(M)));
     if (db.data)
         TRY(bias_gradient(dev, (float *)db.data, g, M, O));
     if (!dx.data)

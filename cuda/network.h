@@ -38,6 +38,9 @@ struct network_call {
 /* Which weights pass by: those of forward, then of backward to the first layer's sums, then to the points. */
 enum network_way { NETWORK_FORWARD, NETWORK_BACKWARD, NETWORK_TO_POINTS };
 
+/* Where in a slab output n's `line` of 8 inputs lies, in lines: so that eight outputs' lines are in different banks. */
+DECO_HD int64_t slab_line(int64_t n, int64_t line) { return n * (NETWORK_SLAB / 8) + (line ^ (n >> 1 & 3)); }
+
 /* Whether this device and size have the fused kernels: bf16 asked for and served, H 128, 256 or 512, norms, a plain first layer. */
 bool network_serves(deco_device *dev, const deco_hypervolume *h);
 
@@ -47,7 +50,7 @@ deco_status network_begin(deco_device *dev, network_call *c, const deco_hypervol
 void network_end(deco_device *dev, network_call *c);
 
 /* Inputs of layer 0 that are features, up to a slab's end; they stand sine, cosine, sine, cosine. */
-static inline int64_t network_features(const network_call *c)
+DECO_HD int64_t network_features(const network_call *c)
 {
     return (int64_t)(c->F + NETWORK_SLAB / 2 - 1) / (NETWORK_SLAB / 2) * NETWORK_SLAB;
 }

@@ -107,20 +107,11 @@ deco_status network_weights_backward(deco_device *dev, const network_call *c, co
                                      bool adds)
 {
     deco_status st = DECO_OK;
-    int64_t H = c->at.H, rows = c->tiles * tile, run = c->tiles / runs_of(c->tiles) * tile, whole = rows / run,
-            runs = cuda_tiles(rows, run);
+    int64_t H = c->at.H, rows = c->tiles * tile, run = c->tiles / runs_of(c->tiles) * tile, runs = cuda_tiles(rows, run);
     for (int64_t l = 0; l <= c->n; l++) {
         int64_t K = l ? H : network_features(c);
         const unsigned char *x = l ? a->inputs + (l - 1) * a->rows * H * 2 : a->features, *d = a->gradients + l * a->rows * H * 2;
-        cuda_product p = {};
-        p.bf16 = true, p.ta = true, p.m = H, p.n = K, p.k = run, p.lda = H, p.ldb = K, p.ldc = K;
-        p.a = d, p.b = x, p.c = part, p.batch = whole, p.a_step = run * H, p.b_step = run * K, p.c_step = H * K;
-        TRY(cuda_multiply_matrices(dev, &p));
-        if (whole < runs) {
-            p.a = d + whole * run * H * 2, p.b = x + whole * run * K * 2, p.c = part + whole * H * K;
-            p.k = rows - whole * run, p.batch = 0;
-            TRY(cuda_multiply_matrices(dev, &p));
-        }
+        TRY(cuda_run_products(dev, part, d, x, true, rows, H, K, run));
         TRY(LAUNCH(dev, weight_sums_kernel, blocks_of(H * K), THREADS, dparams + weight_at(c->at, l), (const float *)part, runs, H, K,
                    l ? H : c->at.inputs, (int64_t)(l ? 0 : c->F), adds));
     }

@@ -15,6 +15,7 @@ template <class T> __global__ void __launch_bounds__(T::threads, T::blocks) loss
     quad *keep = a.keep + (int64_t)blockIdx.x * (c.n + 1) * KEPT_QUADS * T::threads + threadIdx.x;
     const int64_t layer_bytes = a.rows * T::width * 2;
     const int slabs = T::width / NETWORK_SLAB;
+    const int64_t features = network_features(&c);
 
     for (int64_t t = blockIdx.x; t < c.tiles; t += gridDim.x) {
         int64_t image = a.first_image + t / c.tiles_an_image, first = t % c.tiles_an_image * TILE_ROWS, row = t * TILE_ROWS;
@@ -26,7 +27,7 @@ template <class T> __global__ void __launch_bounds__(T::threads, T::blocks) loss
         for (int l = 0; l <= c.n; l++) {
             start_sums<T>(v, l ? c.params + bias_at(c.at, l) : c.bias + image * T::width);
             for (int f = 0; f < (l ? 1 : c.F); f += T::width / 2) {
-                int now = l ? slabs : feature_slabs<T>(c, f), features = (c.F + NETWORK_SLAB / 2 - 1) / (NETWORK_SLAB / 2) * NETWORK_SLAB;
+                int now = l ? slabs : feature_slabs<T>(c, f);
                 if (f)
                     block_meet(); /* x has been read */
                 if (!l)

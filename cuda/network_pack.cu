@@ -41,14 +41,14 @@ __device__ static inline float weight_of(const float *params, network_places at,
     return first_weight(params, at, F, input, l * at.H + n);
 }
 
-/* A thread a line of 8 inputs; lines lie as slab_place of network_tile.h has them. */
+/* A thread a line of 8 inputs. */
 __global__ void pack_kernel(uint32_t *slabs, const float *params, network_places at, slab_counts s, int F, int64_t lines)
 {
     int64_t i = grid_thread();
     if (i >= lines)
         return;
     int line = (int)(i % (NETWORK_SLAB / 8)), n = (int)(i / (NETWORK_SLAB / 8) % at.H), slab = (int)(i / (NETWORK_SLAB / 8) / at.H);
-    uint32_t *to = slabs + (i - line + (line ^ (n >> 1 & 3))) * (LINE / 4);
+    uint32_t *to = slabs + (slab * at.H * (NETWORK_SLAB / 8) + slab_line(n, line)) * (LINE / 4);
     for (int pair = 0; pair < 4; pair++)
         to[pair] = pair_of(weight_of(params, at, s, F, slab, n, 8 * line + 2 * pair),
                            weight_of(params, at, s, F, slab, n, 8 * line + 2 * pair + 1));
@@ -73,8 +73,8 @@ __global__ void first_bias_kernel(float *bias, const float *params, const float 
 
 bool network_serves(deco_device *dev, const deco_hypervolume *h)
 {
-    return cuda_limits_of(dev).bf16 && (h->H == 128 || h->H == 256 || h->H == 512) && h->layer_norm &&
-           !deco_hypervolume_residual_first(h) && h->n <= NETWORK_LAYERS;
+    return cuda_bf16(dev) && (h->H == 128 || h->H == 256 || h->H == 512) && h->layer_norm && !deco_hypervolume_residual_first(h) &&
+           h->n <= NETWORK_LAYERS;
 }
 
 deco_status network_begin(deco_device *dev, network_call *c, const deco_hypervolume *h, network_way way, int64_t B, int64_t P,

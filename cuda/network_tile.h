@@ -56,7 +56,6 @@ template <class T> constexpr size_t shared_bytes(int layers)
 /* ---- places: lines of 16 bytes lie so that eight rows' lines of one column, and one row's, are in different banks ---------------------- */
 
 template <class T> __device__ static inline int x_place(int row, int line) { return row * T::pitch + (line ^ (row & 7)) * LINE; }
-__device__ static inline int slab_place(int n, int line) { return n * NETWORK_SLAB * 2 + (line ^ (n >> 1 & 3)) * LINE; }
 
 /* Of a lane's sums [MT][NT][4]: those of its row r and n-th columns are two, from here on. */
 __device__ static inline float *pair_of_row(float (&v)[MT][NT][4], int r, int n) { return v[r / 2][n] + r % 2 * 2; }

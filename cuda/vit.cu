@@ -6,7 +6,7 @@
 static const double layer_norm_eps = 1e-6;
 
 /* Whether the halves of width C are in bf16 here: lines of 16 bytes in every row. */
-static bool serves(deco_device *dev, int64_t C) { return cuda_limits_of(dev).bf16 && C % 8 == 0; }
+static bool serves(deco_device *dev, int64_t C) { return cuda_bf16(dev) && C % 8 == 0; }
 static bool attention_serves(deco_device *dev, int64_t C, int64_t heads) { return serves(dev, C) && half_attention_serves(C / heads); }
 
 /* What an attention keeps, in the room of vit.h, which is for numbers twice as long; rows begin at whole lines wherever `p` lies. */

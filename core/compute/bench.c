@@ -207,6 +207,7 @@ static const shape_of_case shapes[DECO_DECODER_CASES] = {
     {"points/s", DEFAULT_DECODER, 2, 12852, 0, 48, 12852, 0, prepare_training, train},
     {"points/s", {33, 32, 128, 2, 4, true}, 8, 796, 16, 192, 796, 16, prepare_training, train},
 };
+
 bool deco_bench_on_card(const deco_device *dev) { return strcmp(deco_device_name(dev), "cpu") != 0; }
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */

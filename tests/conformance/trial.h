@@ -353,4 +353,21 @@ static inline void trial_end(trial *t)
     }
 }
 
+/* Outputs are expected to be what the first device, a CPU, makes of the inputs by `as`. */
+static inline void trial_expect(trial *t, deco_status (*as)(deco_device *, const deco_array *, const void *))
+{
+    trial_memory m;
+    trial_upload(&m, t, trial_device[0]);
+    assert_int_equal(as(trial_device[0], m.a, t->extra), DECO_OK);
+    for (int i = 0; i < t->args; i++) {
+        if (!t->arg[i].expected)
+            continue;
+        unsigned char *mine = trial_download(&m, t, trial_device[0], i);
+        for (int64_t k = 0; k < trial_count(t->arg[i].shape); k++)
+            t->arg[i].expected[k] = trial_value(mine, t->arg[i].shape.dtype, k);
+        free(mine);
+    }
+    trial_release(&m, t, trial_device[0]);
+}
+
 #endif

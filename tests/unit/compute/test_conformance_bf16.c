@@ -51,23 +51,6 @@ static void inputs(trial *t, const bf16_case *c, bool slices)
         trial_none(t);
 }
 
-/* What the first device, a CPU, says of `as`. */
-static void expect(trial *t, deco_status (*as)(deco_device *, const deco_array *, const void *))
-{
-    trial_memory m;
-    trial_upload(&m, t, trial_device[0]);
-    assert_int_equal(as(trial_device[0], m.a, t->extra), DECO_OK);
-    for (int i = 0; i < t->args; i++) {
-        if (!t->arg[i].expected)
-            continue;
-        unsigned char *mine = trial_download(&m, t, trial_device[0], i);
-        for (int64_t k = 0; k < trial_count(t->arg[i].shape); k++)
-            t->arg[i].expected[k] = trial_value(mine, t->arg[i].shape.dtype, k);
-        free(mine);
-    }
-    trial_release(&m, t, trial_device[0]);
-}
-
 static deco_status call_values(deco_device *dev, const deco_array *a, const void *extra)
 {
     return deco_hypervolume_values(dev, extra, a[0], deco_none(), a[1], a[2], a[3], a[4], a[5]);
@@ -81,7 +64,7 @@ static void values(void **state)
             trial t = trial_begin(call_values, &c->h, "values %s in bf16, %s", slices ? "of slices" : "at points", c->name);
             trial_out(&t, "out", deco_f32_2(NULL, c->B, c->P), value_bound);
             inputs(&t, c, slices);
-            expect(&t, call_values);
+            trial_expect(&t, call_values);
             trial_end(&t);
         }
 }
@@ -142,7 +125,7 @@ static void the_loss_and_its_gradients(void **state)
             trial_in(&t, "ctf", deco_f32_2(NULL, B, P), 1);
             trial_in(&t, "target", deco_f32_2(NULL, B, P), 1);
             inputs(&t, c, true);
-            expect(&t, call_scaled_loss);
+            trial_expect(&t, call_scaled_loss);
             trial_end(&t);
         }
 }
@@ -212,7 +195,7 @@ static void the_encoders_halves(void **state)
         float *stats = trial_in(&t, "stats", deco_f32_2(NULL, 2, c->C), 0.1);
         for (int64_t k = 0; k < c->C; k++)
             stats[c->C + k] += 1;
-        expect(&t, call_half);
+        trial_expect(&t, call_half);
         trial_end(&t);
     }
 }
