@@ -1,5 +1,7 @@
 /* Blocks of rows turned and back, the kernels for this processor, and the ordered sums over slabs. */
 #include "analysis/block.h"
+
+#include "base/processor.h"
 #include <stdlib.h>
 
 enum { PATCH = 8 }; /* rows and columns turned at once: whole cache lines on either side */
@@ -22,9 +24,9 @@ void deco_block_load(double *out, const float *x, int64_t first, int64_t n, int6
 static const deco_block_kernels *kernels(void)
 {
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512f"))
+    if (deco_processor_kind() >= DECO_AVX512)
         return &block_kernels_avx512;
-    if (__builtin_cpu_supports("avx2"))
+    if (deco_processor_kind() >= DECO_AVX2)
         return &block_kernels_avx2;
 #endif
     return &block_kernels_plain;

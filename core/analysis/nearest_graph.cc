@@ -1,5 +1,6 @@
 extern "C" {
 #include "analysis/nearest_graph.h"
+#include "base/processor.h"
 }
 #include <algorithm>
 #include <cmath>
@@ -62,9 +63,9 @@ class space : public hnswlib::SpaceInterface<float>
     hnswlib::DISTFUNC<float> get_dist_func() override
     {
 #ifdef __x86_64__
-        if (__builtin_cpu_supports("avx512f"))
+        if (deco_processor_kind() >= DECO_AVX512)
             return distance_avx512;
-        if (__builtin_cpu_supports("avx2"))
+        if (deco_processor_kind() >= DECO_AVX2)
             return distance_avx2;
 #endif
         return distance_plain;

@@ -2,6 +2,7 @@
 #include "analysis/analysis.h"
 #include "analysis/pca_products.h"
 #include "analysis/percentile.h"
+#include "base/processor.h"
 #include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
@@ -18,9 +19,9 @@ typedef struct pca_pass {
 static const deco_pca_products *products_here(void)
 {
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512f"))
+    if (deco_processor_kind() >= DECO_AVX512)
         return &pca_products_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (deco_processor_kind() >= DECO_AVX2)
         return &pca_products_avx2;
 #endif
     return &pca_products_plain;

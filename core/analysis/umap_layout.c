@@ -5,6 +5,7 @@
  * threads. Tiles are as many as N says, and near rows stand together, so most neighbours are of the same tile. */
 #include "analysis/umap.h"
 #include "base/philox.h"
+#include "base/processor.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,7 +201,7 @@ static deco_status run_tile(void *context, int64_t index, int worker)
     t.random |= deco_random_u32(&start);
     memcpy(l->now + t.first * l->width, l->old + t.first * l->width, (size_t)((t.end - t.first) * l->width) * sizeof *l->now);
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx2")) {
+    if (deco_processor_kind() >= DECO_AVX2) {
         work_avx2(&t);
         return DECO_OK;
     }

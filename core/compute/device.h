@@ -14,7 +14,7 @@ deco_status deco_device_create(deco_device **out, const char *name, int threads)
 void deco_device_free(deco_device *dev); /* takes NULL */
 
 const char *deco_device_name(const deco_device *dev);      /* "cpu", "cuda:0" */
-const char *deco_device_libraries(const deco_device *dev); /* "oneDNN 2.6.3 (avx512_core), FFTW 3.3.10" */
+const char *deco_device_libraries(const deco_device *dev); /* "avx512 kernels, oneDNN 2.6.3 (avx512_core), FFTW 3.3.10" */
 deco_pool *deco_device_pool(deco_device *dev);             /* the host's workers: also for host code */
 
 /* Whether matrix products of the decoder and the encoder may be in bf16 (sums in float32), where the device has such: a card's tensor cores from

@@ -103,6 +103,9 @@ static void print_foot(FILE *f)
     print_plain(f, command_exit_codes);
     fputs(".SH ENVIRONMENT\n"
           ".TP\n.B CRYODECO_BLUEPRINTS\nThe folder of the presets, where it is not beside the program.\n"
+          ".TP\n.B CRYODECO_KERNELS\nThe most of plain, avx2, avx512 and amx that the processor may be used for. Results differ in their "
+          "last bits from one to "
+          "the next: where nodes differ, and a run is to end with the same bits on all of them, name what all have.\n"
           ".TP\n.B CRYODECO_PYTHON\nThe Python of \\fBcryodeco cryosparc\\fR; python3 unless given.\n"
           ".TP\n.B TMPDIR\nWhere \\fBcryodeco selftest\\fR works without \\-\\-cache_dir.\n"
           ".SH SIGNALS\nSIGTERM, SIGINT and SIGUSR1 stop a run with a whole checkpoint (exit status 75); SIGUSR2 writes one and the run "

@@ -1,5 +1,6 @@
 /* The CPU device: its pool, its workers' buffers, and the loop that all its operations are made of. */
 #include "base/pages.h"
+#include "base/processor.h"
 #include "compute/cpu/cpu.h"
 #include "compute/cpu/dnnl.h"
 
@@ -13,7 +14,8 @@ static void name_libraries(char *out, size_t size)
 {
     const char *version = strchr(fftwf_version, '-');
     version = version ? version + 1 : fftwf_version;
-    snprintf(out, size, "%s, FFTW %.*s", deco_cpu_gemm_library(), (int)strcspn(version, "-"), version);
+    snprintf(out, size, "%s kernels, %s, FFTW %.*s", deco_processor_name(deco_processor_kind()), deco_cpu_gemm_library(),
+             (int)strcspn(version, "-"), version);
 }
 
 deco_status cpu_device_create(deco_device **out, int threads)
@@ -21,8 +23,11 @@ deco_status cpu_device_create(deco_device **out, int threads)
     deco_status st = DECO_OK;
     deco_pool *pool = NULL;
     cpu_device *cpu = NULL;
+    const char *unknown = deco_processor_unknown();
 
     *out = NULL;
+    if (unknown)
+        return deco_fail(DECO_E_ARGUMENT, "the environment's CRYODECO_KERNELS is \"%s\": plain, avx2, avx512 or amx, or unset", unknown);
     TRY(deco_alloc(&cpu, 1, sizeof *cpu, "CPU device"));
     TRY(deco_pool_create(&pool, threads, deco_cpu_worker_start));
     TRY(deco_alloc(&cpu->worker, (size_t)deco_pool_room(pool), sizeof *cpu->worker, "CPU device"));

@@ -2,6 +2,7 @@
 #include "analysis/analysis.h"
 #include "analysis/block.h"
 #include "analysis/percentile.h"
+#include "base/processor.h"
 #include "unit/analysis/partitions.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -103,8 +104,8 @@ static void kernels_give_the_same_bits_on_every_kind_of_processor(void **state)
 {
 #ifdef __x86_64__
     static const int64_t sizes[] = {1, 3, 4, 8, 13, 16};
-    const deco_block_kernels *other[] = {__builtin_cpu_supports("avx2") ? &block_kernels_avx2 : NULL,
-                                         __builtin_cpu_supports("avx512f") ? &block_kernels_avx512 : NULL};
+    const deco_block_kernels *other[] = {deco_processor_kind() >= DECO_AVX2 ? &block_kernels_avx2 : NULL,
+                                         deco_processor_kind() >= DECO_AVX512 ? &block_kernels_avx512 : NULL};
     enum { Z_MOST = 16, ALL = Z_MOST * DECO_BLOCK };
     static double A[Z_MOST * Z_MOST], x[ALL], y[2][ALL];
 

@@ -1,9 +1,11 @@
 /* Devices, the checks of the wrappers, scratch, timing. */
+#include "base/processor.h"
 #include "compute/table.h"
 
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -30,6 +32,23 @@ static void names_mean_devices(void **state)
     assert_int_equal(deco_device_create(&other, "CPU", 1), DECO_OK);
     deco_device_free(other);
     deco_device_free(NULL);
+}
+
+/* Which were chosen once stays; a name that is none is refused by each device. */
+static void kernels_are_named_and_limited(void **state)
+{
+    deco_device *other = (deco_device *)1;
+    char name[32];
+    snprintf(name, sizeof name, "%s kernels, ", deco_processor_name(deco_processor_kind()));
+    assert_ptr_equal(strstr(deco_device_libraries(dev), name), deco_device_libraries(dev));
+    setenv("CRYODECO_KERNELS", "avx", 1);
+    assert_int_equal(deco_device_create(&other, "cpu", 1), DECO_E_ARGUMENT);
+    assert_null(other);
+    assert_non_null(strstr(deco_error(), "CRYODECO_KERNELS is \"avx\": plain, avx2, avx512 or amx"));
+    setenv("CRYODECO_KERNELS", "", 1);
+    assert_int_equal(deco_device_create(&other, "cpu", 1), DECO_OK);
+    deco_device_free(other);
+    unsetenv("CRYODECO_KERNELS");
 }
 
 static void memory_is_zeroed_and_on_a_line(void **state)
@@ -179,6 +198,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_mean_devices),
+        cmocka_unit_test(kernels_are_named_and_limited),
         cmocka_unit_test(memory_is_zeroed_and_on_a_line),
         cmocka_unit_test(wrong_shapes_are_named),
         cmocka_unit_test(calls_are_counted_and_timed),

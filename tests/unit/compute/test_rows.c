@@ -1,5 +1,6 @@
 /* The decoder's row kernels, of every kind this processor runs, against double precision. */
 #include "base/philox.h"
+#include "base/processor.h"
 #include "compute/cpu/rows.h"
 
 #include <math.h>
@@ -17,9 +18,9 @@ static int kinds(const cpu_rows *out[3])
     int n = 0;
     out[n++] = &cpu_rows_plain;
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (deco_processor_kind() >= DECO_AVX2)
         out[n++] = &cpu_rows_avx2;
-    if (__builtin_cpu_supports("avx512f"))
+    if (deco_processor_kind() >= DECO_AVX512)
         out[n++] = &cpu_rows_avx512;
 #endif
     return n;

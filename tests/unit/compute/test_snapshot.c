@@ -1,5 +1,6 @@
 /* The kernels of the sliced pose search, of every kind this processor runs, against plain sums in double precision. */
 #include "base/philox.h"
+#include "base/processor.h"
 #include "compute/snapshot.h"
 #include "formulas/rotation.h"
 
@@ -20,9 +21,9 @@ static int kinds(const deco_snapshot_kernels *out[3])
     int n = 0;
     out[n++] = &deco_snapshot_plain;
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (deco_processor_kind() >= DECO_AVX2)
         out[n++] = &deco_snapshot_avx2;
-    if (__builtin_cpu_supports("avx512f"))
+    if (deco_processor_kind() >= DECO_AVX512)
         out[n++] = &deco_snapshot_avx512;
 #endif
     return n;
