@@ -25,12 +25,21 @@ static int64_t rows_of(const cpu_attention *a)
 }
 
 /* What is packed: k and v [T,width] both ways, a tile's q and do. */
-static int64_t whole_of(const cpu_attention *a) { return cpu_product_line(a->T) * cpu_product_line(a->C / a->heads); }
+static int64_t whole_of(const cpu_attention *a)
+{
+    const cpu_products *k = cpu_products_best();
+    int64_t width = a->C / a->heads, along = cpu_product_packed(k, a->T, width), across = cpu_product_packed(k, width, a->T);
+    return cpu_product_line(along > across ? along : across);
+}
+static int64_t tile_of(const cpu_attention *a)
+{
+    return cpu_product_line(cpu_product_packed(cpu_products_best(), rows_of(a), a->C / a->heads));
+}
 static int64_t scores_of(const cpu_attention *a) { return rows_of(a) * cpu_product_line(a->T); }
 
 int64_t cpu_attention_scratch(const cpu_attention *a)
 {
-    return 2 * scores_of(a) + 3 * cpu_product_line(rows_of(a)) + 3 * whole_of(a) + rows_of(a) * cpu_product_line(a->C / a->heads);
+    return 2 * scores_of(a) + 3 * cpu_product_line(rows_of(a)) + 3 * whole_of(a) + tile_of(a);
 }
 
 static head head_of(const cpu_attention *a, const float *qkv, int64_t i)
@@ -92,7 +101,7 @@ void cpu_attention_head_backward(const cpu_attention *a, float *dqkv, const floa
     int64_t T = h.T, C = a->C, most = rows_of(a);
     float *dQ = dqkv + i * h.width, *dK = dQ + C, *dV = dK + C;
     float *p = scratch, *dp = p + scores_of(a), *turned_K = dp + scores_of(a), *turned_V = turned_K + whole_of(a);
-    float *K = turned_V + whole_of(a), *tile = K + whole_of(a), *delta = tile + most * cpu_product_line(h.width);
+    float *K = turned_V + whole_of(a), *tile = K + whole_of(a), *delta = tile + tile_of(a);
 
     pack(turned_K, &h, h.K, h.step, T, true);
     pack(turned_V, &h, h.V, h.step, T, true);

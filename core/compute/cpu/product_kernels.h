@@ -6,13 +6,12 @@
 enum {
     PRODUCT_VECTORS = 3,
     PANEL = PRODUCT_VECTORS * VN,
-    PART = 384,
-    AHEAD = 6, /* rows of a panel fetched before their turn: the second-level cache is further away than a core looks ahead */
-    FAR = 64   /* numbers of a row to pack, so too: weights come from memory */
+    PART = 384, /* a multiple of CPU_PRODUCT_STEP */
+    AHEAD = 6,  /* rows of a panel fetched before their turn: the second-level cache is further away than a core looks ahead */
+    FAR = 64    /* numbers of a row to pack, so too: weights come from memory */
 };
 
 static inline int64_t less_(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t parts_(int64_t K) { return (K + PART - 1) / PART; }
 static inline int64_t vectors_(int64_t n, int64_t N)
 {
     return less_(PANEL, cpu_product_line(N) - n) / VN;
@@ -125,15 +124,15 @@ KERNEL void panel_(product_tile t, int64_t M, int64_t vectors, int64_t columns)
 
 KERNEL void multiply_(const cpu_product *p)
 {
-    int64_t parts = parts_(p->K), wide = cpu_product_line(p->N);
-    for (int64_t i = 0; i < parts; i++) {
-        int64_t begin = p->K * i / parts, rows = p->K * (i + 1) / parts - begin;
+    int64_t part = cpu_product_part(&PRODUCTS, p->K), wide = cpu_product_line(p->N);
+    for (int64_t begin = 0; begin < p->K; begin += part) {
+        int64_t rows = less_(part, p->K - begin);
         for (int64_t n = 0; n < p->N; n += PANEL) {
             product_tile t = {.c = p->c + n, .ldc = p->ldc, .a = p->a + begin * p->step, .row = p->row, .step = p->step, .K = rows};
-            const float *onto = i ? p->c : p->onto;
+            const float *onto = begin ? p->c : p->onto;
             int64_t vectors = vectors_(n, p->N);
             t.onto = onto ? onto + n : NULL;
-            t.bias = p->bias && !i ? p->bias + n : NULL;
+            t.bias = p->bias && !begin ? p->bias + n : NULL;
             t.b = p->b + begin * wide + n * rows;
             panel_(t, p->M, vectors, less_(vectors * VN, p->N - n));
         }
@@ -177,10 +176,10 @@ KERNEL void pack_across_(float *out, const cpu_product_side *b, int64_t begin, i
 
 KERNEL void pack_(float *packed, const cpu_product_side *b, int64_t first, int64_t last)
 {
-    int64_t parts = parts_(b->K), wide = cpu_product_line(b->N);
+    int64_t part = cpu_product_part(&PRODUCTS, b->K), wide = cpu_product_line(b->N);
     last = last < b->N ? last : wide;
-    for (int64_t i = 0; i < parts; i++) {
-        int64_t begin = b->K * i / parts, rows = b->K * (i + 1) / parts - begin;
+    for (int64_t begin = 0; begin < b->K; begin += part) {
+        int64_t rows = less_(part, b->K - begin);
         for (int64_t n = first; n < last; n += PANEL) {
             float *out = packed + begin * wide + n * rows;
             if (b->column == 1)
@@ -191,4 +190,5 @@ KERNEL void pack_(float *packed, const cpu_product_side *b, int64_t first, int64
     }
 }
 
-const cpu_products PRODUCTS = {.name = KERNELS_NAME, .columns = PANEL, .rows = PART, .pack = pack_, .multiply = multiply_};
+const cpu_products PRODUCTS = {
+    .name = KERNELS_NAME, .columns = PANEL, .rows = PART, .depth = 1, .halves = 2, .pack = pack_, .multiply = multiply_};

@@ -30,6 +30,6 @@ const cpu_vit_rows *cpu_vit_rows_best(void)
 
 const cpu_products *cpu_products_best(void)
 {
-    static const cpu_products *const kinds[] = BY_PROCESSOR(cpu_products, avx512);
+    static const cpu_products *const kinds[] = BY_PROCESSOR(cpu_products, amx);
     return kinds[deco_processor_kind()];
 }

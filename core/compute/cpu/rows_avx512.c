@@ -3,17 +3,14 @@
 #include "compute/cpu/product.h"
 #include "compute/cpu/rows.h"
 #include "compute/cpu/vit_rows.h"
-#include <immintrin.h>
 
-#define VN           16
 #define KERNEL       __attribute__((target("avx512f,fma"))) static
 #define KERNELS      cpu_rows_avx512
 #define KERNELS_NAME "avx512"
 #define VIT_KERNELS  cpu_vit_rows_avx512
 #define PRODUCTS     cpu_products_avx512
 #define PRODUCT_ROWS 9
-typedef __m512 vec;
-typedef int32_t ivec __attribute__((vector_size(64)));
+#include "compute/cpu/lanes_avx512.h"
 
 KERNEL inline vec fma_(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 
@@ -27,22 +24,6 @@ KERNEL inline vec reciprocal_(vec a)
 {
     vec r = _mm512_rcp14_ps(a); /* and one step of Newton's, a third of what a division takes */
     return fma_(r, fma_(-a, r, (vec){0} + 1.f), r);
-}
-
-/* Exchanges the lanes and the rows that differ in one bit of their number, bit by bit. */
-KERNEL inline void transpose_(vec t[VN])
-{
-    const ivec lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-#pragma GCC unroll 4
-    for (int bit = 1; bit < VN; bit *= 2) {
-        ivec low = lane + (((lane & bit) != 0) & (VN - bit)), high = low + bit;
-#pragma GCC unroll 16
-        for (int i = 0; i < VN; i++) {
-            vec a = t[i], b = t[i | bit];
-            t[i] = i & bit ? a : _mm512_permutex2var_ps(a, (__m512i)low, b);
-            t[i | bit] = i & bit ? b : _mm512_permutex2var_ps(a, (__m512i)high, b);
-        }
-    }
 }
 
 /* clang-format off: the others need the first */

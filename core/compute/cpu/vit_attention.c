@@ -76,19 +76,22 @@ static deco_status backward_image(deco_device *dev, const half *h, int64_t run, 
     const float *x = h->x + b * T * C, *dy = h->dy + b * T * C, *stats = k.stats + b * T * 2, *o = k.o + b * T * C;
     float *part = h->part + b * 6 * C, *next;
 
-    TRY(cpu_vit_scratch(&next, dev, worker, 5 * T * C + cpu_attention_scratch(&h->a) + cpu_vit_panels(T, C) + 5 * CPU_PRODUCT_LINE));
+    TRY(cpu_vit_scratch(&next, dev, worker,
+                        5 * T * C + cpu_attention_scratch(&h->a) + cpu_product_panels(cpu_products_best(), T, C) + 5 * CPU_PRODUCT_LINE));
     float *grad = cpu_vit_piece(&next, T * C), *dqkv = cpu_vit_piece(&next, 3 * T * C), *normal = cpu_vit_piece(&next, T * C);
-    float *scores = cpu_vit_piece(&next, cpu_attention_scratch(&h->a)), *panels = cpu_vit_piece(&next, cpu_vit_panels(T, C));
+    float *scores = cpu_vit_piece(&next, cpu_attention_scratch(&h->a)),
+          *panels = cpu_vit_piece(&next, cpu_product_panels(cpu_products_best(), T, C));
     memset(part, 0, (size_t)(6 * C) * sizeof *part);
     cpu_vit_multiply(&h->proj, grad, dy, T, NULL, NULL);
-    cpu_vit_weight_gradient(h->dproj + run * C * C, dy, C, o, C, T, !first, panels);
+    cpu_product_weights(cpu_products_best(), &(cpu_product_gradient){T, C, C, C, h->dproj + run * C * C, dy, o, !first}, panels);
     h->k->column_sums(part + 5 * C, dy, NULL, T, C);
     for (int64_t j = 0; j < H; j++)
         cpu_attention_head_backward(&h->a, dqkv, grad, k.qkv + b * T * 3 * C, o, k.log_sum + (b * H + j) * T, j, scores);
     cpu_vit_multiply(&h->qkv, grad, dqkv, T, NULL, NULL);
     h->k->column_sums(part + 2 * C, dqkv, NULL, T, 3 * C);
     h->k->layer_norm(normal, NULL, x, h->p.gamma, h->p.beta, T, C, layer_norm_eps);
-    cpu_vit_weight_gradient(h->dqkv + run * 3 * C * C, dqkv, 3 * C, normal, C, T, !first, panels);
+    cpu_product_weights(cpu_products_best(), &(cpu_product_gradient){T, 3 * C, C, C, h->dqkv + run * 3 * C * C, dqkv, normal, !first},
+                        panels);
     h->k->layer_norm_backward(h->dx + b * T * C, part, part + C, grad, dy, x, stats, h->p.gamma, T, C);
 out:
     return st;

@@ -13,7 +13,7 @@ typedef struct half {
     vit_mlp_parts p;
     cpu_vit_packed fc1, fc2; /* of the weights going back */
     const cpu_vit_packed *w; /* going forward: fc1 by parts, then fc2 */
-    int64_t parts;
+    int64_t hidden, parts;   /* hidden numbers of a part, but the last */
     float *y, *dx;
     const float *x, *dy, *stats;
     float *saved; /* or NULL */
@@ -25,7 +25,7 @@ typedef struct half {
 /* ---- forward --------------------------------------------------------------------------------------------------------- */
 
 /* The first hidden number of a part. */
-static int64_t part_begin(const half *h, int64_t i) { return 4 * h->C * i / h->parts; }
+static int64_t part_begin(const half *h, int64_t i) { return i < h->parts ? i * h->hidden : 4 * h->C; }
 
 static deco_status forward_image(deco_device *dev, const void *context, int64_t b, int64_t begin, int64_t end, int worker)
 {
@@ -36,7 +36,7 @@ static deco_status forward_image(deco_device *dev, const void *context, int64_t 
     const float *x = h->x + b * T * C;
     float *y = h->y + b * T * C, *next;
 
-    TRY(cpu_vit_scratch(&next, dev, worker, T * C + T * (4 * C / h->parts + 1) + 2 * CPU_PRODUCT_LINE));
+    TRY(cpu_vit_scratch(&next, dev, worker, T * C + T * h->hidden + 2 * CPU_PRODUCT_LINE));
     float *normal = cpu_vit_piece(&next, T * C), *g = next;
     h->k->batch_norm(normal, x, h->stats, h->p.gamma, h->p.beta, T, C);
     for (int64_t i = 0; i < h->parts; i++) {
@@ -50,7 +50,7 @@ static deco_status forward_image(deco_device *dev, const void *context, int64_t 
             continue;
         for (int64_t row = 0; row < T; row++)
             h->k->gelu(g + row * n, wide + row * ld, n);
-        down.b = h->w[h->parts].packed + first * cpu_product_line(C);
+        down.b = h->w[h->parts].packed + cpu_product_packed(products, first, C);
         down.bias = i ? NULL : h->p.fc2_bias;
         down.onto = i ? y : x;
         products->multiply(&down);
@@ -69,7 +69,8 @@ deco_status cpu_vit_mlp(deco_device *dev, deco_array y, deco_array saved, deco_a
 
     if (!B)
         return DECO_OK;
-    h.saved = saved.data, h.stats = stats.data, h.parts = cpu_tiles(4 * C, cpu_products_best()->rows);
+    h.saved = saved.data, h.stats = stats.data;
+    h.hidden = cpu_product_part(cpu_products_best(), 4 * C), h.parts = cpu_tiles(4 * C, h.hidden);
     TRY(deco_scratch_take(dev, &w, ((size_t)h.parts + 1) * sizeof *w, "weights to pack"));
     for (int64_t i = 0; i < h.parts; i++)
         w[i] = (cpu_vit_packed){h.p.fc1 + part_begin(&h, i) * C, part_begin(&h, i + 1) - part_begin(&h, i), C, false, NULL};
@@ -92,17 +93,18 @@ static deco_status backward_image(deco_device *dev, const half *h, int64_t run, 
     const float *x = h->x + b * T * C, *dy = h->dy + b * T * C;
     float *grad = h->dx + b * T * C, *part = h->part + b * 7 * C, *next;
 
-    TRY(cpu_vit_scratch(&next, dev, worker, 9 * T * C + cpu_vit_panels(T, C) + 4 * CPU_PRODUCT_LINE));
+    TRY(cpu_vit_scratch(&next, dev, worker, 9 * T * C + cpu_product_panels(cpu_products_best(), T, C) + 4 * CPU_PRODUCT_LINE));
     float *dh = cpu_vit_piece(&next, 4 * T * C), *g = cpu_vit_piece(&next, 4 * T * C), *normal = cpu_vit_piece(&next, T * C);
-    float *panels = cpu_vit_piece(&next, cpu_vit_panels(T, C));
+    float *panels = cpu_vit_piece(&next, cpu_product_panels(cpu_products_best(), T, C));
     memset(part, 0, (size_t)(7 * C) * sizeof *part);
     cpu_vit_multiply(&h->fc2, dh, dy, T, NULL, NULL);
     h->k->gelu_backward(dh, g, part + 2 * C, dh, h->saved + b * T * 4 * C, T, 4 * C);
-    cpu_vit_weight_gradient(h->dfc2 + run * 4 * C * C, dy, C, g, 4 * C, T, !first, panels);
+    cpu_product_weights(cpu_products_best(), &(cpu_product_gradient){T, C, 4 * C, 4 * C, h->dfc2 + run * 4 * C * C, dy, g, !first}, panels);
     h->k->column_sums(part + 6 * C, dy, NULL, T, C);
     cpu_vit_multiply(&h->fc1, grad, dh, T, NULL, NULL);
     h->k->batch_norm(normal, x, h->stats, h->p.gamma, h->p.beta, T, C);
-    cpu_vit_weight_gradient(h->dfc1 + run * 4 * C * C, dh, 4 * C, normal, C, T, !first, panels);
+    cpu_product_weights(cpu_products_best(), &(cpu_product_gradient){T, 4 * C, C, C, h->dfc1 + run * 4 * C * C, dh, normal, !first},
+                        panels);
     h->k->batch_norm_sums(part, grad, x, h->stats, T, C);
 out:
     return st;

@@ -23,18 +23,19 @@ static deco_status pack_columns(deco_device *dev, const void *context, int64_t t
 deco_status cpu_vit_pack(deco_device *dev, cpu_vit_packed *weights, int n, void **block)
 {
     deco_status st = DECO_OK;
+    const cpu_products *k = cpu_products_best();
     int64_t floats = 0;
 
     for (int i = 0; i < n; i++) {
         cpu_product_side side = side_of(&weights[i]);
-        floats += cpu_product_line(cpu_product_packed(side.K, side.N));
+        floats += cpu_product_line(cpu_product_packed(k, side.K, side.N));
     }
     TRY(deco_scratch_take(dev, block, (size_t)floats * sizeof(float), "packed weights"));
     float *next = *block;
     for (int i = 0; i < n; i++) {
         cpu_product_side side = side_of(&weights[i]);
-        weights[i].packed = cpu_vit_piece(&next, cpu_product_packed(side.K, side.N));
-        TRY(cpu_for(dev, side.N, PANELS * cpu_products_best()->columns, pack_columns, &weights[i]));
+        weights[i].packed = cpu_vit_piece(&next, cpu_product_packed(k, side.K, side.N));
+        TRY(cpu_for(dev, side.N, PANELS * k->columns, pack_columns, &weights[i]));
     }
 out:
     return st;
@@ -49,61 +50,6 @@ void cpu_vit_multiply(const cpu_vit_packed *w, float *y, const float *x, int64_t
 }
 
 /* ---- gradients of weights ------------------------------------------------------------------------------------------- */
-
-int64_t cpu_vit_panels(int64_t T, int64_t n) { return cpu_product_packed(T, n) + cpu_product_packed(T, cpu_products_best()->columns); }
-
-/* Columns of one side: all packed at once, or panel by panel. */
-typedef struct side {
-    const float *x;
-    int64_t n, first; /* [T,n]; the first column of the panel */
-    float *packed;
-    bool whole;
-} side;
-
-static int64_t panel_width(const side *s, const cpu_products *k) { return s->n - s->first < k->columns ? s->n - s->first : k->columns; }
-
-/* Both sides are packed: dy as it lies would be read down its columns, a cache line a number. */
-static const float *panel_of(const side *s, const cpu_products *k, int64_t T)
-{
-    if (s->whole)
-        return s->packed + s->first * T;
-    k->pack(s->packed, &(cpu_product_side){s->x + s->first, s->n, 1, T, panel_width(s, k)}, 0, INT64_MAX);
-    return s->packed;
-}
-
-static void block_of_gradient(float *part, const cpu_products *k, const side *dy, const float *a, const side *x, const float *b, int64_t T,
-                              bool add)
-{
-    int64_t columns = dy->n - dy->first < k->columns ? cpu_product_line(panel_width(dy, k)) : k->columns;
-    cpu_product p = {.M = panel_width(dy, k), .N = panel_width(x, k), .K = T, .ldc = x->n, .a = a, .row = 1, .step = columns, .b = b};
-    p.c = part + dy->first * x->n + x->first;
-    p.onto = add ? p.c : NULL;
-    k->multiply(&p);
-}
-
-/* Of at most k->rows tokens. */
-static void gradient_of_tokens(float *part, const cpu_products *k, side *dy, side *x, int64_t T, bool add)
-{
-    side *inner = dy->whole ? dy : x, *outer = dy->whole ? x : dy;
-    k->pack(inner->packed, &(cpu_product_side){inner->x, inner->n, 1, T, inner->n}, 0, INT64_MAX);
-    for (outer->first = 0; outer->first < outer->n; outer->first += k->columns) {
-        const float *of_outer = panel_of(outer, k, T);
-        for (inner->first = 0; inner->first < inner->n; inner->first += k->columns) {
-            const float *of_inner = panel_of(inner, k, T);
-            block_of_gradient(part, k, dy, dy->whole ? of_inner : of_outer, x, dy->whole ? of_outer : of_inner, T, add);
-        }
-    }
-}
-
-void cpu_vit_weight_gradient(float *part, const float *dy, int64_t O, const float *x, int64_t I, int64_t T, bool add, float *panels)
-{
-    const cpu_products *k = cpu_products_best();
-    float *panel = panels + cpu_product_packed(T, O < I ? O : I);
-    for (int64_t t = 0; t < T; t += k->rows) {
-        side of_dy = {dy + t * O, O, 0, O < I ? panels : panel, O < I}, of_x = {x + t * I, I, 0, O < I ? panel : panels, O >= I};
-        gradient_of_tokens(part, k, &of_dy, &of_x, T - t < k->rows ? T - t : k->rows, add || t);
-    }
-}
 
 typedef struct runs_sum {
     float *dw;

@@ -1,9 +1,9 @@
-/* What the encoder's fused half blocks share on the CPU: products with weights packed for a call, gradients of weights and their sums. */
+/* What the encoder's fused half blocks share on the CPU: products with weights packed for a call, and sums over runs of images. */
 #ifndef DECO_COMPUTE_CPU_VIT_PRODUCTS_H
 #define DECO_COMPUTE_CPU_VIT_PRODUCTS_H
 
 #include "compute/cpu/cpu.h"
-#include "compute/cpu/product.h"
+#include "compute/cpu/product_gradient.h"
 
 /* Weights w [O,I] of one call: y = x wᵀ; `back`: dx = dy w. */
 typedef struct cpu_vit_packed {
@@ -23,11 +23,6 @@ void cpu_vit_multiply(const cpu_vit_packed *w, float *y, const float *x, int64_t
  * cache: at most this many images a run, and never more runs than there is memory for. The cut must not depend on the machine. */
 enum { CPU_VIT_RUNS = 16 };
 static inline int64_t cpu_vit_run_images(int64_t B) { return B > 2 * CPU_VIT_RUNS ? cpu_tiles(B, CPU_VIT_RUNS) : 2; }
-
-/* part [O,I] of a run = dyᵀ x over an image's tokens, dy [T,O], x [T,I]; += when `add`. `panels` is cpu_vit_panels(T, the smaller of O and
- * I) floats of scratch. */
-void cpu_vit_weight_gradient(float *part, const float *dy, int64_t O, const float *x, int64_t I, int64_t T, bool add, float *panels);
-int64_t cpu_vit_panels(int64_t T, int64_t n);
 
 /* dw [n] = Σ over the runs of part [runs,n], in their order. */
 deco_status cpu_vit_add_runs(deco_device *dev, float *dw, const float *part, int64_t runs, int64_t n);

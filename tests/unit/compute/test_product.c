@@ -1,5 +1,6 @@
 /* The encoder's matrix products: every kernel this processor runs, against sums in double, at sizes that fit no tile. */
-#include "compute/cpu/product.h"
+#include "base/processor.h"
+#include "compute/cpu/product_gradient.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -10,17 +11,19 @@
 
 #include <cmocka.h>
 
-static const cpu_products *kernels[3];
+static const cpu_products *kernels[4];
 static int kernels_here;
 
 static void find_kernels(void)
 {
     kernels[kernels_here++] = &cpu_products_plain;
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (deco_processor_kind() >= DECO_AVX2)
         kernels[kernels_here++] = &cpu_products_avx2;
-    if (__builtin_cpu_supports("avx512f"))
+    if (deco_processor_kind() >= DECO_AVX512)
         kernels[kernels_here++] = &cpu_products_avx512;
+    if (deco_processor_kind() >= DECO_AMX)
+        kernels[kernels_here++] = &cpu_products_amx;
 #endif
 }
 
@@ -44,9 +47,11 @@ typedef struct way {
 static void one_product(const cpu_products *k, way w)
 {
     enum { GAP = 5 };
+    const int roundings = k->halves > 2 ? 6 : 1; /* of pieces, by number */
     int64_t ldc = w.N + GAP, panels = w.panels ? k->columns : w.N;
     float *a = random_floats(w.M * w.K, 1), *b = random_floats(w.K * w.N, 2), *bias = random_floats(w.N, 3);
-    float *c = random_floats(w.M * ldc, 4), *before = random_floats(w.M * ldc, 4), *packed = random_floats(cpu_product_packed(w.K, w.N), 5);
+    float *c = random_floats(w.M * ldc, 4), *before = random_floats(w.M * ldc, 4),
+          *packed = random_floats(cpu_product_packed(k, w.K, w.N), 5);
     cpu_product_side side = {b, w.b_by_columns ? 1 : w.N, w.b_by_columns ? w.K : 1, w.K, w.N};
     cpu_product p = {
         .M = w.M, .N = w.N, .K = w.K, .c = c, .onto = w.onto ? c : NULL, .ldc = ldc, .a = a, .row = w.K, .step = 1, .b = packed};
@@ -65,7 +70,7 @@ static void one_product(const cpu_products *k, way w)
                 sum += (double)a[m * p.row + i * p.step] * (double)b[i * side.row + n * side.column];
             if (n >= w.N)
                 assert_true(c[m * ldc + n] == before[m * ldc + n]); /* between the rows nothing is written */
-            else if (fabs(c[m * ldc + n] - sum - (w.bias ? (double)bias[n] : 0)) > 6e-8 * (double)(w.K + 4))
+            else if (fabs(c[m * ldc + n] - sum - (w.bias ? (double)bias[n] : 0)) > 6e-8 * (double)(w.K * roundings + 4))
                 fail_msg("%s: %lld x %lld x %lld: [%lld,%lld] is %g, not %g", k->name, (long long)w.M, (long long)w.N, (long long)w.K,
                          (long long)m, (long long)n, (double)c[m * ldc + n], sum);
         }
@@ -99,13 +104,43 @@ static void panels_may_be_packed_one_by_one(void **state)
             one_product(kernels[i], (way){7, 101, 400, r & 1, r & 2, true, false, true});
 }
 
+/* Of 1, more, and more than a part's rows; x and dw stand in wider rows. */
+static void gradients_of_weights_are_right(void **state)
+{
+    enum { GAP = 3, MOST = 128 };
+    static const int64_t T[] = {1, 40, 401}, O[] = {16, 32, 48, 128}, I[] = {5, 16, 32, 64, 75, 128};
+    float *dw = random_floats(MOST * (MOST + GAP), 6);
+
+    for (int kind = 0; kind < kernels_here; kind++)
+        for (int shape = 0; shape < 3 * 4 * 6 * 2; shape++) {
+            cpu_product_gradient g = {.T = T[shape % 3], .O = O[shape / 3 % 4], .I = I[shape / 12 % 6], .dw = dw, .add = shape / 72};
+            g.ld = g.I + GAP;
+            float *dy = random_floats(g.T * g.O, 7), *x = random_floats(g.T * g.ld, 8);
+            float *panels = random_floats(cpu_product_panels(kernels[kind], g.T, g.O < g.I ? g.O : g.I), 9);
+            g.dy = dy, g.x = x;
+            for (int64_t i = 0; i < g.O * g.ld; i++)
+                dw[i] = 1;
+            cpu_product_weights(kernels[kind], &g, panels);
+            for (int64_t i = 0; i < g.O * g.ld; i++) {
+                double sum = g.add || i % g.ld >= g.I;
+                for (int64_t t = 0; i % g.ld < g.I && t < g.T; t++)
+                    sum += (double)dy[t * g.O + i / g.ld] * (double)x[t * g.ld + i % g.ld];
+                if (fabs(dw[i] - sum) > 4e-7 * (double)(g.T + 1))
+                    fail_msg("%s: %lld rows, %lld x %lld: [%lld,%lld] is %g, not %g", kernels[kind]->name, (long long)g.T, (long long)g.O,
+                             (long long)g.I, (long long)(i / g.ld), (long long)(i % g.ld), (double)dw[i], sum);
+            }
+            free(dy), free(x), free(panels);
+        }
+    free(dw);
+}
+
 /* Attention's scores are written with the zeros that fill their last line. */
 static void the_last_line_may_be_written_whole(void **state)
 {
     enum { M = 11, N = 33, WIDE = 48, K = 8 };
     for (int i = 0; i < kernels_here; i++) {
         float *a = random_floats(M * K, 1), *b = random_floats(K * N, 2), *c = random_floats(M * WIDE, 3);
-        float *packed = random_floats(cpu_product_packed(K, N), 4);
+        float *packed = random_floats(cpu_product_packed(kernels[i], K, N), 4);
         kernels[i]->pack(packed, &(cpu_product_side){b, 1, K, K, N}, 0, N);
         kernels[i]->multiply(&(cpu_product){.M = M, .N = WIDE, .K = K, .c = c, .ldc = WIDE, .a = a, .row = K, .step = 1, .b = packed});
         for (int64_t m = 0; m < M; m++)
@@ -122,7 +157,7 @@ static void the_last_line_may_be_written_whole(void **state)
 static void what_is_not_a_number_stays_so(void **state)
 {
     for (int i = 0; i < kernels_here; i++) {
-        float a[2] = {NAN, 1}, b[2] = {1, 2}, c[2], packed[64] __attribute__((aligned(64)));
+        float a[2] = {NAN, 1}, b[2] = {1, 2}, c[2], packed[1024] __attribute__((aligned(64)));
         kernels[i]->pack(packed, &(cpu_product_side){b, 1, 1, 1, 2}, 0, 2);
         kernels[i]->multiply(&(cpu_product){.M = 2, .N = 1, .K = 1, .c = c, .ldc = 1, .a = a, .row = 1, .step = 1, .b = packed});
         assert_true(isnan(c[0]) && c[1] == 1);
@@ -134,7 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_are_right_at_any_size),  cmocka_unit_test(long_sums_go_in_parts),
         cmocka_unit_test(panels_may_be_packed_one_by_one), cmocka_unit_test(the_last_line_may_be_written_whole),
-        cmocka_unit_test(what_is_not_a_number_stays_so),
+        cmocka_unit_test(what_is_not_a_number_stays_so),   cmocka_unit_test(gradients_of_weights_are_right),
     };
     find_kernels();
     return cmocka_run_group_tests(tests, NULL, NULL);
