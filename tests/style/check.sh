@@ -19,7 +19,7 @@ fi
 
 # A folder names its headers from the top, so that the include path can say which ones it may see.
 if grep -nE '#include "\.\./' "${sources[@]}"; then complain "include \"folder/file.h\", not \"../\""; fi
-# oneDNN has two C interfaces; one file knows them.
+# oneDNN has two C interfaces, and signals have to wait for it; one file knows that.
 if grep -lE '#include [<"](oneapi/)?dnnl' "${sources[@]}" | grep -v '^core/compute/cpu/dnnl\.c$'; then
     complain "only core/compute/cpu/dnnl.c may include dnnl.h"
 fi

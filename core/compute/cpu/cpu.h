@@ -1,4 +1,4 @@
-/* The CPU device: our pool of threads, oneDNN for most products, FFTW for transforms. */
+/* The CPU device: our pool of threads and products, oneDNN for other products, FFTW for transforms. */
 #ifndef DECO_COMPUTE_CPU_H
 #define DECO_COMPUTE_CPU_H
 

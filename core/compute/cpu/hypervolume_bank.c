@@ -16,7 +16,6 @@ typedef struct bank {
 
 typedef struct bank_tile {
     float *xyz, *pe, *first, *x, *y, *out;
-    void *product;
 } bank_tile;
 
 static float *take(unsigned char **at, int64_t floats)
@@ -30,7 +29,7 @@ static deco_status tile_begin(bank_tile *t, const cpu_pass *p, int worker)
 {
     const cpu_decoder *d = p->d;
     int64_t T = d->tile, TH = T * d->h.H;
-    size_t bytes = (size_t)(4 * T + T * d->features + 3 * TH) * sizeof(float) + d->matmul_scratch + (size_t)7 * 64;
+    size_t bytes = (size_t)(4 * T + T * d->features + 3 * TH) * sizeof(float) + (size_t)7 * 64;
     unsigned char *at = cpu_scratch(p->dev, worker, bytes);
     if (!at)
         return deco_fail_memory(bytes, "a tile of the decoder");
@@ -40,7 +39,6 @@ static deco_status tile_begin(bank_tile *t, const cpu_pass *p, int worker)
     t->first = take(&at, TH);
     t->x = take(&at, TH);
     t->y = take(&at, TH);
-    t->product = at;
     return DECO_OK;
 }
 
@@ -56,25 +54,21 @@ static void find_points(float *xyz, const bank *b, int64_t begin, int64_t end)
 }
 
 /* t->out of one latent from t->first. */
-static deco_status decode(bank_tile *t, const cpu_pass *p, int64_t latent)
+static void decode(bank_tile *t, const cpu_pass *p, int64_t latent)
 {
-    deco_status st = DECO_OK;
     const cpu_decoder *d = p->d;
     int64_t T = d->tile, H = d->h.H;
-
     const cpu_decoder_layer *l = d->layer;
     cpu_norm n = {p->bias + latent * H, p->params + l->gamma, p->params + l->beta, T, H};
     p->rows->norm(t->x, t->first, NULL, NULL, &n); /* leaves `first` as it is */
     for (int64_t i = 1; i < d->layers; i++) {
-        const unsigned char *weights = p->forward + p->forward_first + (size_t)(i - 1) * p->forward_step;
+        cpu_product inner = cpu_pass_product(T, H, H, t->y, t->x, cpu_pass_layer(p, false, i));
         l = &d->layer[i];
         n = (cpu_norm){p->params + l->bias, p->params + l->gamma, p->params + l->beta, T, H};
-        TRY(deco_matmul_run(d->inner, t->y, t->x, (const float *)weights, t->product));
+        p->products->multiply(&inner);
         p->rows->norm(t->x, t->y, NULL, t->x, &n);
     }
     p->rows->dot(t->out, t->x, p->params + d->out_weight, p->params[d->out_bias], T, H);
-out:
-    return st;
 }
 
 static deco_status work_on_tile(void *context, int64_t index, int worker)
@@ -88,9 +82,10 @@ static deco_status work_on_tile(void *context, int64_t index, int worker)
     TRY(tile_begin(&t, p, worker));
     find_points(t.xyz, b, begin, end);
     p->rows->encode(t.pe, t.xyz, T, &p->f);
-    TRY(deco_matmul_run(p->d->first, t.first, t.pe, (const float *)p->forward, t.product));
+    cpu_product first = cpu_pass_product(T, p->d->h.H, p->d->features, t.first, t.pe, p->forward);
+    p->products->multiply(&first);
     for (int64_t latent = 0; latent < p->B; latent++) {
-        TRY(decode(&t, p, latent));
+        decode(&t, p, latent);
         memcpy(b->out + latent * p->P + begin, t.out, (size_t)(end - begin) * sizeof *t.out);
     }
 out:

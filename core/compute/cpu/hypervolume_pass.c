@@ -1,4 +1,5 @@
 /* What the tiles of one call share: packed weights, frequencies, the first layer's bias of each image. */
+#include "compute/cpu/dnnl.h"
 #include "compute/cpu/hypervolume_pass.h"
 
 #include <math.h>
@@ -12,25 +13,31 @@ static size_t place(size_t *at, size_t bytes)
     return here;
 }
 
-static size_t lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
+/* Of weights, K rows of N: whole lines. */
+static size_t packed_bytes(const cpu_pass *p, int64_t K, int64_t N)
+{
+    size_t at = 0;
+    place(&at, (size_t)cpu_product_packed(p->products, K, N) * sizeof(float));
+    return at;
+}
 
 static deco_status allocate(cpu_pass *p)
 {
     const cpu_decoder *d = p->d;
     size_t inner = (size_t)d->layers - 1, at = 0;
+    int64_t H = d->h.H;
     p->f.count = d->features / 2;
     p->f.stride = cpu_tiles(p->f.count, CPU_ROWS_WIDTH) * CPU_ROWS_WIDTH;
-    p->forward_half = lines(deco_matmul_packed_bytes(d->half));
-    p->backward_half = lines(deco_matmul_packed_bytes(d->half_back));
-    p->forward_first = p->mirrored ? 2 * p->forward_half : lines(deco_matmul_packed_bytes(d->first));
-    p->backward_first = p->mirrored ? 2 * p->backward_half : lines(deco_matmul_packed_bytes(d->first_back));
-    p->forward_step = lines(deco_matmul_packed_bytes(d->inner));
-    p->backward_step = lines(deco_matmul_packed_bytes(d->inner_back));
+    p->forward_half = packed_bytes(p, d->features / 2, H);
+    p->backward_half = packed_bytes(p, H, d->features / 2);
+    p->forward_first = p->mirrored ? 2 * p->forward_half : packed_bytes(p, d->features, H);
+    p->backward_first = p->mirrored ? 2 * p->backward_half : packed_bytes(p, H, d->features);
+    p->layer_step = packed_bytes(p, H, H);
 
-    size_t bias = place(&at, (size_t)(p->B * d->h.H) * sizeof(float));
+    size_t bias = place(&at, (size_t)(p->B * H) * sizeof(float));
     size_t frequencies = place(&at, (size_t)(3 * p->f.stride) * sizeof(float));
-    size_t forward = place(&at, p->forward_first + inner * p->forward_step);
-    size_t backward = place(&at, p->wants & CPU_PASS_BACKWARD ? p->backward_first + inner * p->backward_step : 0);
+    size_t forward = place(&at, p->forward_first + inner * p->layer_step);
+    size_t backward = place(&at, p->wants & CPU_PASS_BACKWARD ? p->backward_first + inner * p->layer_step : 0);
     deco_status st = deco_scratch_take(p->dev, &p->block, at, "packed weights");
     if (st)
         return st;
@@ -71,23 +78,22 @@ static deco_status bias_of_images(const cpu_pass *p)
 }
 
 /* The first layer's weights, all columns or the sines' and the cosines' apart. */
-static deco_status pack_first(const cpu_pass *p, bool back)
+static void pack_first(const cpu_pass *p, bool back)
 {
-    deco_status st = DECO_OK;
     const cpu_decoder *d = p->d;
     const float *w = p->params + d->layer[0].weight;
     unsigned char *to = back ? p->backward : p->forward;
-    int64_t in = d->features + d->h.Z, row = back ? in : 1, column = back ? 1 : in;
+    int64_t in = d->features + d->h.Z, F = p->mirrored ? d->features / 2 : d->features, H = d->h.H;
+    cpu_product_side side = {w, back ? in : 1, back ? 1 : in, back ? H : F, back ? F : H};
+
+    p->products->pack((float *)to, &side, 0, side.N);
     if (!p->mirrored)
-        return deco_matmul_pack(back ? d->first_back : d->first, (float *)to, w, row, column);
-    const deco_matmul *m = back ? d->half_back : d->half;
-    TRY(deco_matmul_pack(m, (float *)to, w, row, column));
-    TRY(deco_matmul_pack(m, (float *)(to + (back ? p->backward_half : p->forward_half)), w + d->features / 2, row, column));
-out:
-    return st;
+        return;
+    side.b = w + F;
+    p->products->pack((float *)(to + (back ? p->backward_half : p->forward_half)), &side, 0, side.N);
 }
 
-/* Tasks: the forward product of each layer, then the backward one, then the bias. */
+/* Tasks: the weights of each layer for going forward, then for going back, then the bias. */
 static deco_status prepare(void *context, int64_t task, int worker)
 {
     const cpu_pass *p = context;
@@ -98,13 +104,13 @@ static deco_status prepare(void *context, int64_t task, int worker)
     int64_t layer = back ? task - d->layers : task, H = d->h.H;
     if (back && !(p->wants & (layer ? CPU_PASS_BACKWARD : CPU_PASS_POSE)))
         return DECO_OK;
-    if (!layer)
-        return pack_first(p, back);
-    const float *w = p->params + d->layer[layer].weight;
-    size_t at = (size_t)(layer - 1);
-    if (back)
-        return deco_matmul_pack(d->inner_back, (float *)(p->backward + p->backward_first + at * p->backward_step), w, H, 1);
-    return deco_matmul_pack(d->inner, (float *)(p->forward + p->forward_first + at * p->forward_step), w, 1, H);
+    if (!layer) {
+        pack_first(p, back);
+        return DECO_OK;
+    }
+    cpu_product_side side = {p->params + d->layer[layer].weight, back ? H : 1, back ? 1 : H, H, H};
+    p->products->pack((float *)cpu_pass_layer(p, back, layer), &side, 0, H);
+    return DECO_OK;
 }
 
 /* Points p and P-1-p are opposite, to the bit; the middle one of an odd number is the origin. */
@@ -134,7 +140,7 @@ deco_status cpu_pass_begin(cpu_pass *p, deco_device *dev, const deco_hypervolume
                            deco_array freqs, deco_array x, deco_array R, deco_array z)
 {
     deco_status st = DECO_OK;
-    *p = (cpu_pass){.dev = dev, .rows = cpu_rows_best(), .wants = wants, .B = B, .P = P};
+    *p = (cpu_pass){.dev = dev, .rows = cpu_rows_best(), .products = cpu_products_best(), .wants = wants, .B = B, .P = P};
     p->params = params.data, p->freqs = freqs.data, p->x = x.data, p->R = R.data, p->z = z.data;
     int64_t half_L = h->L / 2; /* whole */
     p->half_L = (float)half_L;

@@ -10,6 +10,7 @@
 #define DECO_COMPUTE_CPU_HYPERVOLUME_PASS_H
 
 #include "compute/cpu/hypervolume_plan.h"
+#include "compute/cpu/product_gradient.h"
 #include "compute/cpu/rows.h"
 
 /* What a call wants: gradients; those of the pose too; and whether it can take mirrored tiles. */
@@ -19,6 +20,7 @@ typedef struct cpu_pass {
     deco_device *dev;
     const cpu_decoder *d;
     const cpu_rows *rows;
+    const cpu_products *products;
     int wants;
     int64_t B, P, tiles_per_image;
     const float *params, *freqs, *x, *R, *z; /* x [P,2] with R [B,3,3], or [B,P,3] */
@@ -30,7 +32,7 @@ typedef struct cpu_pass {
     float *frequencies;
     cpu_frequencies f;
     unsigned char *forward, *backward; /* packed weights of the layers */
-    size_t forward_first, forward_step, backward_first, backward_step;
+    size_t forward_first, backward_first, layer_step;
     size_t forward_half, backward_half; /* mirrored: from the first layer's sines to its cosines */
 } cpu_pass;
 
@@ -38,6 +40,18 @@ typedef struct cpu_pass {
 deco_status cpu_pass_begin(cpu_pass *p, deco_device *dev, const deco_hypervolume *h, int wants, int64_t B, int64_t P, deco_array params,
                            deco_array freqs, deco_array x, deco_array R, deco_array z);
 void cpu_pass_end(cpu_pass *p);
+
+/* The packed weights of a layer after the first. */
+static inline unsigned char *cpu_pass_layer(const cpu_pass *p, bool back, int64_t layer)
+{
+    return (back ? p->backward + p->backward_first : p->forward + p->forward_first) + (size_t)(layer - 1) * p->layer_step;
+}
+
+/* c [M,N] = a [M,K] b. */
+static inline cpu_product cpu_pass_product(int64_t M, int64_t N, int64_t K, float *c, const float *a, const unsigned char *packed)
+{
+    return (cpu_product){.M = M, .N = N, .K = K, .c = c, .ldc = N, .a = a, .row = K, .step = 1, .b = (const float *)packed};
+}
 
 static inline int64_t cpu_pass_tiles(const cpu_pass *p) { return p->B * p->tiles_per_image; }
 
@@ -49,7 +63,7 @@ typedef struct cpu_tile {
     int64_t step, sd_step;
     float *xyz, *pe, *x, *y, *inverse_sd, *g, *dpe, *dxyz;
     float *out, *dout, *ctf, *target; /* [tile]: one number a row */
-    void *product;                    /* scratch of the matrix products */
+    float *panels;                    /* of gradients of weights */
 } cpu_tile;
 
 deco_status cpu_tile_begin(cpu_tile *t, const cpu_pass *p, int worker);
@@ -59,7 +73,7 @@ void cpu_tile_get(float *rows, const cpu_tile *t, const cpu_pass *p, const float
 void cpu_tile_put(float *values, const cpu_tile *t, const cpu_pass *p, const float *rows);
 
 /* out of tile `index`. */
-deco_status cpu_tile_forward(cpu_tile *t, const cpu_pass *p, int64_t index);
+void cpu_tile_forward(cpu_tile *t, const cpu_pass *p, int64_t index);
 
 /* Where the gradients of tiles are added up. `sums` is the flat vector without the latent's columns of the first weight and without
  * a meaning in place of the first bias: their gradients follow from `columns`, the sum of the first layer's over the tile [H]. */
@@ -72,7 +86,7 @@ typedef struct cpu_tile_sums {
 
 /* Gradients from t->dout, zero in rows that are no point. With CPU_PASS_POSE, t->dxyz is that of the first `points` rows; mirrored,
  * less that of their opposites. Once after each forward. */
-deco_status cpu_tile_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile_sums *s);
+void cpu_tile_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile_sums *s);
 
 /* Place of the flat vector's element `offset`, beyond the first weight, in `sums`. */
 static inline int64_t cpu_sums_place(const cpu_decoder *d, int64_t offset) { return offset - d->h.H * d->h.Z; }

@@ -45,42 +45,11 @@ static void find_layers(cpu_decoder *d)
     d->out_bias = deco_hypervolume_tensor(h, tensor).offset;
 }
 
-static deco_status make_products(cpu_decoder *d)
-{
-    deco_status st = DECO_OK;
-    int64_t T = d->tile, H = d->h.H, F = d->features;
-    TRY(deco_matmul_create(&d->first, T, H, F, F, H, false));
-    TRY(deco_matmul_create(&d->inner, T, H, H, H, H, false));
-    TRY(deco_matmul_create(&d->first_back, T, F, H, H, F, false));
-    TRY(deco_matmul_create(&d->inner_back, T, H, H, H, H, true));
-    TRY(deco_matmul_create(&d->half, T / 2, H, F / 2, F, H, false));
-    TRY(deco_matmul_create(&d->half_back, T / 2, F / 2, H, H, F, false));
-    const deco_matmul *all[6] = {d->first, d->inner, d->first_back, d->inner_back, d->half, d->half_back};
-    for (int i = 0; i < 6; i++)
-        if (deco_matmul_scratch_bytes(all[i]) > d->matmul_scratch)
-            d->matmul_scratch = deco_matmul_scratch_bytes(all[i]);
-out:
-    return st;
-}
-
-static void decoder_free(cpu_decoder *d)
-{
-    if (!d)
-        return;
-    deco_matmul_free(d->first);
-    deco_matmul_free(d->inner);
-    deco_matmul_free(d->first_back);
-    deco_matmul_free(d->inner_back);
-    deco_matmul_free(d->half);
-    deco_matmul_free(d->half_back);
-    free(d);
-}
-
 void cpu_decoders_free(cpu_decoder *first)
 {
     for (cpu_decoder *next; first; first = next) {
         next = first->next;
-        decoder_free(first);
+        free(first);
     }
 }
 
@@ -97,11 +66,8 @@ static deco_status decoder_create(cpu_decoder **out, const deco_hypervolume *h, 
     d->features = 6 * h->pe_dim;
     d->layers = (int64_t)layers;
     find_layers(d);
-    TRY(make_products(d));
     *out = d;
-    d = NULL;
 out:
-    decoder_free(d);
     return st;
 }
 

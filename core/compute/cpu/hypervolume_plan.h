@@ -1,10 +1,8 @@
-/* What one shape of decoder needs whatever its weights: the tile, the places of its layers, and the matrix products of a tile. Made
- * on first use and kept by the device. */
+/* What one shape of decoder needs whatever its weights: the tile and the places of its layers. Made on first use and kept by the device. */
 #ifndef DECO_COMPUTE_CPU_HYPERVOLUME_PLAN_H
 #define DECO_COMPUTE_CPU_HYPERVOLUME_PLAN_H
 
 #include "compute/cpu/cpu.h"
-#include "compute/cpu/dnnl.h"
 
 /* A linear layer and its LayerNorm: places in the flat vector. Weight [H,·], then bias, gamma and beta [H], follow one another. */
 typedef struct cpu_decoder_layer {
@@ -17,10 +15,6 @@ struct cpu_decoder {
     int64_t features;   /* 6·pe_dim */
     int64_t layers;     /* n + 1, the first among them */
     int64_t out_weight, out_bias;
-    deco_matmul *first, *inner;           /* y = x Wᵀ of the first layer (without the latent's columns) and of the others */
-    deco_matmul *first_back, *inner_back; /* dx = dy W; of the others: added to the residual's gradient */
-    deco_matmul *half, *half_back;        /* of the first layer: half a tile by the sines or by the cosines */
-    size_t matmul_scratch;
     cpu_decoder *next;
     cpu_decoder_layer layer[]; /* [layers] */
 };

@@ -17,8 +17,9 @@ deco_status cpu_tile_begin(cpu_tile *t, const cpu_pass *p, int worker)
     const cpu_decoder *d = p->d;
     bool backward = p->wants & CPU_PASS_BACKWARD, pose = p->wants & CPU_PASS_POSE;
     int64_t T = d->tile, TH = T * d->h.H, kept = backward ? d->layers : 1;
-    int64_t floats = 10 * T + T * d->features * (pose ? 2 : 1) + kept * (2 * TH + T) + (backward ? TH : 0);
-    size_t bytes = (size_t)floats * sizeof(float) + d->matmul_scratch + 16 * 64;
+    int64_t panels = cpu_product_panels(p->products, T, d->h.H);
+    int64_t floats = 10 * T + T * d->features * (pose ? 2 : 1) + kept * (2 * TH + T) + (backward ? TH + panels : 0);
+    size_t bytes = (size_t)floats * sizeof(float) + 16 * 64;
     unsigned char *at = cpu_scratch(p->dev, worker, bytes);
     if (!at)
         return deco_fail_memory(bytes, "a tile of the decoder");
@@ -35,10 +36,10 @@ deco_status cpu_tile_begin(cpu_tile *t, const cpu_pass *p, int worker)
     if (backward) {
         t->inverse_sd = take(&at, kept * T);
         t->g = take(&at, TH);
+        t->panels = take(&at, panels);
     }
     if (pose)
         t->dpe = take(&at, T * d->features);
-    t->product = at;
     return DECO_OK;
 }
 
@@ -91,49 +92,45 @@ static void find_points(cpu_tile *t, const cpu_pass *p, int64_t index)
     memset(t->xyz + 3 * t->points, 0, (size_t)(3 * (rows - t->points)) * sizeof(float));
 }
 
-/* Weights of a layer after the first. */
-static const float *packed(const unsigned char *weights, size_t first, size_t step, int64_t layer)
-{
-    return (const float *)(weights + first + (size_t)(layer - 1) * step);
-}
-
 /* y = PE W_xᵀ */
-static deco_status first_product(cpu_tile *t, const cpu_pass *p)
+static void first_product(cpu_tile *t, const cpu_pass *p)
 {
-    deco_status st = DECO_OK;
     const cpu_decoder *d = p->d;
-    if (!p->mirrored)
-        return deco_matmul_run(d->first, t->y, t->pe, (const float *)p->forward, t->product);
-    int64_t half = d->tile / 2 * d->h.H;
-    TRY(deco_matmul_run(d->half, t->y, t->pe + d->features / 2, (const float *)(p->forward + p->forward_half), t->product));
-    TRY(deco_matmul_run(d->half, t->y + half, t->pe, (const float *)p->forward, t->product));
+    int64_t T = d->tile, H = d->h.H, F = d->features, half = T / 2 * H;
+    if (!p->mirrored) {
+        cpu_product all = cpu_pass_product(T, H, F, t->y, t->pe, p->forward);
+        p->products->multiply(&all);
+        return;
+    }
+    cpu_product cosines = cpu_pass_product(T / 2, H, F / 2, t->y, t->pe + F / 2, p->forward + p->forward_half);
+    cpu_product sines = cpu_pass_product(T / 2, H, F / 2, t->y + half, t->pe, p->forward);
+    cosines.row = sines.row = F;
+    p->products->multiply(&cosines);
+    p->products->multiply(&sines);
     p->rows->sum_and_difference(t->y, t->y + half, half);
-out:
-    return st;
 }
 
-deco_status cpu_tile_forward(cpu_tile *t, const cpu_pass *p, int64_t index)
+void cpu_tile_forward(cpu_tile *t, const cpu_pass *p, int64_t index)
 {
-    deco_status st = DECO_OK;
     const cpu_decoder *d = p->d;
     int64_t T = d->tile, H = d->h.H;
     const float *before = NULL;
 
     find_points(t, p, index);
     p->rows->encode(t->pe, t->xyz, own_rows(p), &p->f);
-    TRY(first_product(t, p));
+    first_product(t, p);
     for (int64_t i = 0; i < d->layers; i++) {
         const cpu_decoder_layer *l = &d->layer[i];
         float *x = t->x + i * t->step, *y = t->y + i * t->step;
         cpu_norm n = {i ? p->params + l->bias : p->bias + t->image * H, p->params + l->gamma, p->params + l->beta, T, H};
-        if (i)
-            TRY(deco_matmul_run(d->inner, y, before, packed(p->forward, p->forward_first, p->forward_step, i), t->product));
+        if (i) {
+            cpu_product inner = cpu_pass_product(T, H, H, y, before, cpu_pass_layer(p, false, i));
+            p->products->multiply(&inner);
+        }
         p->rows->norm(x, y, t->inverse_sd ? t->inverse_sd + i * t->sd_step : NULL, before, &n);
         before = x;
     }
     p->rows->dot(t->out, before, p->params + d->out_weight, p->params[d->out_bias], T, H);
-out:
-    return st;
 }
 
 /* ---- backward --------------------------------------------------------------------------------------------------- */
@@ -167,18 +164,16 @@ static cpu_norm_backward norm_of(const cpu_tile *t, const cpu_pass *p, const cpu
 }
 
 /* to [H,columns], rows ld apart, += dyᵀ x */
-static deco_status add_product(const cpu_tile_sums *s, float *to, int64_t ld, const float *dy, const float *x, int64_t H, int64_t columns,
-                               int64_t rows)
+static void add_product(const cpu_tile *t, const cpu_pass *p, const cpu_tile_sums *s, float *to, int64_t ld, const float *dy,
+                        const float *x, int64_t H, int64_t columns, int64_t rows)
 {
-    if (!s->weights)
-        return DECO_OK;
-    return deco_cpu_sgemm(true, false, H, columns, rows, 1, dy, H, x, ld, s->fresh ? 0 : 1, to, ld);
+    if (s->weights)
+        cpu_product_weights(p->products, &(cpu_product_gradient){rows, H, columns, ld, to, dy, x, !s->fresh}, t->panels);
 }
 
 /* Of the first layer: its weights' gradient and, with the pose, that of the points. */
-static deco_status first_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile_sums *s)
+static void first_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile_sums *s)
 {
-    deco_status st = DECO_OK;
     const cpu_decoder *d = p->d;
     int64_t T = d->tile, H = d->h.H, F = d->features, own = own_rows(p);
     bool pose = p->wants & CPU_PASS_POSE;
@@ -186,26 +181,28 @@ static deco_status first_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile
 
     if (p->mirrored) { /* the cosines' gradient is in both rows of a pair alike, the sines' with opposite sign */
         p->rows->sum_and_difference(dy, below, own * H);
-        TRY(add_product(s, s->sums + F / 2, F, dy, t->pe + F / 2, H, F / 2, own));
-        TRY(add_product(s, s->sums, F, below, t->pe, H, F / 2, own));
-        if (pose) {
-            TRY(deco_matmul_run(d->half_back, t->dpe + F / 2, dy, (const float *)(p->backward + p->backward_half), t->product));
-            TRY(deco_matmul_run(d->half_back, t->dpe, below, (const float *)p->backward, t->product));
-        }
+        add_product(t, p, s, s->sums + F / 2, F, dy, t->pe + F / 2, H, F / 2, own);
+        add_product(t, p, s, s->sums, F, below, t->pe, H, F / 2, own);
     } else {
-        TRY(add_product(s, s->sums, F, dy, t->pe, H, F, T));
-        if (pose)
-            TRY(deco_matmul_run(d->first_back, t->dpe, dy, (const float *)p->backward, t->product));
+        add_product(t, p, s, s->sums, F, dy, t->pe, H, F, T);
     }
-    if (pose)
-        p->rows->encode_backward(t->dxyz, t->dpe, t->pe, own, &p->f);
-out:
-    return st;
+    if (!pose)
+        return;
+    if (p->mirrored) {
+        cpu_product cosines = cpu_pass_product(own, F / 2, H, t->dpe + F / 2, dy, p->backward + p->backward_half);
+        cpu_product sines = cpu_pass_product(own, F / 2, H, t->dpe, below, p->backward);
+        cosines.ldc = sines.ldc = F;
+        p->products->multiply(&cosines);
+        p->products->multiply(&sines);
+    } else {
+        cpu_product all = cpu_pass_product(T, F, H, t->dpe, dy, p->backward);
+        p->products->multiply(&all);
+    }
+    p->rows->encode_backward(t->dxyz, t->dpe, t->pe, own, &p->f);
 }
 
-deco_status cpu_tile_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile_sums *s)
+void cpu_tile_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile_sums *s)
 {
-    deco_status st = DECO_OK;
     const cpu_decoder *d = p->d;
     int64_t T = d->tile, H = d->h.H;
     float sum = 0;
@@ -221,11 +218,11 @@ deco_status cpu_tile_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile_sum
         cpu_norm_backward n = norm_of(t, p, s, i);
         p->rows->norm_backward(t->g, dy, &n);
         if (i) {
-            TRY(add_product(s, to, H, dy, t->x + (i - 1) * t->step, H, H, T));
-            TRY(deco_matmul_run(d->inner_back, t->g, dy, packed(p->backward, p->backward_first, p->backward_step, i), t->product));
+            add_product(t, p, s, to, H, dy, t->x + (i - 1) * t->step, H, H, T);
+            cpu_product below = cpu_pass_product(T, H, H, t->g, dy, cpu_pass_layer(p, true, i));
+            below.onto = t->g;
+            p->products->multiply(&below);
         }
     }
-    TRY(first_backward(t, p, s));
-out:
-    return st;
+    first_backward(t, p, s);
 }

@@ -76,131 +76,7 @@ static void beta_zero_does_not_read_the_result(void **state)
     free(c);
 }
 
-/* ---- packed products -------------------------------------------------------------------------------------------- */
-
-typedef struct packed {
-    deco_matmul *m;
-    int64_t M, N, K;
-    float *weight; /* [N,K], as a layer's */
-    float *packed;
-} packed;
-
-static packed make_packed(int64_t M, int64_t N, int64_t K, bool accumulate)
-{
-    packed p = {.M = M, .N = N, .K = K, .weight = random_floats(N * K, 7)};
-    assert_int_equal(deco_matmul_create(&p.m, M, N, K, K, N, accumulate), DECO_OK);
-    p.packed = random_floats((int64_t)(deco_matmul_packed_bytes(p.m) / sizeof(float)) + 1, 8);
-    assert_int_equal(deco_matmul_pack(p.m, p.packed, p.weight, 1, K), DECO_OK);
-    return p;
-}
-
-static void free_packed(packed *p)
-{
-    deco_matmul_free(p->m);
-    free(p->weight);
-    free(p->packed);
-}
-
-static void *scratch_of(const packed *p) { return random_floats((int64_t)deco_matmul_scratch_bytes(p->m) / 4 + 16, 9); }
-
-static void packed_product_is_the_product(void **state)
-{
-    static const int64_t shapes[][3] = {{192, 256, 384}, {160, 128, 192}, {8, 16, 6}, {56, 48, 30}, {104, 80, 66}};
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (int accumulate = 0; accumulate < 2; accumulate++) {
-            packed p = make_packed(shapes[s][0], shapes[s][1], shapes[s][2], accumulate);
-            float *a = random_floats(p.M * p.K, 1), *c = random_floats(p.M * p.N, 2), *before = random_floats(p.M * p.N, 2);
-            void *scratch = scratch_of(&p);
-            assert_int_equal(deco_matmul_run(p.m, c, a, p.packed, scratch), DECO_OK);
-            for (int64_t i = 0; i < p.M; i++)
-                for (int64_t j = 0; j < p.N; j++) {
-                    double want = product_at(false, true, p.K, a, p.K, p.weight, p.K, i, j) + accumulate * before[i * p.N + j];
-                    assert_true(fabs(c[i * p.N + j] - want) < rounding(p.K + 1));
-                }
-            free(a);
-            free(c);
-            free(before);
-            free(scratch);
-            free_packed(&p);
-        }
-}
-
-/* Packing [K,N] with rows one after another, and its transpose, ends in the same product. */
-static void weights_are_packed_from_either_order(void **state)
-{
-    enum { M = 32, N = 48, K = 64 };
-    packed p = make_packed(M, N, K, false);
-    float *a = random_floats(M * K, 1), *c = random_floats(M * N, 2), *d = random_floats(M * N, 3), *turned = random_floats(K * N, 4);
-    void *scratch = scratch_of(&p);
-    assert_int_equal(deco_matmul_run(p.m, c, a, p.packed, scratch), DECO_OK);
-    for (int64_t n = 0; n < N; n++)
-        for (int64_t k = 0; k < K; k++)
-            turned[k * N + n] = p.weight[n * K + k];
-    assert_int_equal(deco_matmul_pack(p.m, p.packed, turned, N, 1), DECO_OK);
-    assert_int_equal(deco_matmul_run(p.m, d, a, p.packed, scratch), DECO_OK);
-    assert_memory_equal(c, d, M * N * sizeof *c);
-    free(a);
-    free(c);
-    free(d);
-    free(turned);
-    free(scratch);
-    free_packed(&p);
-}
-
 /* ---- threads ---------------------------------------------------------------------------------------------------- */
-
-enum { AT_ONCE = 4, ROUNDS = 400, TILE = 64 };
-
-/* The same product on several threads at once, each with numbers of its own: with the library's own scratchpad some come out wrong. */
-typedef struct shared_product {
-    const packed *p;
-    float *a[AT_ONCE], *want[AT_ONCE], *c[AT_ONCE];
-    void *scratch[AT_ONCE];
-    pthread_barrier_t together;
-    int wrong[AT_ONCE];
-} shared_product;
-
-static deco_status multiply_many(void *context, int64_t index, int worker)
-{
-    shared_product *s = context;
-    size_t bytes = (size_t)(s->p->M * s->p->N) * sizeof(float);
-    deco_status st = DECO_OK;
-    pthread_barrier_wait(&s->together);
-    for (int round = 0; round < ROUNDS && !st; round++) {
-        memset(s->c[index], 0xff, bytes);
-        st = deco_matmul_run(s->p->m, s->c[index], s->a[index], s->p->packed, s->scratch[index]);
-        s->wrong[index] += memcmp(s->c[index], s->want[index], bytes) != 0;
-    }
-    return st;
-}
-
-static void one_product_serves_many_threads_at_once(void **state)
-{
-    /* Widths with remainders, where the library works in its scratchpad. */
-    packed p = make_packed(TILE, 61, 203, false);
-    shared_product s = {.p = &p};
-    deco_pool *pool;
-    pthread_barrier_init(&s.together, NULL, AT_ONCE);
-    for (int i = 0; i < AT_ONCE; i++) {
-        s.a[i] = random_floats(p.M * p.K, 100 + (unsigned)i);
-        s.want[i] = random_floats(p.M * p.N, 1);
-        s.c[i] = random_floats(p.M * p.N, 1);
-        s.scratch[i] = scratch_of(&p);
-        assert_int_equal(deco_matmul_run(p.m, s.want[i], s.a[i], p.packed, s.scratch[i]), DECO_OK);
-    }
-    assert_int_equal(deco_pool_create(&pool, AT_ONCE, deco_cpu_worker_start), DECO_OK);
-    assert_int_equal(deco_pool_run(pool, multiply_many, &s, AT_ONCE), DECO_OK);
-    deco_pool_free(pool);
-    for (int i = 0; i < AT_ONCE; i++) {
-        assert_int_equal(s.wrong[i], 0);
-        free(s.a[i]);
-        free(s.want[i]);
-        free(s.c[i]);
-        free(s.scratch[i]);
-    }
-    pthread_barrier_destroy(&s.together);
-    free_packed(&p);
-}
 
 static int threads_of_process(void)
 {
@@ -236,11 +112,9 @@ static void products_start_no_threads_and_leave_the_caller_s_setting(void **stat
     int before = threads_of_process();
     assert_int_equal(deco_pool_run(pool, multiply_here, a, 1), DECO_OK);
     assert_int_equal(multiply_here(a, 0, 0), DECO_OK); /* on the caller's thread */
-    packed p = make_packed(128, 128, 128, false);
     assert_int_equal(threads_of_process(), before);
     if (team)
         assert_int_equal(team(), 3);
-    free_packed(&p);
     deco_pool_free(pool);
     free(a);
 }
@@ -273,8 +147,8 @@ static void *ping(void *context)
     return NULL;
 }
 
-/* Shapes of a step's products, with K on both sides of what oneDNN keeps on the stack, plain and packed. */
-static void multiply_under_signals(const packed *p, const float *a, float *c, void *scratch)
+/* Shapes of a step's products, with K on both sides of what oneDNN keeps on the stack. */
+static void multiply_under_signals(const float *a, float *c)
 {
     static const int64_t K[] = {8, 100, 512, 4096};
     for (int k = 0; k < 4; k++)
@@ -282,16 +156,13 @@ static void multiply_under_signals(const packed *p, const float *a, float *c, vo
             int64_t lda = turned & 1 ? 32 : K[k], ldb = turned & 2 ? K[k] : 24;
             assert_int_equal(deco_cpu_sgemm(turned & 1, turned & 2, 32, 24, K[k], 1, a, lda, a, ldb, 0, c, 24), DECO_OK);
         }
-    assert_int_equal(deco_matmul_run(p->m, c, a, p->packed, scratch), DECO_OK);
 }
 
 static void a_signal_s_handler_finds_its_thread_s_stack(void **state)
 {
-    enum { M = 64, N = 128, K = 512, ENOUGH = 300 };
+    enum { ENOUGH = 300 };
     struct sigaction on = {.sa_handler = where_it_runs, .sa_flags = SA_RESTART}, before;
-    packed p = make_packed(M, N, K, false);
-    float *a = random_floats(32 * 4096, 5), *c = random_floats(M * N, 6);
-    void *scratch = random_floats((int64_t)(deco_matmul_scratch_bytes(p.m) / sizeof(float)) + 1, 7);
+    float *a = random_floats(32 * 4096, 5), *c = random_floats(32 * 24, 6);
     pinged me = {.thread = pthread_self()};
     pthread_attr_t attributes;
     pthread_t other;
@@ -305,14 +176,13 @@ static void a_signal_s_handler_finds_its_thread_s_stack(void **state)
     sigaction(SIGUSR2, &on, &before);
     assert_int_equal(pthread_create(&other, NULL, ping, &me), 0);
     for (int i = 0; i < 100000 && signals < ENOUGH; i++)
-        multiply_under_signals(&p, a, c, scratch);
+        multiply_under_signals(a, c);
     me.end = true;
     pthread_join(other, NULL);
     sigaction(SIGUSR2, &before, NULL);
     assert_true(signals >= ENOUGH);
     assert_int_equal(astray, 0);
-    free(a), free(c), free(scratch);
-    free_packed(&p);
+    free(a), free(c);
 }
 
 static void library_is_named(void **state)
@@ -328,9 +198,6 @@ int main(void)
         cmocka_unit_test(products_start_no_threads_and_leave_the_caller_s_setting),
         cmocka_unit_test(sgemm_is_the_product_of_all_four_transposes),
         cmocka_unit_test(beta_zero_does_not_read_the_result),
-        cmocka_unit_test(packed_product_is_the_product),
-        cmocka_unit_test(weights_are_packed_from_either_order),
-        cmocka_unit_test(one_product_serves_many_threads_at_once),
         cmocka_unit_test(a_signal_s_handler_finds_its_thread_s_stack),
         cmocka_unit_test(library_is_named),
     };
