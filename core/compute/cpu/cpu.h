@@ -27,10 +27,6 @@ void cpu_add_tiles(float *out, const double *part, int64_t tiles, int64_t column
 typedef struct cpu_plan cpu_plan;
 void cpu_plans_free(cpu_plan *plans);
 
-/* What one shape of decoder needs on this device (hypervolume_plan.h), kept for the life of the device. */
-typedef struct cpu_decoder cpu_decoder;
-void cpu_decoders_free(cpu_decoder *first);
-
 typedef struct cpu_worker {
     unsigned char *buffer;
     size_t size;
@@ -41,7 +37,6 @@ typedef struct cpu_device {
     deco_device base;
     cpu_worker *worker; /* [threads of the pool] */
     cpu_plan *plans;
-    cpu_decoder *decoders; /* under base.scratch_lock */
 } cpu_device;
 
 /* The primitives, as in ops.h. */

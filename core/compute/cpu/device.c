@@ -52,7 +52,6 @@ void cpu_device_destroy(deco_device *dev)
         free(cpu->worker[i].buffer);
     free(cpu->worker);
     cpu_plans_free(cpu->plans);
-    cpu_decoders_free(cpu->decoders);
     deco_device_end(dev);
     free(cpu);
 }

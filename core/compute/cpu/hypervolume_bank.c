@@ -27,7 +27,7 @@ static float *take(unsigned char **at, int64_t floats)
 
 static deco_status tile_begin(bank_tile *t, const cpu_pass *p, int worker)
 {
-    const cpu_decoder *d = p->d;
+    const cpu_decoder *d = &p->d;
     int64_t T = d->tile, TH = T * d->h.H;
     size_t bytes = (size_t)(4 * T + T * d->features + 3 * TH) * sizeof(float) + (size_t)7 * 64;
     unsigned char *at = cpu_scratch(p->dev, worker, bytes);
@@ -50,21 +50,21 @@ static void find_points(float *xyz, const bank *b, int64_t begin, int64_t end)
         for (int a = 0; a < 3; a++)
             *xyz++ = k[0] * R[a] + k[1] * R[3 + a];
     }
-    memset(xyz, 0, (size_t)(3 * (begin + b->pass.d->tile - end)) * sizeof *xyz);
+    memset(xyz, 0, (size_t)(3 * (begin + b->pass.d.tile - end)) * sizeof *xyz);
 }
 
 /* t->out of one latent from t->first. */
 static void decode(bank_tile *t, const cpu_pass *p, int64_t latent)
 {
-    const cpu_decoder *d = p->d;
+    const cpu_decoder *d = &p->d;
     int64_t T = d->tile, H = d->h.H;
-    const cpu_decoder_layer *l = d->layer;
-    cpu_norm n = {p->bias + latent * H, p->params + l->gamma, p->params + l->beta, T, H};
+    cpu_decoder_layer l = cpu_decoder_layer_at(d, 0);
+    cpu_norm n = {p->bias + latent * H, p->params + l.gamma, p->params + l.beta, T, H};
     p->rows->norm(t->x, t->first, NULL, NULL, &n); /* leaves `first` as it is */
     for (int64_t i = 1; i < d->layers; i++) {
         cpu_product inner = cpu_pass_product(T, H, H, t->y, t->x, cpu_pass_layer(p, false, i));
-        l = &d->layer[i];
-        n = (cpu_norm){p->params + l->bias, p->params + l->gamma, p->params + l->beta, T, H};
+        l = cpu_decoder_layer_at(d, i);
+        n = (cpu_norm){p->params + l.bias, p->params + l.gamma, p->params + l.beta, T, H};
         p->products->multiply(&inner);
         p->rows->norm(t->x, t->y, NULL, t->x, &n);
     }
@@ -76,13 +76,13 @@ static deco_status work_on_tile(void *context, int64_t index, int worker)
     deco_status st = DECO_OK;
     const bank *b = context;
     const cpu_pass *p = &b->pass;
-    int64_t T = p->d->tile, begin = index * T, end = begin + T < p->P ? begin + T : p->P;
+    int64_t T = p->d.tile, begin = index * T, end = begin + T < p->P ? begin + T : p->P;
     bank_tile t;
 
     TRY(tile_begin(&t, p, worker));
     find_points(t.xyz, b, begin, end);
     p->rows->encode(t.pe, t.xyz, T, &p->f);
-    cpu_product first = cpu_pass_product(T, p->d->h.H, p->d->features, t.first, t.pe, p->forward);
+    cpu_product first = cpu_pass_product(T, p->d.h.H, p->d.features, t.first, t.pe, p->forward);
     p->products->multiply(&first);
     for (int64_t latent = 0; latent < p->B; latent++) {
         decode(&t, p, latent);

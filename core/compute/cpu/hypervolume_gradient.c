@@ -46,7 +46,7 @@ static double gradient_of_error(cpu_tile *t, const gradient *c)
     double sum = 0;
     cpu_tile_get(t->ctf, t, p, c->g->ctf);
     cpu_tile_get(t->target, t, p, c->g->target);
-    for (int64_t i = 0; i < p->d->tile; i++) {
+    for (int64_t i = 0; i < p->d.tile; i++) {
         float error = t->ctf[i] * t->out[i] - t->target[i];
         sum += (double)error * error;
         t->target[i] = scale * error; /* that of CTF·slice from here */
@@ -84,7 +84,7 @@ static deco_status work_on_chunk(void *context, int64_t chunk, int worker)
 
     TRY(cpu_tile_begin(&t, p, worker));
     for (int64_t i = begin; i < end; i++) {
-        cpu_tile_sums s = {c->sums + chunk * c->length, c->g->dparams != NULL, i == begin, c->columns + i * p->d->h.H};
+        cpu_tile_sums s = {c->sums + chunk * c->length, c->g->dparams != NULL, i == begin, c->columns + i * p->d.h.H};
         cpu_tile_forward(&t, p, i);
         if (c->g->dout)
             cpu_tile_get(t.dout, &t, p, c->g->dout);
@@ -113,23 +113,23 @@ static void add_chunks(float *to, const gradient *c, int64_t place, int64_t n)
 
 static void add_weight_rows(const gradient *c, int64_t block)
 {
-    const cpu_decoder *d = c->pass.d;
+    const cpu_decoder *d = &c->pass.d;
     int64_t in = d->features + d->h.Z;
     for (int64_t r = block * WEIGHT_ROWS; r < (block + 1) * WEIGHT_ROWS && r < d->h.H; r++)
-        add_chunks(c->g->dparams + d->layer[0].weight + r * in, c, r * d->features, d->features);
+        add_chunks(c->g->dparams + cpu_decoder_layer_at(d, 0).weight + r * in, c, r * d->features, d->features);
 }
 
 /* From the first LayerNorm's gamma to the end of the vector. */
 static void add_block(const gradient *c, int64_t block)
 {
-    const cpu_decoder *d = c->pass.d;
-    int64_t begin = d->layer[0].gamma + block * SUM_BLOCK, end = begin + SUM_BLOCK, all = d->out_bias + 1;
+    const cpu_decoder *d = &c->pass.d;
+    int64_t begin = cpu_decoder_layer_at(d, 0).gamma + block * SUM_BLOCK, end = begin + SUM_BLOCK, all = d->out_bias + 1;
     add_chunks(c->g->dparams + begin, c, cpu_sums_place(d, begin), (end < all ? end : all) - begin);
 }
 
 static void add_image(const gradient *c, int64_t b)
 {
-    int64_t n = c->pass.tiles_per_image, H = c->pass.d->h.H;
+    int64_t n = c->pass.tiles_per_image, H = c->pass.d.h.H;
     const float *columns = c->columns + b * n * H;
     for (int64_t j = 0; j < H; j++) {
         double sum = 0;
@@ -143,12 +143,12 @@ static void add_image(const gradient *c, int64_t b)
     }
 }
 
-static int64_t weight_blocks(const gradient *c) { return c->g->dparams ? cpu_tiles(c->pass.d->h.H, WEIGHT_ROWS) : 0; }
+static int64_t weight_blocks(const gradient *c) { return c->g->dparams ? cpu_tiles(c->pass.d.h.H, WEIGHT_ROWS) : 0; }
 
 static int64_t other_blocks(const gradient *c)
 {
-    const cpu_decoder *d = c->pass.d;
-    return c->g->dparams ? cpu_tiles(d->out_bias + 1 - d->layer[0].gamma, SUM_BLOCK) : 0;
+    const cpu_decoder *d = &c->pass.d;
+    return c->g->dparams ? cpu_tiles(d->out_bias + 1 - cpu_decoder_layer_at(d, 0).gamma, SUM_BLOCK) : 0;
 }
 
 static deco_status add_up(void *context, int64_t task, int worker)
@@ -170,8 +170,8 @@ static deco_status finish(void *context, int64_t task, int worker)
     deco_status st = DECO_OK;
     const gradient *c = context;
     const cpu_pass *p = &c->pass;
-    const cpu_decoder *d = p->d;
-    int64_t H = d->h.H, Z = d->h.Z, B = p->B, in = d->features + Z, latent = d->layer[0].weight + d->features;
+    const cpu_decoder *d = &p->d;
+    int64_t H = d->h.H, Z = d->h.Z, B = p->B, in = d->features + Z, latent = cpu_decoder_layer_at(d, 0).weight + d->features;
 
     if (c->g->dz && Z && B)
         TRY(deco_cpu_sgemm(false, false, B, Z, H, 1, c->image_columns, H, p->params + latent, in, 0, c->g->dz, Z));
@@ -182,7 +182,7 @@ static deco_status finish(void *context, int64_t task, int worker)
             double sum = 0;
             for (int64_t b = 0; b < B; b++)
                 sum += c->image_columns[b * H + j];
-            c->g->dparams[d->layer[0].bias + j] = (float)sum;
+            c->g->dparams[cpu_decoder_layer_at(d, 0).bias + j] = (float)sum;
         }
     }
     if (!c->g->dout) {
@@ -199,7 +199,7 @@ out:
 
 static deco_status allocate(gradient *c)
 {
-    const cpu_decoder *d = c->pass.d;
+    const cpu_decoder *d = &c->pass.d;
     int64_t H = d->h.H;
     c->tiles = cpu_pass_tiles(&c->pass);
     c->length = cpu_tiles(cpu_sums_place(d, d->out_bias + 1), CPU_ROWS_WIDTH) * CPU_ROWS_WIDTH;

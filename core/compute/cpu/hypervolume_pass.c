@@ -23,7 +23,7 @@ static size_t packed_bytes(const cpu_pass *p, int64_t K, int64_t N)
 
 static deco_status allocate(cpu_pass *p)
 {
-    const cpu_decoder *d = p->d;
+    const cpu_decoder *d = &p->d;
     size_t inner = (size_t)d->layers - 1, at = 0;
     int64_t H = d->h.H;
     p->f.count = d->features / 2;
@@ -68,20 +68,21 @@ static void scale_frequencies(cpu_pass *p)
 /* bias [B,H] = b + z W_zᵀ */
 static deco_status bias_of_images(const cpu_pass *p)
 {
-    const cpu_decoder *d = p->d;
+    const cpu_decoder *d = &p->d;
     int64_t H = d->h.H, Z = d->h.Z, in = d->features + Z;
     for (int64_t b = 0; b < p->B; b++)
-        memcpy(p->bias + b * H, p->params + d->layer[0].bias, (size_t)H * sizeof(float));
+        memcpy(p->bias + b * H, p->params + cpu_decoder_layer_at(d, 0).bias, (size_t)H * sizeof(float));
     if (!Z || !p->B)
         return DECO_OK;
-    return deco_cpu_sgemm(false, true, p->B, H, Z, 1, p->z, Z, p->params + d->layer[0].weight + d->features, in, 1, p->bias, H);
+    return deco_cpu_sgemm(false, true, p->B, H, Z, 1, p->z, Z, p->params + cpu_decoder_layer_at(d, 0).weight + d->features, in, 1, p->bias,
+                          H);
 }
 
 /* The first layer's weights, all columns or the sines' and the cosines' apart. */
 static void pack_first(const cpu_pass *p, bool back)
 {
-    const cpu_decoder *d = p->d;
-    const float *w = p->params + d->layer[0].weight;
+    const cpu_decoder *d = &p->d;
+    const float *w = p->params + cpu_decoder_layer_at(d, 0).weight;
     unsigned char *to = back ? p->backward : p->forward;
     int64_t in = d->features + d->h.Z, F = p->mirrored ? d->features / 2 : d->features, H = d->h.H;
     cpu_product_side side = {w, back ? in : 1, back ? 1 : in, back ? H : F, back ? F : H};
@@ -97,7 +98,7 @@ static void pack_first(const cpu_pass *p, bool back)
 static deco_status prepare(void *context, int64_t task, int worker)
 {
     const cpu_pass *p = context;
-    const cpu_decoder *d = p->d;
+    const cpu_decoder *d = &p->d;
     if (task == 2 * d->layers)
         return bias_of_images(p);
     bool back = task >= d->layers;
@@ -108,7 +109,7 @@ static deco_status prepare(void *context, int64_t task, int worker)
         pack_first(p, back);
         return DECO_OK;
     }
-    cpu_product_side side = {p->params + d->layer[layer].weight, back ? H : 1, back ? 1 : H, H, H};
+    cpu_product_side side = {p->params + cpu_decoder_layer_at(d, layer).weight, back ? H : 1, back ? 1 : H, H, H};
     p->products->pack((float *)cpu_pass_layer(p, back, layer), &side, 0, H);
     return DECO_OK;
 }
@@ -146,11 +147,11 @@ deco_status cpu_pass_begin(cpu_pass *p, deco_device *dev, const deco_hypervolume
     p->half_L = (float)half_L;
     p->mirrored = is_mirrored(p);
     int64_t rows = p->mirrored ? P + P % 2 : P;
-    TRY(cpu_decoder_get(dev, &p->d, h, cpu_decoder_tile(rows)));
-    p->tiles_per_image = cpu_tiles(rows, p->d->tile);
+    p->d = cpu_decoder_of(h, cpu_decoder_tile(rows));
+    p->tiles_per_image = cpu_tiles(rows, p->d.tile);
     TRY(allocate(p));
     scale_frequencies(p);
-    TRY(deco_pool_run(dev->pool, prepare, p, 2 * p->d->layers + 1));
+    TRY(deco_pool_run(dev->pool, prepare, p, 2 * p->d.layers + 1));
 out:
     return st;
 }

@@ -18,7 +18,7 @@ enum { CPU_PASS_FORWARD = 0, CPU_PASS_BACKWARD = 1, CPU_PASS_POSE = 2, CPU_PASS_
 
 typedef struct cpu_pass {
     deco_device *dev;
-    const cpu_decoder *d;
+    cpu_decoder d;
     const cpu_rows *rows;
     const cpu_products *products;
     int wants;

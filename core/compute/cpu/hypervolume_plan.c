@@ -1,4 +1,4 @@
-/* The kept plans of the fused decoder. */
+/* The fused decoder's tiles and places. */
 #include "compute/cpu/hypervolume_plan.h"
 #include "compute/cpu/rows.h"
 
@@ -25,69 +25,21 @@ int64_t cpu_decoder_tile(int64_t P)
     return best;
 }
 
-static bool same_shape(const deco_hypervolume *a, const deco_hypervolume *b)
+cpu_decoder cpu_decoder_of(const deco_hypervolume *h, int64_t tile)
 {
-    return a->pe_dim == b->pe_dim && a->H == b->H && a->n == b->n && a->Z == b->Z;
+    cpu_decoder d = {.h = *h, .tile = tile, .features = 6 * h->pe_dim, .layers = h->n + 1};
+    d.out_weight = cpu_decoder_layer_at(&d, d.layers).weight;
+    d.out_bias = d.out_weight + h->H;
+    return d;
 }
 
-static void find_layers(cpu_decoder *d)
+/* As deco_hypervolume_tensor has it for the shapes that are served. */
+cpu_decoder_layer cpu_decoder_layer_at(const cpu_decoder *d, int64_t i)
 {
-    const deco_hypervolume *h = &d->h;
-    int64_t tensor = 0;
-    for (int64_t i = 0; i < d->layers; i++) {
-        cpu_decoder_layer *l = &d->layer[i];
-        l->weight = deco_hypervolume_tensor(h, tensor++).offset;
-        l->bias = deco_hypervolume_tensor(h, tensor++).offset;
-        l->gamma = deco_hypervolume_tensor(h, tensor++).offset;
-        l->beta = deco_hypervolume_tensor(h, tensor++).offset;
-    }
-    d->out_weight = deco_hypervolume_tensor(h, tensor++).offset;
-    d->out_bias = deco_hypervolume_tensor(h, tensor).offset;
-}
-
-void cpu_decoders_free(cpu_decoder *first)
-{
-    for (cpu_decoder *next; first; first = next) {
-        next = first->next;
-        free(first);
-    }
-}
-
-static deco_status decoder_create(cpu_decoder **out, const deco_hypervolume *h, int64_t tile)
-{
-    deco_status st = DECO_OK;
-    cpu_decoder *d = NULL;
-    size_t layers = (size_t)h->n + 1;
-
-    *out = NULL;
-    TRY(deco_alloc(&d, 1, sizeof *d + layers * sizeof *d->layer, "the decoder's plan"));
-    d->h = *h;
-    d->tile = tile;
-    d->features = 6 * h->pe_dim;
-    d->layers = (int64_t)layers;
-    find_layers(d);
-    *out = d;
-out:
-    return st;
-}
-
-deco_status cpu_decoder_get(deco_device *dev, const cpu_decoder **out, const deco_hypervolume *h, int64_t tile)
-{
-    deco_status st = DECO_OK;
-    cpu_device *cpu = (cpu_device *)dev;
-    cpu_decoder *d = NULL;
-
-    *out = NULL;
-    pthread_mutex_lock(&dev->scratch_lock);
-    for (d = cpu->decoders; d && !(d->tile == tile && same_shape(&d->h, h));)
-        d = d->next;
-    if (!d) {
-        TRY(decoder_create(&d, h, tile));
-        d->next = cpu->decoders;
-        cpu->decoders = d;
-    }
-    *out = d;
-out:
-    pthread_mutex_unlock(&dev->scratch_lock);
-    return st;
+    int64_t H = d->h.H, in = i ? H : d->features + d->h.Z;
+    cpu_decoder_layer l = {.weight = i ? H * (d->features + d->h.Z + 3) + (i - 1) * H * (H + 3) : 0};
+    l.bias = l.weight + H * in;
+    l.gamma = l.bias + H;
+    l.beta = l.gamma + H;
+    return l;
 }

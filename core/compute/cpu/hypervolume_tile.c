@@ -14,7 +14,7 @@ static float *take(unsigned char **at, int64_t floats)
 
 deco_status cpu_tile_begin(cpu_tile *t, const cpu_pass *p, int worker)
 {
-    const cpu_decoder *d = p->d;
+    const cpu_decoder *d = &p->d;
     bool backward = p->wants & CPU_PASS_BACKWARD, pose = p->wants & CPU_PASS_POSE;
     int64_t T = d->tile, TH = T * d->h.H, kept = backward ? d->layers : 1;
     int64_t panels = cpu_product_panels(p->products, T, d->h.H);
@@ -44,7 +44,7 @@ deco_status cpu_tile_begin(cpu_tile *t, const cpu_pass *p, int worker)
 }
 
 /* Rows that have points and an encoding of their own. */
-static int64_t own_rows(const cpu_pass *p) { return p->mirrored ? p->d->tile / 2 : p->d->tile; }
+static int64_t own_rows(const cpu_pass *p) { return p->mirrored ? p->d.tile / 2 : p->d.tile; }
 
 /* Opposite rows of the tile: one fewer than points when the last of these is its own opposite. */
 static int64_t opposite_rows(const cpu_tile *t, const cpu_pass *p)
@@ -57,7 +57,7 @@ static int64_t opposite_rows(const cpu_tile *t, const cpu_pass *p)
 void cpu_tile_get(float *rows, const cpu_tile *t, const cpu_pass *p, const float *values)
 {
     const float *image = values + t->image * p->P;
-    int64_t T = p->d->tile, half = own_rows(p), opposites = opposite_rows(t, p);
+    int64_t T = p->d.tile, half = own_rows(p), opposites = opposite_rows(t, p);
     memset(rows, 0, (size_t)T * sizeof *rows);
     memcpy(rows, image + t->first, (size_t)t->points * sizeof *rows);
     for (int64_t i = 0; i < opposites; i++)
@@ -95,7 +95,7 @@ static void find_points(cpu_tile *t, const cpu_pass *p, int64_t index)
 /* y = PE W_xᵀ */
 static void first_product(cpu_tile *t, const cpu_pass *p)
 {
-    const cpu_decoder *d = p->d;
+    const cpu_decoder *d = &p->d;
     int64_t T = d->tile, H = d->h.H, F = d->features, half = T / 2 * H;
     if (!p->mirrored) {
         cpu_product all = cpu_pass_product(T, H, F, t->y, t->pe, p->forward);
@@ -112,7 +112,7 @@ static void first_product(cpu_tile *t, const cpu_pass *p)
 
 void cpu_tile_forward(cpu_tile *t, const cpu_pass *p, int64_t index)
 {
-    const cpu_decoder *d = p->d;
+    const cpu_decoder *d = &p->d;
     int64_t T = d->tile, H = d->h.H;
     const float *before = NULL;
 
@@ -120,9 +120,9 @@ void cpu_tile_forward(cpu_tile *t, const cpu_pass *p, int64_t index)
     p->rows->encode(t->pe, t->xyz, own_rows(p), &p->f);
     first_product(t, p);
     for (int64_t i = 0; i < d->layers; i++) {
-        const cpu_decoder_layer *l = &d->layer[i];
+        cpu_decoder_layer l = cpu_decoder_layer_at(d, i);
         float *x = t->x + i * t->step, *y = t->y + i * t->step;
-        cpu_norm n = {i ? p->params + l->bias : p->bias + t->image * H, p->params + l->gamma, p->params + l->beta, T, H};
+        cpu_norm n = {i ? p->params + l.bias : p->bias + t->image * H, p->params + l.gamma, p->params + l.beta, T, H};
         if (i) {
             cpu_product inner = cpu_pass_product(T, H, H, y, before, cpu_pass_layer(p, false, i));
             p->products->multiply(&inner);
@@ -142,19 +142,19 @@ static void clear_vectors(const cpu_decoder *d, const cpu_tile_sums *s)
 {
     int64_t H = d->h.H;
     for (int64_t i = 0; i < d->layers; i++)
-        clear(s->sums + cpu_sums_place(d, d->layer[i].bias), 3 * H);
+        clear(s->sums + cpu_sums_place(d, cpu_decoder_layer_at(d, i).bias), 3 * H);
     clear(s->sums + cpu_sums_place(d, d->out_weight), H + 1);
 }
 
 static cpu_norm_backward norm_of(const cpu_tile *t, const cpu_pass *p, const cpu_tile_sums *s, int64_t i)
 {
-    const cpu_decoder *d = p->d;
-    const cpu_decoder_layer *l = &d->layer[i];
-    cpu_norm_backward n = {.x = t->x + i * t->step, .inverse_sd = t->inverse_sd + i * t->sd_step, .gamma = p->params + l->gamma};
+    const cpu_decoder *d = &p->d;
+    cpu_decoder_layer l = cpu_decoder_layer_at(d, i);
+    cpu_norm_backward n = {.x = t->x + i * t->step, .inverse_sd = t->inverse_sd + i * t->sd_step, .gamma = p->params + l.gamma};
     n.rows = d->tile, n.H = d->h.H;
-    n.dgamma = s->sums + cpu_sums_place(d, l->gamma);
-    n.dbeta = s->sums + cpu_sums_place(d, l->beta);
-    n.dbias = i ? s->sums + cpu_sums_place(d, l->bias) : s->columns;
+    n.dgamma = s->sums + cpu_sums_place(d, l.gamma);
+    n.dbeta = s->sums + cpu_sums_place(d, l.beta);
+    n.dbias = i ? s->sums + cpu_sums_place(d, l.bias) : s->columns;
     if (i == d->layers - 1) {
         n.dout = t->dout;
         n.w = p->params + d->out_weight;
@@ -174,7 +174,7 @@ static void add_product(const cpu_tile *t, const cpu_pass *p, const cpu_tile_sum
 /* Of the first layer: its weights' gradient and, with the pose, that of the points. */
 static void first_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile_sums *s)
 {
-    const cpu_decoder *d = p->d;
+    const cpu_decoder *d = &p->d;
     int64_t T = d->tile, H = d->h.H, F = d->features, own = own_rows(p);
     bool pose = p->wants & CPU_PASS_POSE;
     float *dy = t->y, *below = t->y + own * H;
@@ -203,7 +203,7 @@ static void first_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile_sums *
 
 void cpu_tile_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile_sums *s)
 {
-    const cpu_decoder *d = p->d;
+    const cpu_decoder *d = &p->d;
     int64_t T = d->tile, H = d->h.H;
     float sum = 0;
 
@@ -214,7 +214,7 @@ void cpu_tile_backward(cpu_tile *t, const cpu_pass *p, const cpu_tile_sums *s)
         sum += t->dout[i];
     s->sums[cpu_sums_place(d, d->out_bias)] += sum;
     for (int64_t i = d->layers - 1; i >= 0; i--) {
-        float *dy = t->y + i * t->step, *to = s->sums + cpu_sums_place(d, d->layer[i].weight);
+        float *dy = t->y + i * t->step, *to = s->sums + cpu_sums_place(d, cpu_decoder_layer_at(d, i).weight);
         cpu_norm_backward n = norm_of(t, p, s, i);
         p->rows->norm_backward(t->g, dy, &n);
         if (i) {
