@@ -38,7 +38,7 @@ static bool start(mpi *m, const deco_parcel *block, int peer, bool out)
         int n = (int)(block->bytes - at < PIECE ? block->bytes - at : PIECE);
         if (m->requests == m->room) {
             int room = m->room ? 2 * m->room : 64;
-            MPI_Request *more = realloc(m->request, (size_t)room * sizeof *more);
+            MPI_Request *more = realloc(m->request, (size_t)room * sizeof(MPI_Request));
             if (!more) {
                 snprintf(m->base.message, sizeof m->base.message, "no memory for %d messages", room);
                 return false;
