@@ -1,4 +1,5 @@
 /* Which device a name means, and what all devices share: memory, scratch, names. */
+#include "base/processor.h"
 #include "compute/cpu/cpu.h"
 
 #include <stdio.h>
@@ -37,6 +38,13 @@ bool deco_device_use_bf16(deco_device *dev, bool use)
     bool before = dev->bf16;
     dev->bf16 = use && dev->has_bf16;
     return before;
+}
+
+const char *deco_device_arithmetic(const deco_device *dev)
+{
+    if (!strcmp(dev->name, "cpu"))
+        return deco_processor_name(deco_processor_kind());
+    return dev->bf16 ? "cuda bf16" : "cuda";
 }
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */

@@ -22,6 +22,9 @@ deco_pool *deco_device_pool(deco_device *dev);             /* the host's workers
 bool deco_device_use_bf16(deco_device *dev, bool use); /* what was before */
 bool deco_device_bf16(const deco_device *dev);
 
+/* What rounds its numbers: "amx", "avx2" (base/processor.h), "cuda", "cuda bf16". Another one differs in the last bits. */
+const char *deco_device_arithmetic(const deco_device *dev);
+
 /* Device memory, 64-byte aligned, zeroed. */
 deco_status deco_device_alloc(deco_device *dev, void *out_pointer, size_t bytes, const char *what);
 void deco_device_release(deco_device *dev, void *p); /* takes NULL */

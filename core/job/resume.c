@@ -104,6 +104,17 @@ static deco_status check_model(const run_job *j, const char *from)
     return DECO_OK;
 }
 
+static void tell_arithmetic(const run_job *j)
+{
+    const char *now = deco_device_arithmetic(j->dev);
+    if (j->at.arithmetic[0] && strcmp(j->at.arithmetic, now) != 0)
+        deco_warn(j->m,
+                  "the run was made with %s kernels until here and goes on with %s: its last bits will not be those of a run that nobody "
+                  "stopped; where nodes differ, "
+                  "CRYODECO_KERNELS names what all have",
+                  j->at.arithmetic, now);
+}
+
 deco_status run_job_resume_model(run_job *j, const char *from)
 {
     deco_status st = DECO_OK;
@@ -115,8 +126,10 @@ deco_status run_job_resume_model(run_job *j, const char *from)
         TRY(path_of(&path, j, from));
         TRY(deco_checkpoint_read(&j->model, &j->at, j->dev, path, DECO_READ_ALL));
     }
-    if (j->model)
+    if (j->model) {
         TRY(check_model(j, path ? path : j->o->outdir));
+        tell_arithmetic(j);
+    }
 out:
     free(path);
     return st;

@@ -41,6 +41,7 @@ deco_status deco_notes_of(deco_notes *n, const deco_model *m, const deco_positio
     note_whole(n, "step", at->step);
     deco_notes_add(n, "seed", "%" PRIu64, at->seed);
     deco_notes_add(n, "digest", "%s", at->digest);
+    deco_notes_add(n, "arithmetic", "%s", deco_device_arithmetic(m->dev));
     note_whole(n, "images", at->images);
     deco_notes_add(n, "loss_sum", "%.17g", at->loss_sum);
     note_whole(n, "halvings", at->halvings);
@@ -144,6 +145,9 @@ static void read_position(reader *r, deco_position *at)
     if (!r->st && strlen(text) >= sizeof at->digest)
         r->st = deco_fail(DECO_E_FORMAT, "%s: its metadata says digest = \"%s\"; it has at most 16 characters", r->t->path, text);
     snprintf(at->digest, sizeof at->digest, "%.16s", text);
+    at->arithmetic[0] = 0;
+    if (deco_safetensors_metadata(r->t, "arithmetic")) /* not in older ones */
+        snprintf(at->arithmetic, sizeof at->arithmetic, "%.16s", next_text(r, "arithmetic"));
     at->images = next_whole(r, "images", 0, MOST);
     at->loss_sum = next_real(r, "loss_sum");
     at->halvings = next_whole(r, "halvings", 0, 1000);

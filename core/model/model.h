@@ -90,10 +90,11 @@ typedef struct deco_position {
     int64_t epoch; /* last finished epoch, -1: pretraining, -2: nothing yet */
     int64_t step;  /* batches done in epoch + 1 (0: none) */
     uint64_t seed;
-    char digest[17];  /* of the particle set */
-    int64_t images;   /* of those batches, ... */
-    double loss_sum;  /* ... and the sum of their losses: the epoch's loss is told over all of it, however often it was taken up again */
-    int64_t halvings; /* of the learning rates, one for each time that training diverged */
+    char digest[17];     /* of the particle set */
+    char arithmetic[17]; /* deco_device_arithmetic of who wrote it; empty: not known */
+    int64_t images;      /* of those batches, ... */
+    double loss_sum;     /* ... and the sum of their losses: the epoch's loss is told over all of it, however often it was taken up again */
+    int64_t halvings;    /* of the learning rates, one for each time that training diverged */
     /* hps_stop (training/search_stop.h): particles of those batches that turned, and moved, by less than the limits; search epochs running in
      * which most did; epochs of the search that were left out because of it. */
     int64_t turned_little, moved_little, still, skipped;

@@ -317,6 +317,15 @@ def test_a_finished_run_has_nothing_to_do_unless_asked_for_more(tmp_path):
     assert yaml.safe_load((outdir / "job.yaml").read_text())["epochs_sgd"] == 5 and (outdir / "out/analysis_6").exists()
 
 
+def test_going_on_with_other_kernels_is_said(tmp_path):
+    outdir = tmp_path / "run"
+    p = start(outdir, *PLANS["known poses"], "--seed", 3, "--epochs_sgd", "0", env=dict(os.environ, CRYODECO_KERNELS="plain"))
+    assert not p.communicate()[1].count("kernels until here") and p.returncode == 0
+    on = ["run", "--outdir", outdir, "--resume", "auto", "--epochs_sgd"]
+    assert "made with plain kernels until here and goes on with" in cryodeco(*on, "1").stderr
+    assert "kernels until here" not in cryodeco(*on, "2").stderr
+
+
 def test_resume_without_a_run_says_so(tmp_path):
     r = cryodeco("run", "--outdir", tmp_path / "run", "--resume", "5", check=False)
     assert r.returncode == 2 and "job.yaml: not found" in r.stderr and not (tmp_path / "run").exists()
