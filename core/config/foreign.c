@@ -93,8 +93,7 @@ static int distance(const char *a, const char *b)
     for (int i = 1; i <= la; i++) {
         now[0] = i;
         for (int j = 1; j <= lb; j++) {
-            char x[] = {a[i - 1], 0}, y[] = {b[j - 1], 0};
-            int best = last[j - 1] + !option_same_word(x, y);
+            int best = last[j - 1] + !option_same_letter(a[i - 1], b[j - 1]);
             if (last[j] + 1 < best)
                 best = last[j] + 1;
             if (now[j - 1] + 1 < best)

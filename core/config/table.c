@@ -18,9 +18,11 @@ const option_row option_table[DECO_OPTIONS] = {
 
 static int folded(char c) { return c == '-' ? '_' : tolower((unsigned char)c); }
 
+bool option_same_letter(char a, char b) { return folded(a) == folded(b); }
+
 bool option_same_word(const char *a, const char *b)
 {
-    while (*a && folded(*a) == folded(*b))
+    while (*a && option_same_letter(*a, *b))
         a++, b++;
     return !*a && !*b;
 }

@@ -35,8 +35,9 @@ extern const char command_exit_codes[];
 /* Row of a name ('-' counts as '_'), or -1. */
 int option_find(const char *name);
 
-/* Whether two words are the same when '-' is '_' and case does not count. */
+/* Whether two words, and two letters, are the same when '-' is '_' and case does not count. */
 bool option_same_word(const char *a, const char *b);
+bool option_same_letter(char a, char b);
 
 /* Ends of "lo..hi"; infinite where missing. `open_*`: the end itself is outside. */
 typedef struct option_range {
