@@ -1,12 +1,14 @@
 """What `cryodeco info` says of files that other programs wrote."""
 
+import collections
 import json
 import pathlib
 
 import numpy as np
 import pytest
-
+import starfile
 from conftest import cryodeco
+from cryosparc.dataset import Dataset
 
 FORMATS = pathlib.Path(__file__).parent.parent / "data/formats"
 
@@ -26,6 +28,18 @@ SAMPLES = {
     "FinalRefinement-OriginalParticles-PfCRT.star": (5, None, None, 0, 300, None, "is not found; tried"),
 }
 
+# What STAR files call them, and what makes CryoSPARC's units of theirs.
+STAR_RANGES = {
+    "ctf/accel_kv": ("rlnVoltage", 1),
+    "ctf/cs_mm": ("rlnSphericalAberration", 1),
+    "ctf/amp_contrast": ("rlnAmplitudeContrast", 1),
+    "ctf/df1_A": ("rlnDefocusU", 1),
+    "ctf/df2_A": ("rlnDefocusV", 1),
+    "ctf/df_angle_rad": ("rlnDefocusAngle", np.pi / 180),
+    "ctf/phase_shift_rad": ("rlnPhaseShift", np.pi / 180),
+}
+RANGES = set(STAR_RANGES)
+
 
 def info(*arguments):
     return json.loads(cryodeco("info", *arguments, "--json", "True").stdout)
@@ -43,6 +57,36 @@ def test_info_is_true(name):
     assert said["poses"] == poses
     assert said["can_run"]["known_poses"] is False
     assert any(problem in p for p in said["problems"]) if problem else said["problems"] == []
+
+
+def rows_of(name):
+    """The CTF's columns, psize, image places of a sample as cryosparc-tools or starfile read it, in CryoSPARC's units."""
+    if name.endswith(".cs"):
+        d = Dataset.load(FORMATS / name)
+        numbers = {n: np.asarray(d[n], dtype=float) for n in d.fields() if n in RANGES}
+        return len(d), numbers, collections.Counter(d["blob/path"]) if "blob/path" in d.fields() else {}, len(d.fields())
+    blocks = starfile.read(FORMATS / name, always_dict=True)
+    table = blocks["particles"] if "particles" in blocks else next(iter(blocks.values()))
+    if "optics" in blocks:
+        table = table.merge(blocks["optics"], on="rlnOpticsGroup", how="left")
+    numbers = {ours: table[theirs].to_numpy(dtype=float) * unit for ours, (theirs, unit) in STAR_RANGES.items() if theirs in table}
+    return len(table), numbers, collections.Counter(x.split("@")[1] for x in table["rlnImageName"]), None
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_info_says_what_other_readers_find(name):
+    rows, numbers, stacks, columns = rows_of(name)
+    said = info(FORMATS / name)
+    assert said["particles"] == rows
+    if not rows:
+        return
+    assert said["stacks"]["count"] == len(stacks)
+    assert columns is None or len(said["columns"]) == columns
+    for column, values in numbers.items():
+        told = said["ranges"][column]
+        assert np.allclose([told["min"], told["max"]], [values.min(), values.max()], rtol=1e-6, atol=1e-7), column
+        assert told["not_finite"] == 0
+    assert set(numbers) >= {"ctf/accel_kv", "ctf/cs_mm", "ctf/df1_A", "ctf/df2_A", "ctf/df_angle_rad"}
 
 
 def test_star_and_cs_of_the_same_images_agree():
