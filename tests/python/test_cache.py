@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from conftest import BRIEF, TINY, command, cryodeco
 from cryosparc.dataset import Dataset
-from test_restart import same_results
+from test_encoder import KNOWN, RANDOM
+from test_restart import SEARCH, same_results
 
 LONG = os.environ.get("CRYODECO_LONG") == "1"
 JOB = TINY / "project/J12"
@@ -86,8 +87,14 @@ def records(root, project):
     return found
 
 
-def test_training_cannot_tell_cache_from_stacks(tmp_path):
-    plan = [*BRIEF, "--n_imgs_pretrain", "300", "--seed", "3", "--particles", JOB, "--shuffle_block", "50"]
+long = pytest.mark.skipif(not LONG, reason="long")
+
+
+@pytest.mark.parametrize("words", [pytest.param([*BRIEF, "--n_imgs_pretrain", "300"], id="known poses"),
+                                   pytest.param([*SEARCH, "--box", "24"], marks=long, id="search, images cut"),
+                                   pytest.param([*KNOWN, *RANDOM], marks=long, id="encoder")])
+def test_training_cannot_tell_cache_from_stacks(words, tmp_path):
+    plan = [*words, "--seed", "3", "--particles", JOB, "--shuffle_block", "50"]
     cryodeco("run", *plan, "--outdir", tmp_path / "stacks", "--cache", "none", "--cache_dir", tmp_path / "c")
     assert not (tmp_path / "c").exists()
     cryodeco("run", *plan, "--outdir", tmp_path / "cached", "--cache_dir", tmp_path / "c", "--prefetch", "1")
