@@ -5,6 +5,7 @@ import os
 import random
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -96,7 +97,7 @@ def test_killed_at_any_moment_and_resumed_ends_to_the_bit_as_without(tmp_path, u
     whole, seconds = uninterrupted(plan)
     dice = random.Random(plan)
     kills, hit, chain = 0, collections.Counter(), 0
-    while kills < (12 if LONG else 2):
+    while kills < (13 if LONG else 2):  # fifty in all plans
         outdir = tmp_path / str(chain)
         while True:
             p = start(outdir, *PLANS[plan], "--seed", 3, "--checkpoint_minutes", OFTEN, "--resume", "auto", "--threads", dice.choice([1, 2]))
@@ -359,6 +360,29 @@ def test_full_disk_at_the_end_is_exit_code_1_and_resume_finishes(tmp_path, unint
     assert p.returncode == 1 and "error: " in text, text
     cryodeco("run", "--outdir", outdir, "--resume", "auto")
     same_results(whole, outdir, ("out/progress/", "out/reconstruct.0"))
+
+
+@pytest.mark.parametrize("tenth", range(10) if LONG else (3,))
+def test_a_disk_that_fills_up_anywhere_leaves_whole_checkpoints(tmp_path, uninterrupted, tenth):
+    """On a small disk of its own, to which another writes once the run has begun: room for so many tenths of what the run leaves. Then there is room again."""
+    whole, _ = uninterrupted("search, table")
+    room = int(sum(p.stat().st_size for p in whole.rglob("*") if p.is_file()) * (tenth + 0.37) / 10)
+    words = ["run", "--outdir", "/mnt/run", "--particles", JOB, *PLANS["search, table"], "--seed", 3, "--checkpoint_minutes", OFTEN]
+    script = f"""mount -t tmpfs -o size=128m none /mnt || exit 99
+        {shlex.join([command(), *map(str, words)])} 2>&1 & run=$!
+        until [ -e /mnt/run/metrics.jsonl ]; do sleep 0.01; kill -0 $run || exit 98; done
+        head -c $(($(df --output=avail -B1 /mnt | tail -n 1) - {room})) /dev/zero >/mnt/other
+        wait $run; echo code $?
+        cp -r /mnt/run {tmp_path}/full; rm /mnt/other
+        {shlex.join([command(), *map(str, words), "--resume", "auto"])} >&2 && cp -r /mnt/run {tmp_path}/run"""
+    r = subprocess.run(["unshare", "-Urm", "sh", "-c", script], capture_output=True, text=True)
+    if r.returncode == 99 or "unshare" in r.stderr:
+        pytest.skip("no small disks can be made here")
+    assert r.returncode == 0, r.stdout + r.stderr
+    assert "code 1\n" in r.stdout and "error: " in r.stdout and "No space left" in r.stdout if tenth < 6 else "code " in r.stdout, r.stdout
+    for path in (tmp_path / "full").rglob("*.safetensors"):
+        assert path.name.startswith(".") or read(path)
+    same_results(whole, tmp_path / "run", ("out/progress/", "out/reconstruct."))  # pictures are not tried again
 
 
 def test_divergence_goes_back_with_half_the_learning_rates(tmp_path):
