@@ -104,15 +104,16 @@ static deco_status check_model(const run_job *j, const char *from)
     return DECO_OK;
 }
 
+/* It is no error: the run is as good, but not the same to the bit. */
 static void tell_arithmetic(const run_job *j)
 {
     const char *now = deco_device_arithmetic(j->dev);
     if (j->at.arithmetic[0] && strcmp(j->at.arithmetic, now) != 0)
-        deco_warn(j->m,
-                  "the run was made with %s kernels until here and goes on with %s: its last bits will not be those of a run that nobody "
-                  "stopped; where nodes differ, "
-                  "CRYODECO_KERNELS names what all have",
-                  j->at.arithmetic, now);
+        deco_warn(
+            j->m,
+            "the run was made with %s kernels until here and goes on with %s: its numbers will differ in their last digits from those of a "
+            "run that nobody stopped; where nodes differ, set CRYODECO_KERNELS to what all of them have",
+            j->at.arithmetic, now);
 }
 
 deco_status run_job_resume_model(run_job *j, const char *from)

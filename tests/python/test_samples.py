@@ -38,8 +38,6 @@ STAR_RANGES = {
     "ctf/df_angle_rad": ("rlnDefocusAngle", np.pi / 180),
     "ctf/phase_shift_rad": ("rlnPhaseShift", np.pi / 180),
 }
-RANGES = set(STAR_RANGES)
-
 
 def info(*arguments):
     return json.loads(cryodeco("info", *arguments, "--json", "True").stdout)
@@ -63,7 +61,7 @@ def rows_of(name):
     """The CTF's columns, psize, image places of a sample as cryosparc-tools or starfile read it, in CryoSPARC's units."""
     if name.endswith(".cs"):
         d = Dataset.load(FORMATS / name)
-        numbers = {n: np.asarray(d[n], dtype=float) for n in d.fields() if n in RANGES}
+        numbers = {n: np.asarray(d[n], dtype=float) for n in d.fields() if n in STAR_RANGES}
         return len(d), numbers, collections.Counter(d["blob/path"]) if "blob/path" in d.fields() else {}, len(d.fields())
     blocks = starfile.read(FORMATS / name, always_dict=True)
     table = blocks["particles"] if "particles" in blocks else next(iter(blocks.values()))

@@ -1,7 +1,8 @@
 /* product.h for processors that multiply tiles of bf16 (AMX: Intel's Xeon from its fourth generation on).
  *
  * A float is the sum of three bf16, h + m + l, to its last bit. Of the nine products of two floats' pieces six are added up in float32; the three that
- * are left out are below 2^-24 of the whole, so a product is as exact as one of float32 numbers. Twice the speed of AVX-512 is what remains.
+ * are left out are below 2^-24 of the whole, so a product is as exact as one of float32 numbers; of their sum
+ * each piece is rounded. 1.5 to 1.75 times the speed of AVX-512 is what remains (RESULTS.md).
  *
  * A tile of a is [16 rows][16 pairs] and one of b [16 pairs][16 columns], pair j of a step being the numbers j and j + 16 of its 32. Packed, b is
  * cut into parts of at most PART rows, these into runs of 16 columns, and these into steps: the tiles of h, m and l one after the other. a is packed

@@ -1,4 +1,4 @@
-/* The encoder's matrix products: every kernel this processor runs, against sums in double, at sizes that fit no tile. */
+/* The decoder's and the encoder's matrix products, and gradients of weights: every kernel this processor runs, against sums in double, at sizes that fit no tile. */
 #include "base/processor.h"
 #include "compute/cpu/product_gradient.h"
 
