@@ -32,7 +32,7 @@ static deco_status sum_epochs(deco_forecast *out, const deco_hypervolume *shape,
                               const deco_vit *encoder, deco_device *dev)
 {
     deco_status st = DECO_OK;
-    deco_schedule s = deco_schedule_of(o, p->N);
+    deco_schedule s = deco_schedule_of(o, p->N, p->D);
     deco_epoch_plan first = deco_epoch_plan_of(o, p->N, p->D, 0);
     deco_epoch_plan last = deco_epoch_plan_of(o, p->N, p->D, (s.search_epochs ? s.search_epochs : s.total) - 1);
     double point = 0, snapshots = 0, image = 0, trained = 0, encoded = 0;

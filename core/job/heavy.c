@@ -18,7 +18,7 @@ static const double agreement_fsc = 0.5;
 
 bool deco_heavy_due(const deco_options *o, int64_t N, int64_t D, int64_t epoch, int64_t skipped)
 {
-    int64_t last = deco_schedule_of(o, N).total - 1 - skipped, here = deco_scheduled_epoch(epoch, skipped),
+    int64_t last = deco_schedule_of(o, N, D).total - 1 - skipped, here = deco_scheduled_epoch(epoch, skipped),
             next = deco_scheduled_epoch(epoch + 1, skipped);
 
     if (!o->log_heavy_interval || epoch < -1)
@@ -29,7 +29,7 @@ bool deco_heavy_due(const deco_options *o, int64_t N, int64_t D, int64_t epoch, 
 
 int64_t deco_heavy_count(const deco_options *o, int64_t N, int64_t D)
 {
-    deco_schedule s = deco_schedule_of(o, N);
+    deco_schedule s = deco_schedule_of(o, N, D);
     int64_t n = 0;
 
     for (int64_t e = s.pretrain_images ? -1 : 0; e < s.total; e++)

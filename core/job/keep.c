@@ -95,7 +95,7 @@ static deco_status epoch_done(void *context, const deco_epoch_record *r, const d
 
     (void)r;
     deco_progress_page_epoch(j->page, j->model, at); /* first: behind a checkpoint nothing of its epoch is missing */
-    if (deco_scheduled_epoch(at->epoch + 1, at->skipped) == deco_schedule_of(j->o, j->particles->N).total)
+    if (deco_scheduled_epoch(at->epoch + 1, at->skipped) == deco_schedule_of(j->o, j->particles->N, j->particles->D).total)
         return DECO_OK; /* the end, which has to be kept */
     if (kind_of(j, at->epoch, at->skipped) != kind_of(j, at->epoch + 1, at->skipped)) {
         deco_status st = go_on_without(j, keep_record(j, at));

@@ -188,7 +188,7 @@ static double bytes_of(const deco_phases *s, const deco_epoch_plan *e)
 
 static what_is_left look_ahead(const deco_phases *s, const deco_batch_record *b)
 {
-    int64_t N = s->p->N, total = deco_schedule_of(s->o, N).total;
+    int64_t N = s->p->N, total = deco_schedule_of(s->o, N, s->p->D).total;
     what_is_left left = {deco_epoch_work_of(s->o, &s->shape, b->plan, b->left), b->left, 1, 0};
     double now = bytes_of(s, b->plan);
 

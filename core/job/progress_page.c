@@ -40,7 +40,7 @@ deco_status deco_progress_page_create(deco_progress_page **out, const deco_optio
 
     *out = NULL;
     TRY(deco_alloc(&page, 1, sizeof *page, "the progress page"));
-    *page = (deco_progress_page){.o = o, .p = p, .m = m, .forecast = forecast, .schedule = deco_schedule_of(o, p->N), .done = -2};
+    *page = (deco_progress_page){.o = o, .p = p, .m = m, .forecast = forecast, .schedule = deco_schedule_of(o, p->N, p->D), .done = -2};
     if (!(page->path = deco_format("%s/out/progress.html", o->outdir)))
         TRY(deco_fail_memory(strlen(o->outdir), "a file's name"));
     if (!(page->outdir = realpath(o->outdir, NULL)) && !(page->outdir = strdup(o->outdir)))

@@ -182,7 +182,7 @@ static deco_status log_plan(run_job *j)
     deco_status st = DECO_OK;
     const deco_particles *p = j->particles;
     const deco_options *o = j->o;
-    deco_schedule s = deco_schedule_of(o, p->N);
+    deco_schedule s = deco_schedule_of(o, p->N, p->D);
     deco_forecast *f = &j->forecast;
 
     if (p->input_row && o->ind && !o->min_score)
@@ -404,7 +404,8 @@ out:
 
 static bool is_trained(const run_job *j)
 {
-    return j->model && deco_scheduled_epoch(j->at.epoch + 1, j->at.skipped) >= deco_schedule_of(j->o, j->particles->N).total;
+    return j->model &&
+           deco_scheduled_epoch(j->at.epoch + 1, j->at.skipped) >= deco_schedule_of(j->o, j->particles->N, j->particles->D).total;
 }
 
 /* Images are looked at again when a run is resumed (a cache was made of those that the stacks hold now): it is the one way to see that they

@@ -22,7 +22,25 @@ static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static int64_t batch_of(int64_t option, int64_t N) { return option ? option : N > SMALL_SET ? LARGER_BATCH : SMALL_BATCH; }
 
-deco_schedule deco_schedule_of(const deco_options *o, int64_t N)
+static int64_t box_radius(const deco_options *o, int64_t D) { return o->max_freq ? smaller(o->max_freq, D / 2) : D / 2; }
+
+/* Larger radii at the end than the first that reaches the box's edge would only repeat its epochs. */
+static int64_t refine_epochs(const deco_options *o, int64_t D)
+{
+    const deco_list *l = &o->refine_radii;
+    int64_t edge = box_radius(o, D), first = 0, n = 0;
+
+    for (int64_t i = 0; i < l->count; i++) {
+        int64_t radius = (int64_t)deco_list_number(l, i);
+        if (!first && radius >= edge)
+            first = radius;
+        if (!first || radius <= first)
+            n = i + 1;
+    }
+    return n;
+}
+
+deco_schedule deco_schedule_of(const deco_options *o, int64_t N, int64_t D)
 {
     deco_schedule s = {.pretrain_batch = batch_of(o->batch_size_pretrain, N)};
     int64_t asked = o->n_imgs_pretrain, passes = N > 0 ? o->n_imgs_pose_search / N + 1 : 0;
@@ -31,9 +49,9 @@ deco_schedule deco_schedule_of(const deco_options *o, int64_t N)
     s.search_epochs = listed && o->search_radii.count ? o->search_radii.count : larger(passes, 2);
     if (listed && o->initial_radii.count && !o->search_radii.count)
         s.search_epochs = 0; /* the initial model's poses are refined as they are */
-    s.sgd_epochs = listed && o->refine_radii.count ? o->refine_radii.count : o->epochs_sgd;
+    s.sgd_epochs = listed && o->refine_radii.count ? refine_epochs(o, D) : o->epochs_sgd;
     if (o->refine_gt_poses) { /* as many as with known poses, unless they are listed */
-        s.sgd_epochs = o->refine_radii.count ? o->refine_radii.count : larger(passes, 2) + o->epochs_sgd;
+        s.sgd_epochs = o->refine_radii.count ? refine_epochs(o, D) : larger(passes, 2) + o->epochs_sgd;
         s.search_epochs = 0;
     }
     s.total = s.search_epochs + s.sgd_epochs;
@@ -66,7 +84,7 @@ static int64_t search_batch_of(const deco_options *o, int64_t N, int64_t radius,
  * run that goes on from inside an epoch has the mask it had. */
 static int64_t largest_radius(const deco_options *o, const deco_schedule *s, int64_t N, int64_t D, int64_t epoch)
 {
-    int64_t most = o->max_freq ? smaller(o->max_freq, D / 2) : D / 2, seen = epoch < 0 ? 0 : s->pretrain_images + epoch * N;
+    int64_t most = box_radius(o, D), seen = epoch < 0 ? 0 : s->pretrain_images + epoch * N;
     return strcmp(o->output_mask, "frequency_marching") != 0 ? most : smaller(most, o->l_start_fm + seen / o->add_one_frequency_every);
 }
 
@@ -106,7 +124,7 @@ static void plan_after_search(deco_epoch_plan *e, const deco_options *o, int64_t
 
 deco_epoch_plan deco_epoch_plan_of(const deco_options *o, int64_t N, int64_t D, int64_t epoch)
 {
-    deco_schedule s = deco_schedule_of(o, N);
+    deco_schedule s = deco_schedule_of(o, N, D);
     int64_t most = largest_radius(o, &s, N, D, epoch);
     deco_epoch_plan e = {.kind = DECO_EPOCH_FIXED, .images = N, .batch = o->batch_size_known_poses, .radius = most, .lr = o->lr};
 

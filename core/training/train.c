@@ -477,7 +477,7 @@ deco_status deco_train(deco_model *m, deco_position *at, const deco_particles *p
                  .o = o,
                  .watch = watch ? watch : &nobody,
                  .mon = mon,
-                 .schedule = deco_schedule_of(o, p->N)};
+                 .schedule = deco_schedule_of(o, p->N, p->D)};
     deco_epoch_record r;
     bool resumed = at->epoch >= -1 || at->step;
 
@@ -547,7 +547,7 @@ size_t deco_train_bytes(const deco_options *o, const deco_hypervolume *h, const 
 {
     /* Of the CPU's fused decoder: copies of the gradient, as far as they fit in so much, and the points of which a thread holds all layers. */
     const size_t most_chunks = 72, least_chunks = 12, chunk_bytes = (size_t)256 << 20, tile_points = 192;
-    deco_schedule s = deco_schedule_of(o, N);
+    deco_schedule s = deco_schedule_of(o, N, D);
     size_t decoder = (size_t)deco_hypervolume_parameters(h) * sizeof(float), table = (size_t)(N * h->Z) * sizeof(float), epoch = 0;
     size_t tile = tile_points * (size_t)(12 * h->pe_dim + (2 * h->n + 4) * h->H) * sizeof(float);
     size_t chunks = most_chunks * decoder < chunk_bytes ? most_chunks * decoder : chunk_bytes;

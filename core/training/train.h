@@ -11,12 +11,12 @@
 /* How many epochs of which kind, and why: METHOD.md section 5. */
 typedef struct deco_schedule {
     int64_t search_epochs;   /* as many as search_radii has; else max(2, n_imgs_pose_search // N + 1). None with refine_gt_poses */
-    int64_t sgd_epochs;      /* as many as refine_radii has; else epochs_sgd. Known poses take no notice of those lists */
+    int64_t sgd_epochs;      /* as many as refine_radii has in a box of D; else epochs_sgd. Known poses take no notice of those lists */
     int64_t total;           /* with known poses all of them are of that kind */
     int64_t pretrain_images; /* of epoch -1, before them; 0: there is none (n_imgs_pretrain = 0) */
     int64_t pretrain_batch;
 } deco_schedule;
-deco_schedule deco_schedule_of(const deco_options *o, int64_t N);
+deco_schedule deco_schedule_of(const deco_options *o, int64_t N, int64_t D);
 
 typedef enum deco_epoch_kind {
     DECO_EPOCH_PRETRAIN,

@@ -13,7 +13,7 @@ static deco_schedule with(int64_t search, int64_t sgd, int64_t pretrain, int64_t
     o->n_imgs_pose_search = search;
     o->epochs_sgd = sgd;
     o->n_imgs_pretrain = pretrain;
-    return deco_schedule_of(o, N);
+    return deco_schedule_of(o, N, 128);
 }
 
 static void known_poses_take_as_many_epochs_as_a_search(void **state)
@@ -62,8 +62,8 @@ static void lists_of_radii_are_the_epochs_of_a_search(void **state)
 {
     (void)state;
     quick();
-    assert_int_equal(deco_schedule_of(o, 1000).search_epochs, 4);
-    assert_int_equal(deco_schedule_of(o, 1000).total, 6);
+    assert_int_equal(deco_schedule_of(o, 1000, 32).search_epochs, 4);
+    assert_int_equal(deco_schedule_of(o, 1000, 64).total, 6);
     static const int64_t radius[] = {8, 8, 8, 10, 14, 16, 16}, n_iter[] = {2, 2, 3, 3};
     for (int64_t i = -1; i < 6; i++) {
         deco_epoch_plan e = deco_epoch_plan_of(o, 1000, 32, i);
@@ -83,6 +83,26 @@ static void lists_of_radii_are_the_epochs_of_a_search(void **state)
     assert_in_range(deco_epoch_plan_of(o, 10000000, 256, 3).search_batch, 1, 4096);
 }
 
+static void radii_that_the_box_does_not_have_are_no_epochs(void **state)
+{
+    (void)state;
+    quick();
+    put("refine_radii", "12,14,14,18,18,20,20");
+    assert_int_equal(deco_schedule_of(o, 1000, 64).sgd_epochs, 7);
+    assert_int_equal(deco_schedule_of(o, 1000, 40).sgd_epochs, 7);
+    assert_int_equal(deco_schedule_of(o, 1000, 38).sgd_epochs, 7); /* 18 does not reach the edge */
+    assert_int_equal(deco_schedule_of(o, 1000, 36).sgd_epochs, 5);
+    assert_int_equal(deco_schedule_of(o, 1000, 32).sgd_epochs, 5); /* the first that reaches it is meant */
+    assert_int_equal(deco_schedule_of(o, 1000, 28).sgd_epochs, 3);
+    assert_int_equal(deco_schedule_of(o, 1000, 16).sgd_epochs, 1);
+    assert_int_equal(deco_epoch_plan_of(o, 1000, 32, 4 + 4).radius, 16);
+    put("max_freq", "14");
+    assert_int_equal(deco_schedule_of(o, 1000, 64).sgd_epochs, 3);
+    put("max_freq", "0");
+    put("refine_radii", "20,24,12"); /* a smaller one behind them stays where it is */
+    assert_int_equal(deco_schedule_of(o, 1000, 32).sgd_epochs, 3);
+}
+
 static void known_poses_take_no_notice_of_the_lists(void **state)
 {
     (void)state;
@@ -90,7 +110,7 @@ static void known_poses_take_no_notice_of_the_lists(void **state)
     o->use_gt_poses = true;
     o->n_imgs_pose_search = 0;
     o->epochs_sgd = 10;
-    assert_int_equal(deco_schedule_of(o, 1000).total, 12);
+    assert_int_equal(deco_schedule_of(o, 1000, 32).total, 12);
     for (int64_t i = -1; i < 12; i++) {
         deco_epoch_plan e = deco_epoch_plan_of(o, 1000, 32, i);
         assert_int_equal(e.kind, i < 0 ? DECO_EPOCH_PRETRAIN : DECO_EPOCH_FIXED);
@@ -105,8 +125,8 @@ static void poses_of_the_input_are_refined_in_every_epoch(void **state)
     (void)state;
     quick();
     o->refine_gt_poses = true;
-    assert_int_equal(deco_schedule_of(o, 1000).search_epochs, 0);
-    assert_int_equal(deco_schedule_of(o, 1000).total, 2);
+    assert_int_equal(deco_schedule_of(o, 1000, 32).search_epochs, 0);
+    assert_int_equal(deco_schedule_of(o, 1000, 64).total, 2);
     for (int64_t i = 0; i < 2; i++) {
         deco_epoch_plan e = deco_epoch_plan_of(o, 1000, 64, i);
         assert_int_equal(e.kind, DECO_EPOCH_REFINE);
@@ -117,7 +137,7 @@ static void poses_of_the_input_are_refined_in_every_epoch(void **state)
     put("pose_refine", "table");
     put("refine_radii", "");
     put("n_imgs_pose_search", "500000");
-    assert_int_equal(deco_schedule_of(o, 1000).total, 601); /* as many as with known poses */
+    assert_int_equal(deco_schedule_of(o, 1000, 32).total, 601); /* as many as with known poses */
     assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 0).kind, DECO_EPOCH_TABLE);
     assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 600).radius, 32);
     assert_true(deco_trains_poses(o));
@@ -173,13 +193,13 @@ static void after_an_initial_model_poses_are_refined(void **state)
     put("pose_refine", "gauss_newton");
     put("n_imgs_pretrain", "1000");
     assert_true(deco_epoch_plan_of(o, 1000, 64, -1).initial_model);
-    assert_int_equal(deco_schedule_of(o, 1000).search_epochs, 0);
-    assert_int_equal(deco_schedule_of(o, 1000).total, 3);
+    assert_int_equal(deco_schedule_of(o, 1000, 32).search_epochs, 0);
+    assert_int_equal(deco_schedule_of(o, 1000, 32).total, 3);
     assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 0).kind, DECO_EPOCH_FIXED);
     assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 0).radius, 10);
     assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 1).kind, DECO_EPOCH_REFINE);
     put("search_radii", "10,12");
-    assert_int_equal(deco_schedule_of(o, 1000).search_epochs, 2);
+    assert_int_equal(deco_schedule_of(o, 1000, 32).search_epochs, 2);
     assert_int_equal(deco_epoch_plan_of(o, 1000, 64, 1).kind, DECO_EPOCH_SEARCH);
     put("use_gt_poses", "true");
     assert_false(deco_epoch_plan_of(o, 1000, 64, -1).initial_model);
@@ -212,9 +232,9 @@ static void the_decoders_rate_is_constant_and_then_falls_along_half_a_cosine(voi
     (void)state;
     quick();
     for (int64_t i = 0; i <= 3; i++)
-        assert_true(fabs(deco_epoch_plan_of(o, 1000, 32, i).lr - 1e-3) < 1e-15);
-    assert_true(fabs(deco_epoch_plan_of(o, 1000, 32, 4).lr - 1e-3 * (0.1 + 0.9 * 0.75)) < 1e-15); /* a third of the way */
-    assert_true(fabs(deco_epoch_plan_of(o, 1000, 32, 5).lr - 1e-3 * (0.1 + 0.9 * 0.25)) < 1e-15);
+        assert_true(fabs(deco_epoch_plan_of(o, 1000, 64, i).lr - 1e-3) < 1e-15);
+    assert_true(fabs(deco_epoch_plan_of(o, 1000, 64, 4).lr - 1e-3 * (0.1 + 0.9 * 0.75)) < 1e-15); /* a third of the way */
+    assert_true(fabs(deco_epoch_plan_of(o, 1000, 64, 5).lr - 1e-3 * (0.1 + 0.9 * 0.25)) < 1e-15);
 }
 
 /* Once it was left out there, without a word. */
@@ -261,6 +281,7 @@ int main(void)
         cmocka_unit_test(known_poses_take_as_many_epochs_as_a_search),
         cmocka_unit_test(pretraining_is_whole_batches_beyond_what_is_asked_and_one_pass_at_most),
         cmocka_unit_test(lists_of_radii_are_the_epochs_of_a_search),
+        cmocka_unit_test(radii_that_the_box_does_not_have_are_no_epochs),
         cmocka_unit_test(after_an_initial_model_poses_are_refined),
         cmocka_unit_test(known_poses_take_no_notice_of_the_lists),
         cmocka_unit_test(poses_of_the_input_are_refined_in_every_epoch),
