@@ -12,24 +12,34 @@ extern "C" {
 namespace
 {
 
-// Links a row, and breadths of the search while the graph grows and when it is asked: recall above 0.99 on the latents of our tests.
-const size_t links = 16, breadth_made = 64, breadth_asked = 56;
+// Links a row, and breadths of the search while a graph grows and when it is asked: recall above 0.99 on the latents of our tests.
+const size_t links = 16, breadth_made = 64, breadth_asked = 40;
 
-// Sixteen lanes, summed in one order whatever the processor's vectors are.
+// A graph grows row by row, on one thread; so there are several, each of every so many rows, and all are asked: one for two threads, or more where rows
+// are many and so the machine is large. As many as N says, so that the bits do not depend on the threads.
+const int64_t few_rows = 500000;
+int64_t graphs_for(int64_t N) { return N <= few_rows ? 2 : 4; }
+
+// Sixteen lanes, whatever the processor's vectors are; at the end their halves are added until one is left, in the same order everywhere.
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
+typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
 
 inline __attribute__((always_inline)) float squared_distance(const float *a, const float *b, size_t Z)
 {
     lanes sums = {};
     size_t j = 0;
-    float s = 0;
+    float s;
 
     for (; j + 16 <= Z; j += 16) {
         lanes d = *reinterpret_cast<const lanes *>(a + j) - *reinterpret_cast<const lanes *>(b + j);
         sums += d * d;
     }
-    for (int i = 0; i < 16; i++)
-        s += sums[i];
+    const eight *halves = reinterpret_cast<const eight *>(&sums);
+    eight sum = halves[0] + halves[1];
+    const four *quarters = reinterpret_cast<const four *>(&sum);
+    four last = quarters[0] + quarters[1];
+    s = (last[0] + last[2]) + (last[1] + last[3]);
     for (; j < Z; j++)
         s += (a[j] - b[j]) * (a[j] - b[j]);
     return s;
@@ -73,29 +83,30 @@ class space : public hnswlib::SpaceInterface<float>
 };
 
 struct search {
-    hnswlib::HierarchicalNSW<float> *graph; // labels are places in the order
+    std::vector<std::unique_ptr<hnswlib::HierarchicalNSW<float>>> graphs; // labels are places in the order
     const float *x;
     int64_t Z;
     deco_neighbours *out;
+    deco_monitor *m;
 };
 
-enum { TILE = 256 };
+enum { TILE = 256, SAID = 1024 };
 
 // The k nearest of the row at `place`. Rows that the graph does not reach (many alike) are made up for by those next in the order.
 void settle_row(const search &s, int64_t place, std::vector<std::pair<float, int32_t>> &found)
 {
     deco_neighbours *out = s.out;
     int64_t self = out->order[place];
-    auto queue = s.graph->searchKnn(s.x + self * s.Z, (size_t)out->k);
     float *distance = out->distance + self * out->k;
     int32_t *row = out->row + self * out->k;
 
     found.clear();
-    for (; !queue.empty(); queue.pop()) {
-        int32_t other = out->order[queue.top().second];
-        if (other != self)
-            found.push_back({queue.top().first, other});
-    }
+    for (const auto &graph : s.graphs)
+        for (auto queue = graph->searchKnn(s.x + self * s.Z, (size_t)out->k); !queue.empty(); queue.pop()) {
+            int32_t other = out->order[queue.top().second];
+            if (other != self)
+                found.push_back({queue.top().first, other});
+        }
     for (int64_t step = 1; (int64_t)found.size() < out->k - 1; step++) {
         for (int64_t at : {place - step, place + step}) {
             if (at < 0 || at >= out->N)
@@ -134,26 +145,44 @@ deco_status search_tile(void *context, int64_t index, int)
     return DECO_OK;
 }
 
+deco_status grow_graph(void *context, int64_t index, int)
+{
+    const search &s = *static_cast<const search *>(context);
+    int64_t step = (int64_t)s.graphs.size(), rows = 0;
+
+    try {
+        for (int64_t i = index; i < s.out->N; i += step) {
+            s.graphs[(size_t)index]->addPoint(s.x + s.out->order[i] * s.Z, (size_t)i);
+            if (++rows % SAID)
+                continue;
+            deco_progress_add(s.m, SAID);
+            if (deco_monitor_stopped(s.m))
+                return deco_fail(DECO_E_STOPPED, "stopped while nearest neighbours were looked for");
+        }
+    } catch (const std::exception &e) {
+        return failed(e);
+    }
+    return DECO_OK;
+}
+
 } // namespace
 
 deco_status deco_nearest_graph_search(deco_neighbours *out, const float *x, int64_t Z, uint64_t seed, deco_pool *pool, deco_monitor *m)
 {
     try {
         space euclidean((size_t)Z);
-        hnswlib::HierarchicalNSW<float> graph(&euclidean, (size_t)out->N, links, breadth_made, (size_t)(seed & 0x7fffffff));
-        search s = {&graph, x, Z, out};
-        deco_status st = DECO_OK;
+        search s = {{}, x, Z, out, m};
+        int64_t graphs = graphs_for(out->N);
 
+        for (int64_t g = 0; g < graphs; g++)
+            s.graphs.push_back(std::make_unique<hnswlib::HierarchicalNSW<float>>(&euclidean, (size_t)((out->N - g + graphs - 1) / graphs),
+                                                                                 links, breadth_made,
+                                                                                 (size_t)((seed + (uint64_t)g) & 0x7fffffff)));
         deco_progress_begin(m, "nearest neighbours", out->N, "latents");
-        for (int64_t i = 0; i < out->N && !st; i++) {
-            graph.addPoint(x + out->order[i] * Z, (size_t)i);
-            if (i % 1024 == 1023) {
-                deco_progress_add(m, 1024);
-                st = deco_monitor_stopped(m) ? deco_fail(DECO_E_STOPPED, "stopped while nearest neighbours were looked for") : DECO_OK;
-            }
-        }
+        deco_status st = deco_pool_run(pool, grow_graph, &s, graphs);
         deco_progress_end(m);
-        graph.setEf(breadth_asked);
+        for (const auto &graph : s.graphs)
+            graph->setEf(breadth_asked);
         return st ? st : deco_pool_run(pool, search_tile, &s, (out->N + TILE - 1) / TILE);
     } catch (const std::exception &e) {
         return failed(e);
