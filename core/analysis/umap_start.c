@@ -10,11 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Vectors beyond those asked for, which make the others settle faster; degree of the filter; rounds for few rows and for many, none where there are
- * more dimensions than WIDE. */
+/* Vectors beyond those asked for at least, which make the others settle faster, in whole sets that are worked on together; degree of the filter; the
+ * most rounds for few rows and for many, none where there are more dimensions than WIDE. */
 enum {
     WIDE = 32,
     GUARD = 4,
+    LANES = 8,
     DEGREE = 16,
     ROUNDS = 12,
     ROUNDS_MANY = 3,
@@ -22,13 +23,14 @@ enum {
     TILE = 1024,
     MOST_PARTS = 2000 /* whose distances are looked at */
 };
-static const double extent = 10, jitter = 1e-4, lowest_cut = 0.3;
+static const double extent = 10, jitter = 1e-4, lowest_cut = 0.3, enough = 1e-3;
 
 typedef struct vibrations {
     const deco_umap_graph *g;
     deco_pool *pool;
     int64_t N, m;
     float *root;            /* [N] 1/sqrt of the degree */
+    float *weight;          /* of the edges, times the roots of both ends */
     double *rest;           /* [N] the vector that is not wanted: sqrt of the degree, of length 1 */
     float *v, *next, *last; /* [N,m] */
     double *change;         /* [m,m] what columns are replaced by */
@@ -48,27 +50,26 @@ static deco_status run_tiles(const vibrations *s, deco_task task)
     return DECO_OK;
 }
 
+typedef float lanes __attribute__((vector_size(32), aligned(4), may_alias));
+
 /* next = scale·(A v - centre·v) - minus·last of a tile. */
 static deco_status step_tile(void *context, int64_t index, int worker)
 {
     const vibrations *s = context;
+    const int32_t *row = s->g->row;
     int64_t m = s->m;
+    float scale = (float)s->scale, centre = (float)(s->scale * s->centre), minus = (float)s->minus;
 
-    for (int64_t i = index * TILE; i < (index + 1) * TILE && i < s->N; i++) {
-        float *to = s->next + i * m;
-        const float *own = s->v + i * m, *before = s->last + i * m;
-        float scale = (float)s->scale, centre = (float)(s->scale * s->centre), minus = (float)s->minus;
-        for (int64_t k = 0; k < m; k++)
-            to[k] = 0;
-        for (int64_t e = s->g->start[i]; e < s->g->start[i + 1]; e++) {
-            const float *from = s->v + (int64_t)s->g->row[e] * m;
-            float w = s->g->weight[e] * s->root[i] * s->root[s->g->row[e]];
-            for (int64_t k = 0; k < m; k++)
-                to[k] += w * from[k];
+    for (int64_t i = index * TILE; i < (index + 1) * TILE && i < s->N; i++)
+        for (int64_t k = 0; k < m; k += LANES) {
+            lanes sum = {0};
+            for (int64_t e = s->g->start[i]; e < s->g->start[i + 1]; e++)
+                sum += s->weight[e] * *(const lanes *)(s->v + row[e] * m + k);
+            sum = scale * sum - centre * *(const lanes *)(s->v + i * m + k);
+            if (minus > 0)
+                sum -= minus * *(const lanes *)(s->last + i * m + k);
+            *(lanes *)(s->next + i * m + k) = sum;
         }
-        for (int64_t k = 0; k < m; k++)
-            to[k] = scale * to[k] - centre * own[k] - (minus > 0 ? minus * before[k] : 0);
-    }
     return DECO_OK;
 }
 
@@ -221,6 +222,9 @@ static void measure_degrees(vibrations *s)
     }
     for (int64_t i = 0; i < s->N && all > 0; i++)
         s->rest[i] /= sqrt(all);
+    for (int64_t i = 0; i < s->N; i++)
+        for (int64_t e = s->g->start[i]; e < s->g->start[i + 1]; e++)
+            s->weight[e] = s->g->weight[e] * s->root[i] * s->root[s->g->row[e]];
 }
 
 /* The principal components, and numbers drawn where there are too few. */
@@ -239,16 +243,29 @@ static void begin(vibrations *s, const int32_t *row, const float *scores, int64_
         }
 }
 
+/* Are these eigenvalues those of the round before, as far as they are from the largest there can be? They take that round's place. */
+static bool are_settled(double *before, const double *value, int64_t dim)
+{
+    bool settled = true;
+
+    for (int64_t k = 0; k < dim; k++) {
+        settled &= fabs(value[k] - before[k]) <= enough * (1 - value[k]);
+        before[k] = value[k];
+    }
+    return settled;
+}
+
 /* y [N,dim]: the eigenvectors behind the first, each largest entry positive. `row` [N]: whose scores count. */
 static deco_status vibrate(float *y, int64_t dim, const deco_umap_graph *g, const int32_t *row, const float *scores, int64_t Z,
                            uint64_t seed, deco_pool *pool)
 {
     deco_status st = DECO_OK;
-    vibrations s = {.g = g, .pool = pool, .N = g->N, .m = dim + GUARD};
+    vibrations s = {.g = g, .pool = pool, .N = g->N, .m = (dim + GUARD + LANES - 1) / LANES * LANES};
     int rounds = dim > WIDE ? 0 : g->N <= FEW ? ROUNDS : ROUNDS_MANY;
-    double *dot = NULL, cut;
+    double *dot = NULL, *before = NULL, cut;
 
     TRY(deco_alloc(&s.root, (size_t)s.N, sizeof *s.root, "the start of a layout"));
+    TRY(deco_alloc(&s.weight, (size_t)g->start[g->N] + 1, sizeof *s.weight, "the start of a layout"));
     TRY(deco_alloc(&s.rest, (size_t)s.N, sizeof *s.rest, "the start of a layout"));
     TRY(deco_alloc(&s.v, (size_t)(s.N * s.m), sizeof *s.v, "the start of a layout"));
     TRY(deco_alloc(&s.next, (size_t)(s.N * s.m), sizeof *s.next, "the start of a layout"));
@@ -256,13 +273,15 @@ static deco_status vibrate(float *y, int64_t dim, const deco_umap_graph *g, cons
     TRY(deco_alloc(&s.change, (size_t)(s.m * s.m), sizeof *s.change, "the start of a layout"));
     TRY(deco_alloc(&s.value, (size_t)s.m, sizeof *s.value, "the start of a layout"));
     TRY(deco_alloc(&dot, (size_t)(s.m * s.m), sizeof *dot, "the start of a layout"));
+    TRY(deco_alloc(&before, (size_t)dim, sizeof *before, "the start of a layout"));
     measure_degrees(&s);
     begin(&s, row, scores, Z, seed);
     for (int i = 0; i <= rounds; i++) {
         TRY(straighten(&s, dot));
         TRY(rotate(&s, dot, &cut));
-        if (i < rounds)
-            TRY(filter(&s, cut > lowest_cut ? fmin(cut, 1 - 1e-6) : lowest_cut));
+        if (i == rounds || are_settled(before, s.value + s.m - dim, dim))
+            break;
+        TRY(filter(&s, cut > lowest_cut ? fmin(cut, 1 - 1e-6) : lowest_cut));
     }
     for (int64_t k = 0; k < dim; k++) {
         float most = 0;
@@ -273,6 +292,7 @@ static deco_status vibrate(float *y, int64_t dim, const deco_umap_graph *g, cons
     }
 out:
     free(s.root);
+    free(s.weight);
     free(s.rest);
     free(s.v);
     free(s.next);
@@ -280,6 +300,7 @@ out:
     free(s.change);
     free(s.value);
     free(dot);
+    free(before);
     return st;
 }
 
@@ -344,7 +365,7 @@ static deco_status start_part(float *y, const deco_umap_plan *plan, const deco_u
     TRY(deco_alloc(&row, (size_t)n, sizeof *row, "the start of a layout"));
     for (int64_t i = 0; i < n; i++)
         row[i] = order[parts->place[first + i]];
-    if (n <= 2 * (dim + GUARD))
+    if (n <= 2 * (dim + GUARD + LANES))
         for (int64_t i = 0; i < n * dim; i++)
             x[i] = (float)(2 * deco_random_uniform(&random) - 1);
     else if (parts->count == 1)
