@@ -146,9 +146,9 @@ deco_status cpu_pass_begin(cpu_pass *p, deco_device *dev, const deco_hypervolume
     int64_t half_L = h->L / 2; /* whole */
     p->half_L = (float)half_L;
     p->mirrored = is_mirrored(p);
-    int64_t rows = p->mirrored ? P + P % 2 : P;
-    p->d = cpu_decoder_of(h, cpu_decoder_tile(rows));
-    p->tiles_per_image = cpu_tiles(rows, p->d.tile);
+    int64_t rows = p->mirrored ? P + P % 2 : P, tile = cpu_decoder_tile(rows);
+    p->d = cpu_decoder_of(h, tile);
+    p->tiles_per_image = cpu_tiles(rows, tile);
     TRY(allocate(p));
     scale_frequencies(p);
     TRY(deco_pool_run(dev->pool, prepare, p, 2 * p->d.layers + 1));

@@ -24,6 +24,7 @@ enum {
 enum { KEPT = 1344 << 10 };
 
 static int64_t less_(int64_t a, int64_t b) { return a < b ? a : b; }
+static __mmask16 first_lanes_(int64_t n) { return (__mmask16)(n >= VN ? 0xffff : n > 0 ? (1 << n) - 1 : 0); }
 
 /* ---- packing ---------------------------------------------------------------------------------------------------- */
 
@@ -33,10 +34,7 @@ typedef struct side_ {
     int64_t step, across, K, n;
 } side_;
 
-KERNEL inline vec some_(const float *p, int64_t n)
-{
-    return _mm512_maskz_loadu_ps((__mmask16)(n >= VN ? 0xffff : n > 0 ? (1 << n) - 1 : 0), p);
-}
+KERNEL inline vec some_(const float *p, int64_t n) { return _mm512_maskz_loadu_ps(first_lanes_(n), p); }
 
 KERNEL inline __m512i rounded_(vec x)
 {
@@ -132,7 +130,7 @@ static bool whole_(const rows_ *t, int64_t run) { return t->m + VN <= t->p->M &&
 KERNEL void finish_(const rows_ *t, const float *sum, int64_t run)
 {
     int64_t rows = less_(VN, t->p->M - t->m), first = t->n + run * VN, columns = less_(VN, t->p->N - first), ldc = t->p->ldc;
-    __mmask16 mask = (__mmask16)((1 << columns) - 1);
+    __mmask16 mask = first_lanes_(columns);
     const float *onto = t->onto && !whole_(t, run) ? t->onto + t->m * ldc + first : NULL;
     vec bias = t->bias ? _mm512_maskz_loadu_ps(mask, t->bias + first) : _mm512_setzero_ps();
     float *c = place_in_c_(t, run);
