@@ -30,6 +30,8 @@ deco_status deco_analysis_check(const deco_options *o, int64_t N, int64_t Z)
 {
     if (Z == 0)
         return DECO_OK;
+    if (o->landscape && N < 2)
+        return deco_fail(DECO_E_ARGUMENT, "a landscape compares the maps of particles, and there is one particle: leave landscape out");
     return deco_clusters_check(N, Z, o->k_num ? o->k_num : 1); /* "auto" is never too many */
 }
 

@@ -87,7 +87,7 @@ deco_status deco_volumes_write(const char *directory, deco_model *model, const d
             TRY(deco_fail(DECO_E_STOPPED, "stopped while maps were made; what is whole in the run's directory stays"));
         for (int64_t j = 0; j < Z; j++)
             at[j] = (float)z[i * Z + j];
-        TRY(deco_model_decode(map, model, at));
+        TRY(deco_model_decode(map, model, D, at));
         if (mirror)
             deco_map_mirror(map, D);
         if (negative_inside(map, D))

@@ -5,6 +5,7 @@
 #include "analysis/clustering.h"
 #include "analysis/gallery.h"
 #include "analysis/hand.h"
+#include "analysis/landscape.h"
 #include "analysis/run_note.h"
 #include "analysis/series.h"
 #include "analysis/staging.h"
@@ -312,6 +313,22 @@ static deco_status answer(const analysis *a, const char *directory, const deco_c
     return st;
 }
 
+static deco_status write_landscape(const analysis *a)
+{
+    int64_t D = a->in->model->D;
+    deco_landscape_input in = {.model = a->in->model,
+                               .z = a->in->z,
+                               .N = a->N,
+                               .Z = a->Z,
+                               .maps = a->o->landscape,
+                               .box = a->o->landscape_box < D ? a->o->landscape_box : D,
+                               .states = a->o->k_num,
+                               .mirror = a->o->flip_hand,
+                               .seed = a->in->seed};
+
+    return a->o->landscape ? deco_landscape_write(a->directory, &in, a->m) : DECO_OK;
+}
+
 static deco_status write_heterogeneous(analysis *a)
 {
     deco_status st = DECO_OK;
@@ -326,6 +343,7 @@ static deco_status write_heterogeneous(analysis *a)
     TRY(settle_count(a));
     TRY(deco_clustering_find(&c, a->in->z, a->narrow, a->N, a->Z, a->o, a->in->seed, a->pool, a->m));
     TRY(write_maps(a, &c));
+    TRY(write_landscape(a));
     TRY(deco_clustering_directory(&directory, NULL, a->directory, a->o));
     TRY(answer(a, directory, &c));
 out:

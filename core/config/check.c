@@ -132,6 +132,15 @@ static deco_status check_box(const deco_options *o)
     return o->box % 2 ? deco_fail(DECO_E_ARGUMENT, "box is %" PRId64 "; it must be even", o->box) : DECO_OK;
 }
 
+static deco_status check_landscape(const deco_options *o)
+{
+    if (o->landscape == 1)
+        return deco_fail(DECO_E_ARGUMENT, "landscape is 1; maps are compared with one another, so it must be at least 2, or 0 for none");
+    if (o->landscape_box % 2)
+        return deco_fail(DECO_E_ARGUMENT, "landscape_box is %" PRId64 "; it must be even", o->landscape_box);
+    return DECO_OK;
+}
+
 /* What is asked of the input. */
 static deco_status check_input(const deco_options *o)
 {
@@ -166,6 +175,7 @@ static deco_status check_run(const deco_options *o)
     if (!o->outdir)
         return deco_fail(DECO_E_ARGUMENT, "outdir is not given: name a directory for the results with --outdir DIR");
     TRY(check_device(o));
+    TRY(check_landscape(o));
     if (o->skip_train) /* names that speak of training do no harm then: the same command line serves again */
         goto out;
     if (deco_options_resume(o)) /* most options are the run's own, and are checked together with these */
@@ -187,6 +197,7 @@ static deco_status check_analyze(const deco_options *o)
     if (!o->outdir)
         return deco_fail(DECO_E_ARGUMENT, "outdir is not given: name the run to analyse, as in cryodeco analyze OUTDIR");
     TRY(check_device(o));
+    TRY(check_landscape(o));
 out:
     return st;
 }

@@ -91,7 +91,7 @@ deco_status deco_record_map(float *map, const char *outdir, deco_model *m, int64
             sum += latents[i * Z + c];
         mean[c] = (float)(sum / (double)m->N);
     }
-    TRY(deco_model_decode(map, m, mean));
+    TRY(deco_model_decode(map, m, m->D, mean));
     TRY(deco_mrc_write_volume(path.map, map, m->D, m->D, m->D, m->psize_A, "cryodeco: map at the mean latent"));
 out:
     free(mean);

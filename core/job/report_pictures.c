@@ -61,6 +61,8 @@ static const section sections[] = {
     {"Half maps and views", "clustering", "validation", NULL, ""},
     {"Clusters", "clustering", "", NULL, "vol_ " TRAINING},
     {"Latents", "", "", NULL, "vol_ " TRAINING},
+    {"Landscape of maps", "landscape", "", NULL, ""},
+    {"States of the landscape", "landscape", "states", NULL, ""},
     {"Along the first component", "pc1_10", "", NULL, ""},
     {"Along the second component", "pc2_10", "", NULL, ""},
     {"Training", "", "", TRAINING, ""},

@@ -72,7 +72,7 @@ static deco_status decode_small(float map[16 * 16 * 16], deco_device *dev)
     deco_status st = deco_model_create(&model, dev, &c);
 
     if (!st)
-        st = deco_model_decode(map, model, z);
+        st = deco_model_decode(map, model, model->D, z);
     deco_model_free(model);
     return st;
 }

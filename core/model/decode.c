@@ -61,26 +61,27 @@ out:
 
 /* hartley [D,D,D]: the ball's values times the dataset's standard deviation, zero elsewhere. The last index of each lattice axis is the
  * far edge of the symmetrised transform and is dropped. */
-static deco_status decode_ball(float *hartley, deco_model *m, const float *z)
+static deco_status decode_ball(float *hartley, deco_model *m, int64_t box, const float *z)
 {
     deco_status st = DECO_OK;
     decode_block b = {0};
     deco_ball *ball = NULL;
     bool bf16 = deco_device_use_bf16(m->dev, false); /* maps are looked at for small things */
-    int64_t D = m->D, L = m->shape.L;
+    int64_t D = m->D, L = m->shape.L, first_index = (D - box) / 2, radius = m->radius < box / 2 ? m->radius : box / 2;
+    double scale = m->std * (double)box * (double)box * (double)box / ((double)D * (double)D * (double)D); /* of the smaller inverse */
 
-    for (int64_t i = 0; i < D * D * D; i++)
+    for (int64_t i = 0; i < box * box * box; i++)
         hartley[i] = 0;
-    TRY(deco_ball_create(&ball, L, m->radius));
+    TRY(deco_ball_create(&ball, L, radius));
     TRY(block_create(&b, m, z));
     for (int64_t first = 0; first < ball->P; first += BLOCK) {
         int64_t n = ball->P - first < BLOCK ? ball->P - first : BLOCK;
         const int64_t *index = ball->index + first;
         TRY(decode_points(&b, m, index, n));
         for (int64_t i = 0; i < n; i++) {
-            int64_t x = index[i] % L, y = index[i] / L % L, zz = index[i] / L / L;
-            if (x < D && y < D && zz < D)
-                hartley[(zz * D + y) * D + x] = (float)(m->std * b.values[i]);
+            int64_t x = index[i] % L - first_index, y = index[i] / L % L - first_index, zz = index[i] / L / L - first_index;
+            if (x < box && y < box && zz < box)
+                hartley[(zz * box + y) * box + x] = (float)(scale * b.values[i]);
         }
     }
 out:
@@ -90,17 +91,20 @@ out:
     return st;
 }
 
-deco_status deco_model_decode(float *out, deco_model *m, const float *z)
+deco_status deco_model_decode(float *out, deco_model *m, int64_t box, const float *z)
 {
     deco_status st = DECO_OK;
-    size_t bytes = (size_t)(m->D * m->D * m->D) * sizeof(float);
+    size_t bytes = (size_t)(box * box * box) * sizeof(float);
     float *map = NULL;
     deco_array volume;
 
-    TRY(decode_ball(out, m, z));
+    if (box < 2 || box % 2 || box > m->D)
+        return deco_fail(DECO_E_ARGUMENT, "a map of %lld px was asked for; it must be even and at most %lld", (long long)box,
+                         (long long)m->D);
+    TRY(decode_ball(out, m, box, z));
     TRY(deco_device_alloc(m->dev, &map, bytes, "a density map"));
     TRY(deco_device_upload(m->dev, map, out, bytes));
-    volume = deco_f32_3(map, m->D, m->D, m->D);
+    volume = deco_f32_3(map, box, box, box);
     TRY(deco_hartley_3d(m->dev, volume, volume, true));
     TRY(deco_device_download(m->dev, out, map, bytes));
 out:

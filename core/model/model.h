@@ -77,8 +77,9 @@ deco_status deco_epoch_start_make(deco_model *m, int64_t n);
 deco_status deco_poses_get(float *R, float *shift, deco_model *m, const int64_t *row, int64_t n);
 deco_status deco_poses_put(deco_model *m, const int64_t *row, int64_t n, const float *R, const float *shift);
 
-/* Density map at one latent, [D,D,D] on the host: deco_volume_decode of cryodeco.h. `progress` of a long decode goes to no one. */
-deco_status deco_model_decode(float *out, deco_model *m, const float *z);
+/* Density map at one latent, [box,box,box] on the host: deco_volume_decode of cryodeco.h. Box D is all of it; of a smaller one, even, the inner shells
+ * alone are decoded, so its voxels are D/box as wide. `progress` of a long decode goes to no one. */
+deco_status deco_model_decode(float *out, deco_model *m, int64_t box, const float *z);
 
 /* The first worker's numbers to all; the others have a model of the same shape. */
 deco_status deco_model_share(deco_model *m);

@@ -79,5 +79,5 @@ deco_status deco_volume_decode(float *out, deco_model *m, const float *z, size_t
     for (size_t i = 0; i < nz; i++)
         if (!isfinite(z[i]))
             return deco_fail(DECO_E_ARGUMENT, "deco_volume_decode: z[%zu] is %g; latents are finite numbers", i, (double)z[i]);
-    return deco_model_decode(out, m, z);
+    return deco_model_decode(out, m, m->D, z);
 }

@@ -160,7 +160,7 @@ static void labels_centres_and_maps_belong_together(void **state)
         snprintf(name, sizeof name, "clustering2/vol_00%d.mrc", k);
         toy_ok(deco_mrc_open(&m, file_of(&r, name)));
         toy_ok(deco_mrc_read(m, map, 0, TOY_D));
-        toy_ok(deco_model_decode(decoded, r.t.model, r.t.z + row * Z));
+        toy_ok(deco_model_decode(decoded, r.t.model, r.t.model->D, r.t.z + row * Z));
         assert_memory_equal(map, decoded, sizeof map);
         deco_mrc_close(m);
     }
