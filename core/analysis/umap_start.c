@@ -30,7 +30,6 @@ typedef struct vibrations {
     deco_pool *pool;
     int64_t N, m;
     float *root;            /* [N] 1/sqrt of the degree */
-    float *weight;          /* of the edges, times the roots of both ends */
     double *rest;           /* [N] the vector that is not wanted: sqrt of the degree, of length 1 */
     float *v, *next, *last; /* [N,m] */
     double *change;         /* [m,m] what columns are replaced by */
@@ -52,7 +51,7 @@ static deco_status run_tiles(const vibrations *s, deco_task task)
 
 typedef float lanes __attribute__((vector_size(32), aligned(4), may_alias));
 
-/* next = scale·(A v - centre·v) - minus·last of a tile. */
+/* next = scale·(A v - centre·v) - minus·last of a tile, all three divided by the roots of the degrees: an edge then needs its own weight alone. */
 static deco_status step_tile(void *context, int64_t index, int worker)
 {
     const vibrations *s = context;
@@ -64,8 +63,8 @@ static deco_status step_tile(void *context, int64_t index, int worker)
         for (int64_t k = 0; k < m; k += LANES) {
             lanes sum = {0};
             for (int64_t e = s->g->start[i]; e < s->g->start[i + 1]; e++)
-                sum += s->weight[e] * *(const lanes *)(s->v + row[e] * m + k);
-            sum = scale * sum - centre * *(const lanes *)(s->v + i * m + k);
+                sum += s->g->weight[e] * *(const lanes *)(s->v + row[e] * m + k);
+            sum = scale * s->root[i] * s->root[i] * sum - centre * *(const lanes *)(s->v + i * m + k);
             if (minus > 0)
                 sum -= minus * *(const lanes *)(s->last + i * m + k);
             *(lanes *)(s->next + i * m + k) = sum;
@@ -79,6 +78,14 @@ static deco_status step(vibrations *s, double scale, double centre, double minus
     s->centre = centre;
     s->minus = minus;
     return run_tiles(s, step_tile);
+}
+
+/* Columns x [N,m] divided by the roots of the degrees, or multiplied again. */
+static void divide(const vibrations *s, float *x, bool back)
+{
+    for (int64_t i = 0; i < s->N; i++)
+        for (int64_t k = 0; k < s->m && s->root[i] > 0; k++)
+            x[i * s->m + k] = back ? x[i * s->m + k] / s->root[i] : x[i * s->m + k] * s->root[i];
 }
 
 static void turn(vibrations *s)
@@ -95,12 +102,14 @@ static deco_status filter(vibrations *s, double cut)
     deco_status st = DECO_OK;
     double half = (cut + 1) / 2, centre = (cut - 1) / 2;
 
+    divide(s, s->v, false);
     TRY(step(s, 1 / half, centre, 0));
     turn(s);
     for (int k = 1; k < DEGREE; k++) {
         TRY(step(s, 2 / half, centre, 1));
         turn(s);
     }
+    divide(s, s->v, true);
 out:
     return st;
 }
@@ -192,7 +201,10 @@ static deco_status rotate(vibrations *s, double *dot, double *least)
     double *value = s->value;
     dots d;
 
+    divide(s, s->v, false);
     TRY(step(s, 1, 0, 0));
+    divide(s, s->v, true);
+    divide(s, s->next, true);
     d = (dots){s, s->v, s->next};
     TRY(deco_slabs_sum(dot, m * m, s->N, sum_dots, &d, s->pool));
     if (LAPACKE_dsyevd(LAPACK_ROW_MAJOR, 'V', 'U', (lapack_int)m, dot, (lapack_int)m, value))
@@ -222,9 +234,6 @@ static void measure_degrees(vibrations *s)
     }
     for (int64_t i = 0; i < s->N && all > 0; i++)
         s->rest[i] /= sqrt(all);
-    for (int64_t i = 0; i < s->N; i++)
-        for (int64_t e = s->g->start[i]; e < s->g->start[i + 1]; e++)
-            s->weight[e] = s->g->weight[e] * s->root[i] * s->root[s->g->row[e]];
 }
 
 /* The principal components, and numbers drawn where there are too few. */
@@ -265,7 +274,6 @@ static deco_status vibrate(float *y, int64_t dim, const deco_umap_graph *g, cons
     double *dot = NULL, *before = NULL, cut;
 
     TRY(deco_alloc(&s.root, (size_t)s.N, sizeof *s.root, "the start of a layout"));
-    TRY(deco_alloc(&s.weight, (size_t)g->start[g->N] + 1, sizeof *s.weight, "the start of a layout"));
     TRY(deco_alloc(&s.rest, (size_t)s.N, sizeof *s.rest, "the start of a layout"));
     TRY(deco_alloc(&s.v, (size_t)(s.N * s.m), sizeof *s.v, "the start of a layout"));
     TRY(deco_alloc(&s.next, (size_t)(s.N * s.m), sizeof *s.next, "the start of a layout"));
@@ -292,7 +300,6 @@ static deco_status vibrate(float *y, int64_t dim, const deco_umap_graph *g, cons
     }
 out:
     free(s.root);
-    free(s.weight);
     free(s.rest);
     free(s.v);
     free(s.next);

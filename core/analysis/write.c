@@ -13,6 +13,7 @@
 #include "analysis/umap.h"
 #include "analysis/volumes.h"
 #include "base/file.h"
+#include "base/pages.h"
 #include "formats/npy.h"
 #include <math.h>
 #include <stdlib.h>
@@ -133,6 +134,7 @@ static deco_status find_layouts(analysis *a)
               deco_seconds() - begun);
 out:
     deco_neighbours_free(&n);
+    deco_pages_return(); /* of the neighbours' graphs */
     return st;
 }
 

@@ -2,6 +2,9 @@
 #include "base/pages.h"
 
 #include <stdint.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -23,4 +26,11 @@ void *deco_pages(size_t bytes)
     if (p && size >= PAGE)
         madvise(p, size, MADV_HUGEPAGE); /* a wish: without large pages all is as before */
     return p;
+}
+
+void deco_pages_return(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

@@ -11,4 +11,7 @@ void *deco_pages(size_t bytes);
 /* The size that such a block really has, at most a large page less a byte more than was asked for; `bytes` is one that there may be. */
 size_t deco_pages_size(size_t bytes);
 
+/* Gives freed memory back to the system, where the C library keeps it behind what is still in use: after work that took much, in small pieces. */
+void deco_pages_return(void);
+
 #endif
