@@ -466,6 +466,7 @@ static deco_status finish(run_job *j, bool *wrote, char **summary)
                   "epoch %" PRId64 ", the last, is trained and analysed: nothing to do. A larger epochs_sgd trains on, cryodeco analyze "
                   "makes another analysis",
                   j->at.epoch);
+        deco_outdir_sweep(j->o->outdir); /* a kill may have come between the analysis and the last progress page */
         *summary = deco_job_summary(directory, j->o, j->model->shape.Z);
         goto out;
     }

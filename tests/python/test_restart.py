@@ -309,6 +309,11 @@ def test_a_finished_run_has_nothing_to_do_unless_asked_for_more(tmp_path):
     r = cryodeco("run", "--outdir", outdir, *words)
     assert "nothing to do" in r.stderr and "clustering2" in r.stdout
     assert {p: p.stat().st_mtime_ns for p in outdir.rglob("*")} == before
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (outdir / f"out/.progress.html.tmp-{dead.pid}-7").touch()  # of a run killed while it put down its last page
+    cryodeco("run", "--outdir", outdir, *words)
+    assert {*outdir.rglob("*")} == {*before}
     r = cryodeco("run", "--outdir", outdir, "--resume", "auto", "--k_num", "3")
     assert "only its analysis is missing" in r.stderr and (outdir / "out/analysis_4/clustering3").exists()
     cryodeco("run", "--outdir", outdir, "--resume", "auto", "--k_num", "3", "--epochs_sgd", "5")
