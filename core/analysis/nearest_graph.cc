@@ -15,8 +15,8 @@ namespace
 // Links a row, and breadths of the search while a graph grows and when it is asked: recall above 0.99 on the latents of our tests.
 const size_t links = 16, breadth_made = 64, breadth_asked = 40;
 
-// A graph grows row by row, on one thread; so there are several, each of every so many rows, and all are asked: one for two threads, or more where rows
-// are many and so the machine is large. As many as N says, so that the bits do not depend on the threads.
+// A graph grows row by row, on one thread. So there are two, or four where rows are many: each holds every second or fourth row, they grow side by side, and
+// all are asked. N alone says how many, so that the bits do not depend on the threads.
 const int64_t few_rows = 500000;
 int64_t graphs_for(int64_t N) { return N <= few_rows ? 2 : 4; }
 

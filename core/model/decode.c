@@ -59,7 +59,7 @@ out:
     return st;
 }
 
-/* hartley [D,D,D]: the ball's values times the dataset's standard deviation, zero elsewhere. The last index of each lattice axis is the
+/* hartley [box,box,box]: the ball's values times the dataset's standard deviation, zero elsewhere. The last index of each lattice axis is the
  * far edge of the symmetrised transform and is dropped. */
 static deco_status decode_ball(float *hartley, deco_model *m, int64_t box, const float *z)
 {
@@ -68,7 +68,7 @@ static deco_status decode_ball(float *hartley, deco_model *m, int64_t box, const
     deco_ball *ball = NULL;
     bool bf16 = deco_device_use_bf16(m->dev, false); /* maps are looked at for small things */
     int64_t D = m->D, L = m->shape.L, first_index = (D - box) / 2, radius = m->radius < box / 2 ? m->radius : box / 2;
-    double scale = m->std * (double)box * (double)box * (double)box / ((double)D * (double)D * (double)D); /* of the smaller inverse */
+    double part = (double)box / (double)D, scale = m->std * (part * part * part); /* of the smaller inverse; std itself where box is D */
 
     for (int64_t i = 0; i < box * box * box; i++)
         hartley[i] = 0;
